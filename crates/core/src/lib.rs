@@ -1,2 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values of uncopy.
+
+#![forbid(unsafe_code)]
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("uncopy supports 64-bit targets only: sizes and offsets of its wire formats are 64 bits");
+#[cfg(not(target_endian = "little"))]
+compile_error!("uncopy supports little-endian targets only: its wire formats are little-endian");
+
+pub mod error;
+pub mod name;
+mod quote;
+
+pub use error::ErrorKind;
+pub use name::{LinkName, MAX_NAME_LEN, MAX_SCHEME_LEN, NameError, Scheme, nearest};
