@@ -8,9 +8,13 @@ compile_error!("uncopy supports 64-bit targets only: sizes and offsets of its wi
 #[cfg(not(target_endian = "little"))]
 compile_error!("uncopy supports little-endian targets only: its wire formats are little-endian");
 
+pub mod copies;
+pub mod device;
 pub mod error;
 pub mod name;
 mod quote;
 
+pub use copies::{CopyReason, CopyRecord, MAX_COPY_RECORDS};
+pub use device::{Device, DeviceError, DeviceKind};
 pub use error::ErrorKind;
 pub use name::{LinkName, MAX_NAME_LEN, MAX_SCHEME_LEN, NameError, Scheme, nearest};
