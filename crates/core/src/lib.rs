@@ -10,11 +10,15 @@ compile_error!("uncopy supports little-endian targets only: its wire formats are
 
 pub mod copies;
 pub mod device;
+pub mod dtype;
 pub mod error;
 pub mod name;
 mod quote;
+pub mod typestr;
 
 pub use copies::{CopyReason, CopyRecord, MAX_COPY_RECORDS};
 pub use device::{Device, DeviceError, DeviceKind};
+pub use dtype::{DType, DTypeCode, DTypeError};
 pub use error::ErrorKind;
 pub use name::{LinkName, MAX_NAME_LEN, MAX_SCHEME_LEN, NameError, Scheme, nearest};
+pub use typestr::{ByteOrder, Typestr, dtype_from_typestr, typestr_from_dtype};
