@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What can go wrong with regions and tensors.
+//! What can go wrong with regions and tensors. DLPack's refusals are [`DlpackError`](crate::dlpack::DlpackError).
 
 use uncopy_core::{DType, Device, ErrorKind, LayoutError};
 

@@ -19,7 +19,9 @@
 //! | [`HostBuffer::into_region`], [`Region::from_vec`] | the buffer | the last clone of the region drops |
 //! | [`Region::from_bytes`] | a share of the `Arc` | the last holder drops, ours or the caller's |
 //! | [`Region::part`] | the whole region, and a `hold` (a lease) | the last clone of the part drops: hold first, then region |
+//! | a DLPack import | the producer's struct | its deleter is called, once, with the last clone |
 //! | a link's frame | the mapping and the lease | the last of frame, views and exports is gone |
+//! | a DLPack export of ours | the tensor inside the struct | the consumer calls the deleter |
 //!
 //! Owners are dropped on whichever thread is last. They must not panic and must not wait without bound.
 //!
@@ -60,6 +62,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("uncopy-tensor supports 64-bit targets only: DLPack extents are 64 bits wide");
 
+pub mod dlpack;
 mod element;
 mod error;
 mod host;
@@ -69,6 +72,7 @@ mod share;
 mod tensor;
 mod view;
 
+pub use dlpack::DlpackError;
 pub use element::Element;
 pub use error::TensorError;
 pub use host::HostBuffer;
