@@ -23,11 +23,10 @@
 //! # Ok::<(), uncopy_core::DTypeError>(())
 //! ```
 
-use crate::error::ErrorKind;
-use crate::name::nearest;
-use crate::quote::quoted;
-use std::fmt;
-use std::str::FromStr;
+mod error;
+mod text;
+
+pub use error::DTypeError;
 
 /// A DLPack type code. Any number is a value; the constants are those of DLPack 1.3.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -135,38 +134,6 @@ dtypes! {
     HANDLE64 OPAQUE_HANDLE 64 "handle64";
 }
 
-/// Other spellings that are read, and never written.
-const SHORT_NAMES: &[(&str, DType)] = &[
-    ("bool_", DType::BOOL),
-    ("i8", DType::I8),
-    ("i16", DType::I16),
-    ("i32", DType::I32),
-    ("i64", DType::I64),
-    ("u8", DType::U8),
-    ("u16", DType::U16),
-    ("u32", DType::U32),
-    ("u64", DType::U64),
-    ("f16", DType::F16),
-    ("f32", DType::F32),
-    ("f64", DType::F64),
-    ("bf16", DType::BF16),
-    ("half", DType::F16),
-    ("single", DType::F32),
-    ("double", DType::F64),
-];
-
-/// Names whose width depends on who reads them, with what to write instead.
-const AMBIGUOUS_NAMES: &[(&str, &str)] = &[
-    ("float", "\"float32\" or \"float64\""),
-    ("int", "\"int32\" or \"int64\""),
-    ("uint", "\"uint32\" or \"uint64\""),
-    ("long", "\"int32\" or \"int64\""),
-    ("complex", "\"complex64\" or \"complex128\""),
-    ("float8", "\"float8_e4m3fn\" or \"float8_e5m2\""),
-    ("fp8", "\"float8_e4m3fn\" or \"float8_e5m2\""),
-    ("longdouble", "\"float64\""),
-];
-
 impl DType {
     /// A dtype from its parts, unchecked: see [`validate`](DType::validate).
     pub const fn new(code: DTypeCode, bits: u8, lanes: u16) -> DType {
@@ -194,6 +161,7 @@ impl DType {
     pub const fn item_bytes(self) -> Option<usize> {
         match self.item_bits() {
             0 => None,
+            // `as` only widens
             bits if bits.is_multiple_of(8) => Some((bits / 8) as usize),
             _ => None,
         }
@@ -232,169 +200,3 @@ impl DType {
         }
     }
 }
-
-impl fmt::Display for DType {
-    /// `"float32"`, `"float32x4"`, and `"dtype(18, 32, 1)"` (code, bits, lanes) for what has no name.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.lane_name(), self.lanes) {
-            (Some(name), 1) => f.pad(name),
-            (Some(name), lanes) if lanes > 1 => f.pad(&format!("{name}x{lanes}")),
-            _ => f.pad(&format!("dtype({}, {}, {})", self.code.0, self.bits, self.lanes)),
-        }
-    }
-}
-
-impl fmt::Debug for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for DType {
-    type Err = DTypeError;
-
-    /// Reads `"float32"` (also as NumPy and PyTorch name it), the short forms `"f32"`, `"u8"`, `"bf16"`, and either
-    /// with lanes: `"float32x4"`, or `"float4_e2m1fn_x2"` as PyTorch writes it.
-    fn from_str(text: &str) -> Result<DType, DTypeError> {
-        if let Some(dtype) = dtype_from_lane_name(text) {
-            return Ok(dtype);
-        }
-        if let Some((_, instead)) = AMBIGUOUS_NAMES.iter().find(|(name, _)| *name == text) {
-            return Err(DTypeError::AmbiguousName { text: text.to_owned(), instead });
-        }
-        dtype_from_name_with_lanes(text).ok_or_else(|| DTypeError::UnknownName {
-            text: text.to_owned(),
-            nearest: nearest(text, NAMED.iter().map(|(_, name)| *name)),
-        })
-    }
-}
-
-fn dtype_from_lane_name(text: &str) -> Option<DType> {
-    let named = NAMED.iter().find(|(_, name)| *name == text).map(|(dtype, _)| *dtype);
-    named.or_else(|| SHORT_NAMES.iter().find(|(name, _)| *name == text).map(|(_, dtype)| *dtype))
-}
-
-fn dtype_from_name_with_lanes(text: &str) -> Option<DType> {
-    let (name, digits) = text.rsplit_once('x')?;
-    // one spelling for each number: no sign, no leading zero
-    let canonical = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-    let lanes = canonical.then(|| digits.parse::<u16>().ok())??;
-    Some(dtype_from_lane_name(name.strip_suffix('_').unwrap_or(name))?.with_lanes(lanes))
-}
-
-/// Why something is not a dtype that this version can work with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum DTypeError {
-    /// The type code is none of DLPack 1.3.
-    UnknownCode {
-        /// What was given.
-        dtype: DType,
-    },
-    /// The code does not come in this width.
-    BadBits {
-        /// What was given.
-        dtype: DType,
-    },
-    /// An item of no lanes.
-    NoLanes {
-        /// What was given.
-        dtype: DType,
-    },
-    /// No dtype has this name.
-    UnknownName {
-        /// What was given.
-        text: String,
-        /// The known name that it resembles most.
-        nearest: Option<&'static str>,
-    },
-    /// The name means different widths in different frameworks.
-    AmbiguousName {
-        /// What was given.
-        text: String,
-        /// What to write instead.
-        instead: &'static str,
-    },
-    /// The typestr does not follow the array interface.
-    BadTypestr {
-        /// What was given.
-        text: String,
-    },
-    /// The typestr is well formed, and its items cannot be shared.
-    UnsupportedTypestr {
-        /// What was given.
-        text: String,
-        /// What such items are, and what to do.
-        advice: &'static str,
-    },
-    /// The items are in the other byte order.
-    ByteSwapped {
-        /// What they would be in this machine's order.
-        dtype: DType,
-    },
-    /// The array interface has no typestr for this dtype.
-    NoTypestr {
-        /// What was given.
-        dtype: DType,
-    },
-}
-
-impl DTypeError {
-    /// The kind of this error: always [`ErrorKind::InvalidDType`].
-    pub fn kind(&self) -> ErrorKind {
-        ErrorKind::InvalidDType
-    }
-}
-
-impl fmt::Display for DTypeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DTypeError::UnknownCode { dtype } => write!(
-                f,
-                "type code {} is unknown here ({dtype} as code, bits, lanes): convert to a dtype of DLPack 1.3, codes 0 to 17",
-                dtype.code.0
-            ),
-            DTypeError::BadBits { dtype } => write!(
-                f,
-                "type code {} does not come in {} bits: use one of {:?}",
-                dtype.code.0,
-                dtype.bits,
-                dtype.code.permitted_bits()
-            ),
-            DTypeError::NoLanes { dtype } => write!(f, "{dtype} has 0 lanes: an item has at least 1"),
-            DTypeError::UnknownName { text, nearest: Some(name) } => {
-                write!(f, "unknown dtype {}: did you mean \"{name}\"?", quoted(text))
-            }
-            DTypeError::UnknownName { text, nearest: None } => {
-                write!(
-                    f,
-                    "unknown dtype {}: use a name such as \"uint8\", \"float16\" or \"f32\"",
-                    quoted(text)
-                )
-            }
-            DTypeError::AmbiguousName { text, instead } => {
-                write!(f, "dtype {} has no fixed width: say {instead}", quoted(text))
-            }
-            DTypeError::BadTypestr { text } => write!(
-                f,
-                "{} is not a typestr: expected byte order, kind and bytes, as in \"<f4\" or \"|u1\"",
-                quoted(text)
-            ),
-            DTypeError::UnsupportedTypestr { text, advice } => {
-                write!(f, "items of typestr {} cannot be shared: {advice}", quoted(text))
-            }
-            DTypeError::ByteSwapped { dtype } => write!(
-                f,
-                "{dtype} items are in big-endian order and this machine is little-endian: \
-                 convert them first, as in x.astype(x.dtype.newbyteorder(\"=\"))"
-            ),
-            DTypeError::NoTypestr { dtype } => write!(
-                f,
-                "the array interface has no typestr for {dtype}: exchange it through DLPack, or as unsigned integers \
-                 of the same width"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for DTypeError {}

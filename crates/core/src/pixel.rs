@@ -37,8 +37,7 @@
 use crate::dtype::DType;
 use crate::error::ErrorKind;
 use crate::image::ChannelOrder;
-use crate::layout::Layout;
-use crate::layout_error::LayoutError;
+use crate::layout::{Layout, LayoutError};
 use crate::name::nearest;
 use crate::quote::quoted;
 use std::fmt;
@@ -65,7 +64,7 @@ enum Arrangement {
 /// Writes the constants, their other spelling and the table of properties from one list.
 macro_rules! pixel_formats {
     ($($number:literal $constant:ident $(= $alias:ident)? $name:literal $dtype:expr, $arrangement:expr, $order:ident;)+) => {
-        #[allow(non_upper_case_globals, reason = "the second spelling reads like the variants of an enum")]
+        #[expect(non_upper_case_globals, reason = "the second spelling reads like the variants of an enum")]
         impl PixelFormat {
             $(#[doc = concat!("`\"", $name, "\"`, wire number ", stringify!($number), ".")]
             pub const $constant: PixelFormat = PixelFormat($number);

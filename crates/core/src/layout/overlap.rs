@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! May two different indices of a layout reach the same item? Writers must know: such an array cannot be filled.
 //!
-//! The question in full is as hard as subset sum, so this answers what can be answered cheaply and is otherwise careful:
-//!
-//! | strides, axes of length 1 left out | answer |
-//! |---|---|
-//! | one is 0 | yes, exactly: broadcast |
-//! | sorted by size, each is larger than all that the smaller ones can reach | no, exactly: C, Fortran, any permutation, slices, steps, flips |
-//! | anything else | yes, to be careful: sliding windows, and rare interleavings that would be sound |
+//! The question in full is as hard as subset sum, so this answers what can be answered cheaply, and is careful otherwise.
 //!
 //! ```
 //! use uncopy_core::{DType, Layout};
@@ -19,11 +13,16 @@
 //! # Ok::<(), uncopy_core::LayoutError>(())
 //! ```
 
-use crate::layout::{Layout, MAX_NDIM};
+use super::{Layout, MAX_NDIM};
 
 impl Layout {
-    /// May two different indices reach the same item? `false` is certain; `true` is certain for a stride of 0, and
-    /// careful otherwise: see [`overlap`](crate::overlap).
+    /// May two different indices reach the same item? `false` is certain; `true` may be careful:
+    ///
+    /// | strides, axes of length 1 left out | answer |
+    /// |---|---|
+    /// | one is 0 | yes, certainly: broadcast |
+    /// | sorted by size, each is larger than all that the smaller ones can reach | no, certainly: C, Fortran, any permutation, slices, steps, flips |
+    /// | anything else | yes, to be careful: sliding windows, and rare interleavings that would be sound |
     pub fn has_overlap(&self) -> bool {
         if self.is_empty() {
             return false;

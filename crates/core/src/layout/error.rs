@@ -9,9 +9,9 @@
 //! assert_eq!(error.to_string(), "9 axes are too many: a layout has at most 8; merge some by reshaping");
 //! ```
 
+use super::{Layout, MAX_NDIM};
 use crate::dtype::DType;
 use crate::error::ErrorKind;
-use crate::layout::{Layout, MAX_NDIM};
 use crate::pixel::PixelFormat;
 use std::fmt;
 
