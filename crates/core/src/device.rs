@@ -267,6 +267,8 @@ mod tests {
         let error = "cudo:0".parse::<Device>().unwrap_err();
         assert_eq!(error.to_string(), "unknown device \"cudo:0\": did you mean \"cuda\"?");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        let error = "gpu:0".parse::<Device>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown device \"gpu:0\": did you mean \"cuda\"?");
         let error = "cuda:x".parse::<Device>().unwrap_err();
         assert!(error.to_string().contains("\"cuda:0\""), "{error}");
     }

@@ -120,6 +120,7 @@ fn advice_on(kind_and_size: &str) -> Option<&'static str> {
             "dates and durations have no dtype outside NumPy; share x.view(\"int64\") and say the unit beside it"
         }
         _ if !has_digits => return None,
+        'T' => "text of any length has no dtype here; encode it to bytes first",
         'V' => {
             "records and raw bytes have no dtype here; share one field, or x.view(\"uint8\"), and take ml_dtypes \
              arrays by the name of their dtype"
