@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Named places at which a test can make a process kill itself.
+//!
+//! A protocol that survives crashes has to be crashed at each of its steps. [`kill_point`] marks a step. In normal
+//! builds it is nothing at all. With the feature `kill-points` (test builds only), `UNCOPY_KILL=NAME:N` in the
+//! environment makes the `N`-th pass (from 1) of the point `NAME` end the process with SIGKILL: no destructor runs, as
+//! in a real crash. Any other value of the variable kills nothing; [`passed`] then tells which points exist on the way
+//! that was taken.
+//!
+//! ```
+//! fn publish() {
+//!     uncopy_os::kill_point("publish/claimed");
+//!     // …
+//! }
+//! publish();
+//! ```
+
+/// Marks a step. Nothing in normal builds; see the module's header.
+#[cfg(not(feature = "kill-points"))]
+#[inline(always)]
+pub fn kill_point(_name: &'static str) {}
+
+#[cfg(feature = "kill-points")]
+pub use armed::{kill_point, passed};
+
+#[cfg(feature = "kill-points")]
+mod armed {
+    use std::collections::BTreeMap;
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    /// How often each point was passed.
+    static PASSED: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+
+    /// Which pass of which point is the last.
+    struct Order {
+        name: String,
+        pass: u64,
+    }
+
+    /// Marks a step, and ends the process there if `UNCOPY_KILL` says so.
+    pub fn kill_point(name: &'static str) {
+        static ORDER: OnceLock<Option<Order>> = OnceLock::new();
+        let pass = count(name);
+        let order = ORDER.get_or_init(|| parse(&std::env::var("UNCOPY_KILL").ok()?));
+        if order.as_ref().is_some_and(|order| order.name == name && order.pass == pass) {
+            die();
+        }
+    }
+
+    /// The points that this process has passed so far, in alphabetical order.
+    pub fn passed() -> Vec<&'static str> {
+        PASSED.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    fn count(name: &'static str) -> u64 {
+        let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = passed.entry(name).or_insert(0);
+        *count += 1;
+        *count
+    }
+
+    /// `NAME:N`; `None` for anything else.
+    fn parse(order: &str) -> Option<Order> {
+        let (name, pass) = order.rsplit_once(':')?;
+        let pass = pass.parse().ok().filter(|pass| *pass > 0)?;
+        Some(Order { name: name.to_owned(), pass })
+    }
+
+    #[cfg(unix)]
+    fn die() {
+        use rustix::process::{Signal, getpid, kill_process};
+        // Cannot fail: the target is this process. It is dead when the call returns.
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+
+    #[cfg(windows)]
+    fn die() {
+        std::process::abort();
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn an_order_names_a_point_and_a_pass() {
+            let order = parse("publish/claimed:3").expect("well formed");
+            assert_eq!((order.name.as_str(), order.pass), ("publish/claimed", 3));
+            for nothing in ["list", "", "a:", "a:0", "a:x", "a:-1"] {
+                assert!(parse(nothing).is_none(), "{nothing:?}");
+            }
+        }
+
+        #[test]
+        fn points_are_listed_once_passed() {
+            kill_point("test/listed");
+            kill_point("test/listed");
+            assert!(passed().contains(&"test/listed"));
+            assert!(!passed().contains(&"test/never"));
+        }
+    }
+}

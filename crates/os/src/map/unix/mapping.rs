@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory of somebody else, mapped here after it has been checked.
+#![expect(unsafe_code, reason = "fence: frame memory of a peer becomes a region; see the header of `map`")]
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use rustix::fs::fstat;
+use uncopy_core::Device;
+use uncopy_tensor::{Access, Region, ShareHandle};
+
+use super::pages::Pages;
+use super::seals_of;
+use crate::OsError;
+use crate::map::{Seals, Words};
+
+/// A peer's shared memory, mapped into this process until drop. It outlives the peer.
+#[derive(Debug)]
+pub struct Mapping {
+    pages: Pages,
+    seals: Seals,
+    access: Access,
+}
+
+impl Mapping {
+    /// Maps the whole of the memory behind `handle`, which stays the caller's and may be dropped.
+    ///
+    /// The memory must be sealed against shrinking and have at least `min_len_bytes`; what the handle really is
+    /// (a file, a pipe, unsealed memory) and how long it really is, is asked of the kernel, never of the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::NotSealed`], [`OsError::TooSmall`], [`OsError::BadLength`]; [`OsError::System`] of kind
+    /// `PermissionDenied` for write access to frozen memory; [`OsError::OutOfMemory`] without address space.
+    pub fn open(handle: &ShareHandle, min_len_bytes: usize, access: Access) -> Result<Mapping, OsError> {
+        let seals = seals_of(handle)?;
+        if !seals.shrink {
+            return Err(OsError::NotSealed { wanted: "shrink", found: seals });
+        }
+        // The size cannot become smaller any more, so it is asked after the seal was seen.
+        let stat = fstat(handle).map_err(|errno| OsError::from_errno("fstat", "a peer's memory", errno))?;
+        let got_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        if got_bytes < min_len_bytes as u64 {
+            return Err(OsError::TooSmall { need_bytes: min_len_bytes as u64, got_bytes });
+        }
+        let len_bytes =
+            usize::try_from(got_bytes).ok().filter(|len| *len > 0 && isize::try_from(*len).is_ok());
+        let Some(len_bytes) = len_bytes else {
+            return Err(OsError::BadLength { what: "a peer's memory", len_bytes: got_bytes });
+        };
+        let pages = Pages::map(handle, len_bytes, access)?;
+        Ok(Mapping { pages, seals, access })
+    }
+
+    /// The seals that the memory had when it was mapped.
+    pub fn seals(&self) -> Seals {
+        self.seals
+    }
+
+    /// Length in bytes, as the kernel states it.
+    #[inline]
+    pub fn len_bytes(&self) -> usize {
+        self.pages.len_bytes()
+    }
+
+    /// Whether this process mapped it for reading only.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Where it is mapped in this process.
+    pub fn address(&self) -> usize {
+        self.pages.base().addr().get()
+    }
+
+    /// The memory as atomic words; those of a read-only mapping can be loaded only.
+    #[inline]
+    pub fn words(&self) -> &Words {
+        self.pages.words()
+    }
+
+    /// `len_bytes` bytes at `offset_bytes` as a read-only host region: shared, never copied.
+    ///
+    /// The region keeps the mapping and `hold` alive; its last clone drops `hold` on whatever thread that happens.
+    /// `hold` is the lease: while it lives, the producer leaves the bytes alone (see the module's header for what
+    /// happens if it does not).
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::OutOfBounds`], and [`OsError::NotSealed`] for memory that anybody with a handle could still write:
+    /// only frozen memory holds frames.
+    pub fn region(
+        self: &Arc<Mapping>,
+        offset_bytes: usize,
+        len_bytes: usize,
+        hold: impl Send + Sync + 'static,
+    ) -> Result<Region, OsError> {
+        if !self.seals.are_frozen() {
+            return Err(OsError::NotSealed { wanted: "future-write", found: self.seals });
+        }
+        let of_bytes = self.len_bytes();
+        if offset_bytes.checked_add(len_bytes).is_none_or(|end| end > of_bytes) {
+            return Err(OsError::OutOfBounds { offset_bytes, len_bytes, of_bytes });
+        }
+        // Inside a mapping that does not start at address 0, so never null.
+        let first = self.pages.base().as_ptr().wrapping_add(offset_bytes);
+        let address = NonNull::new(first).unwrap_or(self.pages.base());
+        // Fields drop in order: the lease ends first, the mapping after it.
+        let owner = (hold, Arc::clone(self));
+        // SAFETY: 1. the range lies inside the mapping (checked), which `owner` keeps mapped and which is at most
+        // `isize::MAX` long. 2. File pages are initialised, the mapping is readable from every thread, and the region
+        // is read-only. 3. Nobody but the producer can write: the memory is frozen (checked), this process cannot have
+        // mapped it writable after that, and `Words` of ours give no atomics on what is mapped for reading only. The
+        // producer does not write while `hold`, the lease, lives: that is the protocol, and decision 0001 says what
+        // remains if it is broken.
+        Ok(unsafe { Region::from_raw(address, len_bytes, Device::CPU, Access::ReadOnly, owner) })
+    }
+}

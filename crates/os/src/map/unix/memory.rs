@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory of ours that a peer may map: a sealed memfd.
+
+use std::io;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, Mode, SealFlags, fallocate, fchmod, fcntl_add_seals, memfd_create,
+};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use uncopy_core::Device;
+use uncopy_tensor::{Access, Export, ShareHandle};
+
+use super::pages::Pages;
+use super::{limits, seals_of};
+use crate::OsError;
+use crate::map::{Seals, Words};
+
+/// What is allocated in one call. The kernel gives up an allocation that a signal interrupts and undoes that call's
+/// share, so a large one in a single call might never end in a process with a profiling timer.
+const ALLOCATION_STEP_BYTES: u64 = 1 << 20;
+
+/// Anonymous shared memory made by this process, mapped for reading and writing.
+///
+/// Its size is sealed, all its pages are allocated, and it starts zeroed. It has no name in any file system, mode
+/// 0600, and ends with the last mapping or handle in any process: nothing is left behind by a crash.
+#[derive(Debug)]
+pub struct SharedMemory {
+    file: OwnedFd,
+    pages: Pages,
+}
+
+impl SharedMemory {
+    /// Makes `len_bytes` (1 to `isize::MAX`) of zeroed shared memory. `label` shows in `/proc/PID/maps` as
+    /// `memfd:uncopy:LABEL`; it may have 200 bytes and no NUL.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::OutOfMemory`] when a limit leaves too little: read before anything is allocated, so neither
+    /// SIGBUS nor the out-of-memory killer comes instead. [`OsError::BadLength`], [`OsError::InvalidPath`] (label),
+    /// [`OsError::OutOfDescriptors`], [`OsError::System`].
+    pub fn create(label: &str, len_bytes: usize) -> Result<SharedMemory, OsError> {
+        if len_bytes == 0 || isize::try_from(len_bytes).is_err() {
+            return Err(OsError::BadLength { what: "shared memory", len_bytes: len_bytes as u64 });
+        }
+        limits::check_room(len_bytes as u64)?;
+        let file = anonymous_file(label)?;
+        // The kernel's default lets everybody in who can name the file through /proc/PID/fd.
+        fchmod(&file, Mode::RUSR | Mode::WUSR)
+            .map_err(|errno| OsError::from_errno("fchmod", label, errno))?;
+        allocate(&file, len_bytes as u64)?;
+        add_seals(&file, SealFlags::SHRINK | SealFlags::GROW)?;
+        let pages = Pages::map(&file, len_bytes, Access::ReadWrite)?;
+        Ok(SharedMemory { file, pages })
+    }
+
+    /// From now on nobody, this process included, can map the memory writable, and no seal can be added. The mapping
+    /// made by `create` keeps writing.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::Unsupported`] before Linux 5.1; [`OsError::System`] when sealed already.
+    pub fn freeze_writes(&self) -> Result<(), OsError> {
+        match fcntl_add_seals(&self.file, SealFlags::FUTURE_WRITE | SealFlags::SEAL) {
+            Err(Errno::INVAL) => Err(OsError::Unsupported {
+                what: "memory that only its producer can write (F_SEAL_FUTURE_WRITE)",
+            }),
+            other => other.map_err(sealing_failed),
+        }
+    }
+
+    /// From now on no seal can be added: peers may rely on write access staying possible.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::System`] when sealed already.
+    pub fn seal(&self) -> Result<(), OsError> {
+        add_seals(&self.file, SealFlags::SEAL)
+    }
+
+    /// The seals that are set.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::System`].
+    pub fn seals(&self) -> Result<Seals, OsError> {
+        seals_of(&self.file)
+    }
+
+    /// A handle for one peer. Whoever holds it may map the memory; it keeps the memory alive on its own and is not
+    /// inherited by child programs.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::OutOfDescriptors`].
+    pub fn share(&self) -> Result<ShareHandle, OsError> {
+        self.duplicate()
+            .map_err(|errno| OsError::from_errno("fcntl(F_DUPFD_CLOEXEC)", "shared memory", errno))
+    }
+
+    fn duplicate(&self) -> Result<ShareHandle, Errno> {
+        // At 3 or above: a program that was started without standard streams must not get memory as its stdout.
+        fcntl_dupfd_cloexec(&self.file, 3).map(ShareHandle::from)
+    }
+
+    /// The memory as atomic words.
+    #[inline]
+    pub fn words(&self) -> &Words {
+        self.pages.words()
+    }
+
+    /// Length in bytes, as asked for.
+    #[inline]
+    pub fn len_bytes(&self) -> usize {
+        self.pages.len_bytes()
+    }
+
+    pub(super) fn pages(&self) -> &Pages {
+        &self.pages
+    }
+}
+
+impl Export for SharedMemory {
+    fn device(&self) -> Device {
+        Device::CPU
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.pages.len_bytes()
+    }
+
+    fn share(&self) -> io::Result<ShareHandle> {
+        self.duplicate().map_err(io::Error::from)
+    }
+}
+
+/// An empty file in memory that can be sealed and cannot be executed.
+fn anonymous_file(label: &str) -> Result<OwnedFd, OsError> {
+    if label.len() > 200 || label.contains('\0') {
+        let reason = "a memory label has at most 200 bytes and no NUL";
+        return Err(OsError::InvalidPath { path: label.into(), reason });
+    }
+    let name = format!("uncopy:{label}");
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let made = match memfd_create(&name, flags | MemfdFlags::NOEXEC_SEAL) {
+        // Before Linux 6.3 the flag is not known, and no memfd is refused for lacking it.
+        Err(Errno::INVAL) => memfd_create(&name, flags),
+        other => other,
+    };
+    made.map_err(|errno| match errno {
+        Errno::NOSYS => OsError::Unsupported { what: "anonymous shared memory (memfd_create)" },
+        errno => OsError::from_errno("memfd_create", name.as_str(), errno),
+    })
+}
+
+/// Gives `file` its size with memory behind every page of it.
+fn allocate(file: &OwnedFd, len_bytes: u64) -> Result<(), OsError> {
+    let mut done_bytes = 0;
+    while done_bytes < len_bytes {
+        let step_bytes = ALLOCATION_STEP_BYTES.min(len_bytes - done_bytes);
+        match fallocate(file, FallocateFlags::empty(), done_bytes, step_bytes) {
+            Ok(()) => done_bytes += step_bytes,
+            Err(Errno::INTR) => {}
+            Err(Errno::NOSPC | Errno::NOMEM | Errno::DQUOT) => return Err(limits::refused(len_bytes)),
+            Err(errno) => {
+                return Err(OsError::from_errno(
+                    "fallocate",
+                    format!("{len_bytes} bytes of shared memory"),
+                    errno,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_seals(file: &OwnedFd, seals: SealFlags) -> Result<(), OsError> {
+    fcntl_add_seals(file, seals).map_err(sealing_failed)
+}
+
+fn sealing_failed(errno: Errno) -> OsError {
+    OsError::from_errno("fcntl(F_ADD_SEALS)", "shared memory", errno)
+}

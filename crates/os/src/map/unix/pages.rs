@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A shared file mapping as an owned value: mapped on creation, unmapped on drop.
+#![expect(unsafe_code, reason = "fence: mmap, mprotect and munmap")]
+
+use std::ptr::{self, NonNull};
+
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mprotect, munmap};
+use uncopy_tensor::Access;
+
+use super::limits;
+use crate::OsError;
+use crate::map::Words;
+
+/// Pages of a shared file, mapped until drop. All of them are backed by the file: see [`Pages::map`].
+#[derive(Debug)]
+pub(super) struct Pages {
+    base: NonNull<u8>,
+    len_bytes: usize,
+    words: Words,
+}
+
+// SAFETY: the value owns an address range and never reads or writes it itself; what it lends is argued where lent.
+unsafe impl Send for Pages {}
+// SAFETY: shared use reads the fields and calls mprotect, which the kernel serialises.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Maps the first `len_bytes` of `file`, shared, with the page tables filled at once.
+    ///
+    /// The caller has checked that the file has at least `len_bytes` (1 or more, at most `isize::MAX`) and is sealed
+    /// against shrinking, so that no page of the mapping can be without memory behind it.
+    pub(super) fn map(file: impl AsFd, len_bytes: usize, access: Access) -> Result<Pages, OsError> {
+        let protection = match access {
+            Access::ReadOnly => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        // SAFETY: a null hint without MAP_FIXED makes the kernel choose a range that nothing else uses, so no memory
+        // that Rust knows of is touched.
+        let mapped = unsafe {
+            mmap(ptr::null_mut(), len_bytes, protection, MapFlags::SHARED | MapFlags::POPULATE, file, 0)
+        };
+        let address = match mapped {
+            Ok(address) => address,
+            Err(Errno::NOMEM) => return Err(limits::no_address_space(len_bytes as u64)),
+            Err(errno) => {
+                let detail = format!("{len_bytes} bytes of shared memory, {access:?}");
+                return Err(OsError::from_errno("mmap", detail, errno));
+            }
+        };
+        let Some(base) = NonNull::new(address.cast::<u8>()) else {
+            // Address 0 is only given where vm.mmap_min_addr is 0 and nothing else is left.
+            return Err(limits::no_address_space(len_bytes as u64));
+        };
+        // SAFETY: 1. the mapping is page-aligned, readable and (for ReadWrite) writable, file pages are initialised,
+        // and the last page is mapped as a whole, so the rest of the last word is too. `words` is dropped with `self`,
+        // which unmaps. 2. References to these pages are made by `SlotMemory` and `Mapping` only, which say how they
+        // keep them apart from writes.
+        let words = unsafe { Words::new(base, len_bytes, access == Access::ReadWrite) };
+        Ok(Pages { base, len_bytes, words })
+    }
+
+    pub(super) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub(super) fn len_bytes(&self) -> usize {
+        self.len_bytes
+    }
+
+    pub(super) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// Changes what this process may do with `len_bytes` at `offset_bytes`, both multiples of the page size.
+    ///
+    /// # Safety
+    ///
+    /// The range lies inside the pages. If `access` is `ReadOnly`, nothing in this process writes the range, through
+    /// [`Words`] or references, until it is made writable again.
+    pub(super) unsafe fn protect(
+        &self,
+        offset_bytes: usize,
+        len_bytes: usize,
+        access: Access,
+    ) -> Result<(), OsError> {
+        let flags = match access {
+            Access::ReadOnly => MprotectFlags::READ,
+            Access::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
+        };
+        let address = self.base.as_ptr().wrapping_add(offset_bytes).cast();
+        // SAFETY: the caller promises a range inside our own mapping, and that taking away write access surprises no
+        // writer. The memory stays readable either way.
+        let changed = unsafe { mprotect(address, len_bytes, flags) };
+        changed.map_err(|errno| match errno {
+            // Splitting a mapping needs a further one.
+            Errno::NOMEM => limits::no_address_space(len_bytes as u64),
+            errno => OsError::from_errno("mprotect", format!("{len_bytes} bytes, {access:?}"), errno),
+        })
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: exactly the range that `map` mapped, unmapped once. Everything that refers to it borrows or owns
+        // (`Arc`) this value, so nothing can reach it any more.
+        let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.len_bytes) };
+        // Fails only for a range that is not ours, or when splitting a merged mapping exceeds vm.max_map_count; then
+        // the memory stays mapped, which costs address space and no correctness.
+        if let Err(error) = unmapped {
+            tracing::warn!(%error, len_bytes = self.len_bytes, "shared memory could not be unmapped");
+        }
+    }
+}

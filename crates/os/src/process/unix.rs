@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Processes on Linux.
+
+mod identity;
+mod pidfd;
+mod thread;
+
+pub use identity::{boot_id, current_uid, random_id};
+pub(super) use identity::{read_command, read_stat};
+pub use pidfd::PidFd;
+pub use thread::spawn_quiet;
