@@ -13,6 +13,7 @@
 //! | [`fork`] | what a forked child may not keep |
 //! | [`dir`] | the per-user directory where links are found, and locks on names in it |
 //! | [`clock`] | monotonic and wall time in nanoseconds |
+//! | [`guard`] | a last message when somebody writes into a received frame |
 //! | [`killpoint`] | test builds: places where a process can be made to die |
 //!
 //! It refuses to know what is in the memory it maps or in the messages it carries, to retry or to wait on the caller's
@@ -52,6 +53,7 @@ pub mod clock;
 pub mod dir;
 pub mod error;
 pub mod fork;
+pub mod guard;
 pub mod killpoint;
 pub mod map;
 pub mod pass;
@@ -62,6 +64,7 @@ pub use clock::{monotonic_nanos, realtime_nanos};
 pub use dir::{LockOutcome, NameLock, RuntimeDir};
 pub use error::OsError;
 pub use fork::{CloseInChild, fork_generation};
+pub use guard::{WatchGuard, watch_read_only};
 pub use killpoint::kill_point;
 pub use map::{Available, Mapping, Seals, SharedMemory, SlotMemory, SlotMut, Words, available_bytes};
 pub use pass::{Connection, Listener, MAX_HANDLES, Peer, Received, Sent};
