@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The consuming end of a link: finds the producer, receives frames, finds the next producer when one is gone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, Woken, fork_generation, futex_wait};
+
+use super::attachment::{Attachment, Attempt, Ended, Next, SlotMap};
+use super::description::FormCache;
+use super::frame::Frame;
+use super::observe;
+use super::ring::{self, Cells};
+use crate::error::{LinkError, Missing};
+
+/// Which frames a subscriber wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Read {
+    /// Always the newest; what was published in between shows as [`Frame::missed`].
+    #[default]
+    Latest,
+}
+
+/// What a caller does while a subscriber waits: looks for signals, shows a message.
+pub trait Waiting {
+    /// Called at least every 50 ms of a wait. `false` ends the wait with [`LinkError::Interrupted`].
+    fn keep_waiting(&mut self) -> bool {
+        true
+    }
+
+    /// Called once, 2 s into a wait for a producer: what is waited for, which links are live, the nearest name.
+    fn notice(&mut self, text: &str) {
+        tracing::warn!("{text}");
+    }
+}
+
+/// Waits without looking at anything else.
+struct JustWait;
+
+impl Waiting for JustWait {}
+
+/// The longest wait between two calls of [`Waiting::keep_waiting`].
+const SLICE: Duration = Duration::from_millis(50);
+/// When a wait for a producer says so.
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
+/// How long a frame of a new epoch waits for its memory.
+const EPOCH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How to subscribe; made by [`subscribe`], used up by [`open`](SubscribeOptions::open).
+#[derive(Clone, Debug)]
+pub struct SubscribeOptions {
+    name: String,
+    read: Read,
+    timeout: Option<Duration>,
+    spin: Duration,
+    directory: Option<PathBuf>,
+}
+
+/// Starts to describe a subscription. Nothing happens before [`SubscribeOptions::open`].
+///
+/// ```
+/// use std::time::Duration;
+/// use uncopy_link::{Form, Meta, publish, subscribe};
+/// use uncopy_core::PixelFormat;
+/// # let dir = std::env::temp_dir().join(format!("uncopy-doc-subscribe-{}", std::process::id()));
+/// # let mut out = publish("camera").directory(&dir).open()?;
+/// # out.loan(&Form::image(2, 3, PixelFormat::RGBA8))?.publish(Meta::default())?;
+/// let mut sub = subscribe("camera")
+/// #     .directory(&dir)
+///     .open()?;
+/// let frame = sub.recv(Duration::from_secs(1))?;
+/// let pixels = frame.view::<u8, 3>()?;
+/// assert_eq!(pixels.shape(), [2, 3, 4]);
+/// # drop((frame, sub, out)); std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), uncopy_link::LinkError>(())
+/// ```
+#[must_use]
+pub fn subscribe(name: &str) -> SubscribeOptions {
+    SubscribeOptions {
+        name: name.to_owned(),
+        read: Read::Latest,
+        timeout: Some(Duration::from_secs(5)),
+        spin: Duration::from_micros(20),
+        directory: None,
+    }
+}
+
+impl SubscribeOptions {
+    /// Which frames to receive.
+    #[must_use]
+    pub fn read(self, read: Read) -> Self {
+        Self { read, ..self }
+    }
+
+    /// How long to be without a producer, at [`open`](Self::open) and whenever one goes away: 5 s unless told, `None`
+    /// for ever.
+    #[must_use]
+    pub fn timeout(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// How long a wait for a frame spins before it sleeps: 20 µs unless told. Spinning costs a core and saves the time
+    /// that a wake-up takes.
+    #[must_use]
+    pub fn spin(self, spin: Duration) -> Self {
+        Self { spin, ..self }
+    }
+
+    /// Another runtime directory than the user's own, for tests and containers.
+    #[must_use]
+    pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
+        Self { directory: Some(directory.into()), ..self }
+    }
+
+    /// Takes a place at the producer, waiting for it to appear.
+    ///
+    /// # Errors
+    /// [`LinkError::NotFound`] when nobody publishes under the name in time; [`LinkError::TooManyConsumers`];
+    /// a refusal, another version, or a corrupt link.
+    pub fn open(self) -> Result<Subscriber, LinkError> {
+        self.open_with(&mut JustWait)
+    }
+
+    /// Like [`open`](Self::open), telling `waiting` about the wait.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and [`LinkError::Interrupted`].
+    pub fn open_with(self, waiting: &mut dyn Waiting) -> Result<Subscriber, LinkError> {
+        let name = crate::native_name(&self.name)?;
+        let dir = crate::runtime_dir(self.directory.as_ref())?;
+        let Read::Latest = self.read;
+        let mut subscriber = Subscriber {
+            name: name.as_str().to_owned(),
+            dir,
+            generation: fork_generation(),
+            timeout: self.timeout,
+            spin: self.spin,
+            attachment: None,
+            absent_since: Instant::now(),
+            last: Last::default(),
+            cursor: Cursor::default(),
+            restarts: 0,
+        };
+        subscriber.find_producer(None, waiting)?;
+        subscriber.restarts = 0;
+        Ok(subscriber)
+    }
+}
+
+/// How the last producer went.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    pid: i32,
+    ended: Option<Ended>,
+}
+
+/// Where a subscriber is in the frames of its current producer.
+#[derive(Default)]
+struct Cursor {
+    seq: u64,
+    received: u64,
+    missed: u64,
+    forms: FormCache,
+    map: Option<Arc<SlotMap>>,
+}
+
+/// The consuming end of a link. It can move between threads; one thread at a time uses it.
+///
+/// When the producer goes away, waiting calls look for the next producer of the same name by themselves.
+pub struct Subscriber {
+    name: String,
+    dir: RuntimeDir,
+    generation: u32,
+    timeout: Option<Duration>,
+    spin: Duration,
+    attachment: Option<Arc<Attachment>>,
+    absent_since: Instant,
+    last: Last,
+    cursor: Cursor,
+    restarts: u64,
+}
+
+/// Counters of a [`Subscriber`], over all producers that it was attached to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SubscriberStats {
+    /// Frames received.
+    pub received: u64,
+    /// Frames that were published in between and not received.
+    pub missed: u64,
+}
+
+impl Subscriber {
+    /// Waits up to `timeout` for the next frame that was not received yet.
+    ///
+    /// # Errors
+    /// [`LinkError::TimedOut`] when the producer published nothing new; [`LinkError::ProducerLost`] or
+    /// [`LinkError::ProducerClosed`] when there is no producer at the end of the wait; [`LinkError::Corrupt`].
+    pub fn recv(&mut self, timeout: Duration) -> Result<Frame, LinkError> {
+        self.recv_until(Some(timeout), None)
+    }
+
+    /// Like [`recv`](Self::recv), telling `waiting` about the wait. Without a timeout it waits for as long as there is
+    /// a producer, and for the time given to [`SubscribeOptions::timeout`] when there is none.
+    ///
+    /// # Errors
+    /// As for [`recv`](Self::recv), and [`LinkError::Interrupted`].
+    pub fn recv_with(
+        &mut self,
+        timeout: Option<Duration>,
+        waiting: &mut dyn Waiting,
+    ) -> Result<Frame, LinkError> {
+        self.recv_until(timeout, Some(waiting))
+    }
+
+    /// The newest frame that there is, also one that was received before; `None` when there is none. Never waits.
+    ///
+    /// # Errors
+    /// [`LinkError::Corrupt`], [`LinkError::Forked`].
+    pub fn newest(&mut self) -> Result<Option<Frame>, LinkError> {
+        self.check_usable()?;
+        if self.attachment.as_ref().is_none_or(|attachment| attachment.ended().is_some()) {
+            self.attach_if_there()?;
+        }
+        self.take(0, Duration::ZERO)
+    }
+
+    /// The name of the link.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a producer is there now.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.ended().is_none())
+    }
+
+    /// How often another producer took the place of one that was gone.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// The counters of this subscriber.
+    #[must_use]
+    pub fn stats(&self) -> SubscriberStats {
+        SubscriberStats { received: self.cursor.received, missed: self.cursor.missed }
+    }
+
+    /// Leaves the link. Frames that are still held stay valid. Same as dropping the subscriber.
+    pub fn close(self) {}
+
+    fn check_usable(&self) -> Result<(), LinkError> {
+        if self.generation == fork_generation() {
+            Ok(())
+        } else {
+            Err(LinkError::Forked { name: self.name.clone() })
+        }
+    }
+
+    fn recv_until(
+        &mut self,
+        timeout: Option<Duration>,
+        mut waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Frame, LinkError> {
+        self.check_usable()?;
+        // The clock is read only when there is nothing to take.
+        let mut begun = None;
+        loop {
+            // Asked before taking: the last frame of a producer that has just gone is still received.
+            let ended = self.attachment.as_ref().is_none_or(|attachment| attachment.ended().is_some());
+            if let Some(frame) = self.take(self.cursor.seq, EPOCH_PATIENCE)? {
+                return Ok(frame);
+            }
+            let begun = *begun.get_or_insert_with(Instant::now);
+            if ended {
+                let deadline = timeout.map(|timeout| begun + timeout);
+                self.find_producer(deadline, waiting.as_deref_mut().unwrap_or(&mut JustWait))?;
+            } else if !self.sleep(begun, timeout, &mut waiting)? {
+                return Err(LinkError::TimedOut {
+                    name: self.name.clone(),
+                    waited: timeout.unwrap_or_default(),
+                    last_seq: self.cursor.seq,
+                });
+            }
+        }
+    }
+
+    /// Takes the newest frame if its number is above `after`.
+    fn take(&mut self, after: u64, patience: Duration) -> Result<Option<Frame>, LinkError> {
+        let Some(attachment) = &self.attachment else { return Ok(None) };
+        let cursor = &mut self.cursor;
+        match attachment.hold(after, patience, &mut cursor.forms, &mut cursor.map)? {
+            Next::Nothing => Ok(None),
+            Next::Unreachable { seq } => {
+                cursor.seq = cursor.seq.max(seq);
+                Ok(None)
+            }
+            Next::Frame(parts) => {
+                let (lease, description, map) = *parts;
+                let seq = description.seq;
+                let missed = if cursor.seq == 0 { 0 } else { seq.saturating_sub(cursor.seq + 1) };
+                let frame = Frame::new(lease, description, map, missed)?;
+                if seq > cursor.seq {
+                    cursor.seq = seq;
+                    cursor.received += 1;
+                    cursor.missed += missed;
+                    attachment.count_received(cursor.received, cursor.missed, seq);
+                }
+                Ok(Some(frame))
+            }
+        }
+    }
+
+    /// Waits for a newer frame: spins, then sleeps. `false` when `timeout` is over.
+    fn sleep(
+        &mut self,
+        begun: Instant,
+        timeout: Option<Duration>,
+        waiting: &mut Option<&mut dyn Waiting>,
+    ) -> Result<bool, LinkError> {
+        let Some(attachment) = &self.attachment else { return Ok(true) };
+        let control = &attachment.control;
+        let seq = self.cursor.seq;
+        let news = || control.newest_seq() > seq || attachment.ended().is_some();
+        if spin_until(self.spin.min(timeout.unwrap_or(self.spin)), news) {
+            return Ok(true);
+        }
+        loop {
+            let left = match timeout.map(|timeout| timeout.checked_sub(begun.elapsed())) {
+                Some(None) => return Ok(news()),
+                Some(Some(left)) => Some(left),
+                None => None,
+            };
+            let slice = match (left, waiting.is_some()) {
+                (Some(left), true) => Some(left.min(SLICE)),
+                (None, true) => Some(SLICE),
+                (left, false) => left,
+            };
+            let value = ring::announce_sleep(control, attachment.place);
+            let woken =
+                if news() { Woken::ValueChanged } else { futex_wait(control.doorbell(), value, slice) };
+            ring::end_sleep(control, attachment.place);
+            if news() {
+                return Ok(true);
+            }
+            if let (Some(waiting), Woken::TimedOut | Woken::Interrupted) = (waiting.as_mut(), woken)
+                && !waiting.keep_waiting()
+            {
+                return Err(LinkError::Interrupted);
+            }
+        }
+    }
+
+    /// Attaches to a producer of the name, waiting until `deadline` and for no longer than the subscriber's timeout.
+    fn find_producer(
+        &mut self,
+        deadline: Option<Instant>,
+        waiting: &mut dyn Waiting,
+    ) -> Result<(), LinkError> {
+        self.leave_ended();
+        let begun = Instant::now();
+        let absent_until = self.timeout.map(|timeout| self.absent_since + timeout);
+        let deadline = [deadline, absent_until].into_iter().flatten().min();
+        // Watched before looking, so that a producer that comes in between is not missed.
+        let mut watch = None;
+        let mut noticed = false;
+        loop {
+            let obstacle = match self.attach_if_there()? {
+                None => return Ok(()),
+                Some(obstacle) => obstacle,
+            };
+            let Some(watch) = &watch else {
+                watch = Some(ProducerWatch::new(&self.dir)?);
+                continue;
+            };
+            if !noticed && begun.elapsed() >= NOTICE_AFTER {
+                noticed = true;
+                waiting.notice(&format!("waiting for a producer: {}", self.missing(obstacle.clone())));
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(self.absence(obstacle));
+            }
+            watch.wait(deadline.map_or(SLICE, |deadline| SLICE.min(deadline - now)))?;
+            if !waiting.keep_waiting() {
+                return Err(LinkError::Interrupted);
+            }
+        }
+    }
+
+    /// Forgets a producer that is gone, and removes what it left behind if it died.
+    fn leave_ended(&mut self) {
+        let Some(attachment) = self.attachment.take_if(|attachment| attachment.ended().is_some()) else {
+            return;
+        };
+        self.last = Last { pid: attachment.header.producer.pid, ended: attachment.ended() };
+        self.absent_since = Instant::now().checked_sub(attachment.ended_for()).unwrap_or_else(Instant::now);
+        let Cursor { received, missed, .. } = self.cursor;
+        self.cursor = Cursor { received, missed, ..Cursor::default() };
+    }
+
+    /// Attaches if a producer is there: `None`. Otherwise what is in the way, where something is.
+    #[expect(clippy::option_option, reason = "absent, and absent for a reason, are two answers")]
+    fn attach_if_there(&mut self) -> Result<Option<Option<String>>, LinkError> {
+        self.leave_ended();
+        match Attachment::attempt(&self.dir, &self.name)? {
+            Attempt::Attached(attachment) => {
+                self.attachment = Some(attachment);
+                self.restarts += 1;
+                Ok(None)
+            }
+            Attempt::Absent(obstacle) => {
+                observe::sweep(&self.dir, &self.name);
+                Ok(Some(obstacle))
+            }
+        }
+    }
+
+    fn missing(&self, obstacle: Option<String>) -> Missing {
+        let live = observe::names(&self.dir);
+        let others = live.iter().map(String::as_str).filter(|name| *name != self.name);
+        Missing {
+            name: self.name.clone(),
+            waited: self.absent_since.elapsed(),
+            nearest: uncopy_core::nearest(&self.name, others).map(str::to_owned),
+            live,
+            obstacle,
+        }
+    }
+
+    /// The error for a wait that ends without a producer.
+    fn absence(&self, obstacle: Option<String>) -> LinkError {
+        match self.last.ended {
+            None => LinkError::NotFound(Box::new(self.missing(obstacle))),
+            Some(Ended::Closed) => LinkError::ProducerClosed { name: self.name.clone() },
+            Some(Ended::Lost) => LinkError::ProducerLost {
+                name: self.name.clone(),
+                pid: self.last.pid,
+                since: self.absent_since.elapsed(),
+            },
+        }
+    }
+}
+
+/// Spins until `news`, at most `limit`. Returns whether there is news.
+fn spin_until(limit: Duration, news: impl Fn() -> bool) -> bool {
+    /// Looks between two readings of the clock, which cost more than a look.
+    const LOOKS: u32 = 64;
+    if limit.is_zero() {
+        return news();
+    }
+    let begun = Instant::now();
+    loop {
+        for _ in 0..LOOKS {
+            if news() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if begun.elapsed() >= limit {
+            return false;
+        }
+    }
+}
+
+/// Sleeps until something changes in the runtime directory.
+struct ProducerWatch {
+    directory: Arc<DirectoryWatch>,
+    poller: Poller,
+}
+
+impl ProducerWatch {
+    fn new(dir: &RuntimeDir) -> Result<Self, LinkError> {
+        let directory = Arc::new(DirectoryWatch::new(dir)?);
+        let poller = Poller::new()?;
+        poller.add(&*directory, 0, Interest::READ)?;
+        Ok(Self { directory, poller })
+    }
+
+    fn wait(&self, timeout: Duration) -> Result<(), LinkError> {
+        let mut events = Vec::new();
+        self.poller.wait(&mut events, Some(timeout))?;
+        if !events.is_empty() {
+            self.directory.drain()?;
+        }
+        Ok(())
+    }
+}

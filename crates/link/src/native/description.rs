@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The description of the frame in a slot: written word by word before the slot is published, read while it is held.
+//!
+//! A reader copies the words into a [`Description`] of its own, checks that copy against the memory that it mapped,
+//! and never looks at the shared words again. (link-v1.md, "Control memory: slot blocks")
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use uncopy_core::{
+    ChannelOrder, CopyReason, CopyRecord, DType, DTypeCode, Device, DeviceKind, Layout, MAX_COPY_RECORDS,
+    MAX_NDIM, Origin, PixelFormat,
+};
+
+use super::control::Control;
+use super::wire::block;
+use crate::form::Form;
+use crate::meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind};
+
+/// The fixed part of a description, small enough to copy for every frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    pub(crate) seq: u64,
+    pub(crate) epoch: u32,
+    pub(crate) published_nanos: u64,
+    pub(crate) captured: Option<Captured>,
+    pub(crate) form: Form,
+    pub(crate) meta_kind: MetaKind,
+    pub(crate) meta_len: usize,
+    pub(crate) copies_len: usize,
+}
+
+/// Words of a description that only change with the form; compared to skip checking the same form again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct FormWords {
+    ndim: u8,
+    kind: u64,
+    len_bytes: u64,
+    dims: [(u64, u64); MAX_NDIM],
+}
+
+impl FormWords {
+    pub(crate) fn of(form: &Form) -> Self {
+        let layout = form.layout();
+        let mut dims = [(0, 0); MAX_NDIM];
+        for (dim, (&len, &stride)) in dims.iter_mut().zip(layout.shape().iter().zip(layout.strides_elems())) {
+            *dim = (len as u64, (stride as i64).cast_unsigned());
+        }
+        let dtype = form.dtype();
+        let kind = u64::from(dtype.code.0)
+            | u64::from(dtype.bits) << 8
+            | u64::from(dtype.lanes) << 16
+            | u64::from(form.pixel().0) << 32
+            | u64::from(form.origin().0) << 48
+            | u64::from(form.channel_order().0) << 56;
+        Self { ndim: layout.ndim() as u8, kind, len_bytes: form.len_bytes() as u64, dims }
+    }
+
+    /// The form that these words tell, or why they tell none.
+    fn form(&self) -> Result<Form, String> {
+        let [code, bits, lanes_low, lanes_high, pixel_low, pixel_high, origin, order] =
+            self.kind.to_le_bytes();
+        let dtype = DType::new(DTypeCode(code), bits, u16::from_le_bytes([lanes_low, lanes_high]));
+        dtype.validate().map_err(|e| e.to_string())?;
+        let mut shape = [0usize; MAX_NDIM];
+        let mut strides = [0isize; MAX_NDIM];
+        for ((len, stride), &(len_word, stride_word)) in shape.iter_mut().zip(&mut strides).zip(&self.dims) {
+            *len = usize::try_from(len_word).map_err(|e| e.to_string())?;
+            *stride = isize::try_from(stride_word.cast_signed()).map_err(|e| e.to_string())?;
+        }
+        let ndim = usize::from(self.ndim);
+        let (Some(shape), Some(strides)) = (shape.get(..ndim), strides.get(..ndim)) else {
+            return Err(format!("{ndim} axes; a frame has at most {MAX_NDIM}"));
+        };
+        let layout = Layout::strided(dtype, shape, strides).map_err(|e| e.to_string())?;
+        let form = Form::from_layout(layout)
+            .with_pixel(PixelFormat(u16::from_le_bytes([pixel_low, pixel_high])))
+            .with_channel_order(ChannelOrder(order))
+            .with_origin(Origin(origin));
+        if layout.extent_bytes().0 != 0 || form.len_bytes() as u64 != self.len_bytes {
+            return Err(format!("{form} does not take the {} bytes that are named", self.len_bytes));
+        }
+        Ok(form)
+    }
+}
+
+/// Writes the description of a frame into the block of `slot`. The slot must be ours to write.
+pub(crate) fn store(control: &Control, slot: usize, head: &Head, form: &FormWords, meta: &Meta) {
+    let put = |field: usize, value: u64| control.block_u64(slot, field).store(value, Relaxed);
+    let captured = meta.captured.unwrap_or(Captured { nanos: 0, clock: CaptureClock(0) });
+    put(block::SEQ, head.seq);
+    put(block::PUBLISHED, head.published_nanos);
+    put(block::CAPTURED, captured.nanos.cast_unsigned());
+    put(
+        block::EPOCH_NDIM,
+        u64::from(head.epoch) | u64::from(form.ndim) << 32 | u64::from(captured.clock.0) << 40,
+    );
+    put(block::TYPE, form.kind);
+    let meta_words =
+        meta.bytes.len() as u64 | u64::from(meta.kind.0) << 16 | (meta.copies.len() as u64) << 24 | 1 << 32;
+    put(block::META, meta_words);
+    put(block::LEN_BYTES, form.len_bytes);
+    for (axis, &(len, stride)) in form.dims.iter().enumerate().take(usize::from(form.ndim)) {
+        put(block::DIMS + axis * 16, len);
+        put(block::DIMS + axis * 16 + 8, stride);
+    }
+    for (index, record) in meta.copies.iter().enumerate().take(MAX_COPY_RECORDS) {
+        let [what, len_bytes] = words_of_copy(record);
+        put(block::COPIES + index * 16, what);
+        put(block::COPIES + index * 16 + 8, len_bytes);
+    }
+    if !meta.bytes.is_empty() {
+        let stored = control.words().store_bytes(control.meta_offset(slot), &meta.bytes);
+        debug_assert!(stored.is_some(), "metadata of a checked length fits its place");
+    }
+}
+
+/// What changes with every frame.
+pub(crate) struct Head {
+    pub(crate) seq: u64,
+    pub(crate) epoch: u32,
+    pub(crate) published_nanos: u64,
+}
+
+/// The last form that was read and found good.
+#[derive(Default)]
+pub(crate) struct FormCache {
+    words: FormWords,
+    form: Option<Form>,
+}
+
+/// Reads and checks the description of the frame in `slot`, which the caller holds.
+pub(crate) fn load(control: &Control, slot: usize, cache: &mut FormCache) -> Result<Description, String> {
+    let get = |field: usize| control.block_u64(slot, field).load(Relaxed);
+    let [e0, e1, e2, e3, ndim, clock, _, _] = get(block::EPOCH_NDIM).to_le_bytes();
+    let [meta_low, meta_high, meta_kind, copies, planes, _, _, _] = get(block::META).to_le_bytes();
+    let mut words =
+        FormWords { ndim, kind: get(block::TYPE), len_bytes: get(block::LEN_BYTES), ..Default::default() };
+    for (axis, dim) in words.dims.iter_mut().enumerate().take(usize::from(ndim)) {
+        *dim = (get(block::DIMS + axis * 16), get(block::DIMS + axis * 16 + 8));
+    }
+    let form = match cache.form {
+        Some(form) if cache.words == words => form,
+        _ => {
+            let form = words.form()?;
+            *cache = FormCache { words, form: Some(form) };
+            form
+        }
+    };
+    let meta_len = usize::from(u16::from_le_bytes([meta_low, meta_high]));
+    let copies_len = usize::from(copies);
+    if meta_len > MAX_META_BYTES || copies_len > MAX_COPY_RECORDS || planes != 1 {
+        return Err(format!("{meta_len} bytes of metadata, {copies_len} copies, {planes} planes"));
+    }
+    Ok(Description {
+        seq: get(block::SEQ),
+        epoch: u32::from_le_bytes([e0, e1, e2, e3]),
+        published_nanos: get(block::PUBLISHED),
+        captured: (clock != 0)
+            .then(|| Captured { nanos: get(block::CAPTURED).cast_signed(), clock: CaptureClock(clock) }),
+        form,
+        meta_kind: MetaKind(meta_kind),
+        meta_len,
+        copies_len,
+    })
+}
+
+/// The user's metadata of the frame in `slot`, which the caller holds.
+pub(crate) fn load_meta(control: &Control, slot: usize, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len.min(MAX_META_BYTES)];
+    let loaded = control.words().load_bytes(control.meta_offset(slot), &mut bytes);
+    debug_assert!(loaded.is_some(), "a checked slot has a place for metadata");
+    bytes
+}
+
+/// The records of copies of the frame in `slot`, which the caller holds.
+pub(crate) fn load_copies(control: &Control, slot: usize, len: usize) -> Vec<CopyRecord> {
+    (0..len.min(MAX_COPY_RECORDS))
+        .map(|index| {
+            let what = control.block_u64(slot, block::COPIES + index * 16).load(Relaxed);
+            let len_bytes = control.block_u64(slot, block::COPIES + index * 16 + 8).load(Relaxed);
+            copy_of_words(what, len_bytes)
+        })
+        .collect()
+}
+
+/// A record in two words: reason, from kind and id, to kind and id; then the bytes.
+fn words_of_copy(record: &CopyRecord) -> [u64; 2] {
+    let device = |d: Device| [d.kind.0 as u8, d.id as u8];
+    let [reason_low, reason_high] = record.reason.0.to_le_bytes();
+    let ([from, from_id], [to, to_id]) = (device(record.from), device(record.to));
+    [u64::from_le_bytes([reason_low, reason_high, from, from_id, to, to_id, 0, 0]), record.len_bytes]
+}
+
+fn copy_of_words(what: u64, len_bytes: u64) -> CopyRecord {
+    let [reason_low, reason_high, from, from_id, to, to_id, _, _] = what.to_le_bytes();
+    let device = |kind: u8, id: u8| Device { kind: DeviceKind(i32::from(kind)), id: i32::from(id) };
+    CopyRecord {
+        reason: CopyReason(u16::from_le_bytes([reason_low, reason_high])),
+        from: device(from, from_id),
+        to: device(to, to_id),
+        len_bytes,
+    }
+}

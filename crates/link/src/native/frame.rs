@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A received frame: a description of its own and a lease that keeps the shared bytes as they are.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use uncopy_core::{CopyRecord, Layout};
+use uncopy_os::monotonic_nanos;
+use uncopy_tensor::{Element, Tensor, View};
+
+use super::attachment::{Lease, SlotMap};
+use super::description::{self, Description};
+use crate::error::LinkError;
+use crate::form::Form;
+use crate::meta::{Captured, UserMeta};
+
+/// A frame of another process, held: its bytes stay as they are until the last clone, view and tensor of it is gone.
+///
+/// The memory is shared and read-only; nothing was copied to get here. Holding a frame keeps one slot from the
+/// producer, so hold as many as the link has slots for (slots - 2) and drop the others.
+#[derive(Clone)]
+pub struct Frame(Arc<Held>);
+
+struct Held {
+    lease: Lease,
+    map: Arc<SlotMap>,
+    description: Description,
+    missed: u64,
+    tensor: Tensor,
+    meta: OnceLock<Vec<u8>>,
+    copies: OnceLock<Vec<CopyRecord>>,
+}
+
+impl Frame {
+    pub(crate) fn new(
+        lease: Lease,
+        description: Description,
+        map: Arc<SlotMap>,
+        missed: u64,
+    ) -> Result<Self, LinkError> {
+        let tensor = tensor_over(&map, lease.slot, &description.form, ())?;
+        Ok(Self(Arc::new(Held {
+            lease,
+            map,
+            description,
+            missed,
+            tensor,
+            meta: OnceLock::new(),
+            copies: OnceLock::new(),
+        })))
+    }
+
+    /// The producer's number of this frame, from 1.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.0.description.seq
+    }
+
+    /// The allocation of frame memory that it lies in; changes when frames outgrow their slots.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.0.description.epoch
+    }
+
+    /// Dtype, shape, strides, pixel format and origin.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        &self.0.description.form
+    }
+
+    /// Dtype, shape and strides.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        self.form().layout()
+    }
+
+    /// When it was published: nanoseconds of `CLOCK_MONOTONIC`, which all processes of this machine share.
+    #[must_use]
+    pub fn published_nanos(&self) -> u64 {
+        self.0.description.published_nanos
+    }
+
+    /// Time since it was published.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        Duration::from_nanos(monotonic_nanos().saturating_sub(self.published_nanos()))
+    }
+
+    /// When its content came to be, if the producer said so, on the producer's clock.
+    #[must_use]
+    pub fn captured(&self) -> Option<Captured> {
+        self.0.description.captured
+    }
+
+    /// Frames that were published between the one received before and this one: the price of reading the latest.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.0.missed
+    }
+
+    /// The producer's metadata, copied out of shared memory on the first call.
+    #[must_use]
+    pub fn meta(&self) -> UserMeta<'_> {
+        let Held { lease, description, meta, .. } = &*self.0;
+        let bytes = meta.get_or_init(|| {
+            description::load_meta(&lease.attachment.control, lease.slot, description.meta_len)
+        });
+        UserMeta { kind: description.meta_kind, bytes }
+    }
+
+    /// Every copy that the content went through, with the reason. Empty for a frame that was rendered into its slot.
+    #[must_use]
+    pub fn copies(&self) -> &[CopyRecord] {
+        let Held { lease, description, copies, .. } = &*self.0;
+        copies.get_or_init(|| {
+            description::load_copies(&lease.attachment.control, lease.slot, description.copies_len)
+        })
+    }
+
+    /// The bytes of the frame from its first to its last element, shared and read-only.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.tensor.region().as_bytes().unwrap_or_default()
+    }
+
+    /// The frame as an array of `N` axes of `T`, borrowed from this frame: no copy.
+    ///
+    /// # Errors
+    /// [`LinkError::Tensor`] where the dtype or the number of axes is another.
+    pub fn view<T: Element, const N: usize>(&self) -> Result<View<'_, T, N>, LinkError> {
+        Ok(self.0.tensor.view()?)
+    }
+
+    /// The frame as a tensor: shared, read-only, and holding the lease by itself.
+    ///
+    /// # Errors
+    /// [`LinkError::Os`] where the system refuses; not expected for a frame that was received.
+    pub fn tensor(&self) -> Result<Tensor, LinkError> {
+        tensor_over(&self.0.map, self.0.lease.slot, self.form(), self.clone())
+    }
+
+    /// Address of the first element in this process: equal addresses are the same memory.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.0.tensor.address()
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frame {} of '{}': {}", self.seq(), self.0.lease.attachment.name, self.form())
+    }
+}
+
+/// The bytes of a slot as a read-only tensor that keeps `hold` alive.
+fn tensor_over(
+    map: &Arc<SlotMap>,
+    slot: usize,
+    form: &Form,
+    hold: impl Send + Sync + 'static,
+) -> Result<Tensor, LinkError> {
+    let region = map.mapping.region(slot * map.stride, form.len_bytes(), hold)?;
+    Ok(Tensor::new(region, *form.layout(), 0)?.read_only())
+}

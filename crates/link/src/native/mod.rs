@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Native protocol v1, host memory. The law is `docs/protocol/link-v1.md`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `wire` | offsets, versions, socket messages |
+//! | `control` | the control memory as typed words |
+//! | `ring` | the slot machine, generic over its words |
+//! | `description` | what the frame in a slot is |
+//! | `producer`, `serve` | the producing end: frame path, and everything else |
+//! | `attachment`, `frame`, `consumer` | the consuming end: a place, a held frame, the user's handle |
+//! | `observe` | looking without taking part |
+
+mod attachment;
+mod consumer;
+mod control;
+mod description;
+mod frame;
+mod observe;
+mod producer;
+mod ring;
+mod serve;
+mod wire;
+
+pub use consumer::{Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe};
+pub use frame::Frame;
+pub use observe::{Answer, ConsumerInfo, LinkInfo, info, list, list_in};
+pub use producer::{Claim, Loan, PublishOptions, Publisher, PublisherStats, Sent, WhenFull, publish};
+pub use wire::{MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS};

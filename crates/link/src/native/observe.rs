@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Looking at links without taking part: no place, no lease, nothing that a producer could notice but a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::time::Duration;
+
+use uncopy_core::LinkName;
+use uncopy_os::{Connection, LockOutcome, Mapping, ProcessId, RuntimeDir, monotonic_nanos};
+use uncopy_tensor::Access;
+
+use super::attachment::{Reply, receive_reply};
+use super::control::{Control, Header};
+use super::description::{self, FormCache};
+use super::ring::{self, Cells};
+use super::serve::{lock_file, socket_file};
+use super::wire::{self, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, Message, Role, place};
+use crate::error::LinkError;
+use crate::form::Form;
+
+/// How long a producer has to answer before it is listed as silent.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Whether the producer of a link answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It does; the rest of the [`LinkInfo`] is what it showed.
+    Answering,
+    /// Its socket is there and nobody answers in time: the process is stopped or very busy.
+    Silent,
+    /// It could not be read, for the reason given.
+    Refused(String),
+}
+
+/// A link as an observer sees it.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct LinkInfo {
+    /// The name.
+    pub name: String,
+    /// Whether its producer answers. Where it doesn't, the fields below are empty.
+    pub answer: Answer,
+    /// The producer's process.
+    pub producer: Option<ProcessId>,
+    /// Its command line.
+    pub command: String,
+    /// How long the link has been open.
+    pub uptime: Duration,
+    /// Number of slots.
+    pub slots: usize,
+    /// Frames published, which is also the number of the newest.
+    pub published: u64,
+    /// Frames dropped because every slot was held.
+    pub dropped: u64,
+    /// Allocations of frame memory so far.
+    pub epoch: u32,
+    /// The form of the newest frame.
+    pub form: Option<Form>,
+    /// Time since the newest frame.
+    pub last_frame_age: Option<Duration>,
+    /// Shared memory of the link: control and slots.
+    pub memory_bytes: u64,
+    /// Who reads.
+    pub consumers: Vec<ConsumerInfo>,
+}
+
+/// A consumer of a link as an observer sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ConsumerInfo {
+    /// Its place, 0 to 15.
+    pub place: u32,
+    /// Its process, 0 where it lives in another pid namespace.
+    pub pid: i32,
+    /// Its command line.
+    pub command: String,
+    /// Frames it received.
+    pub received: u64,
+    /// Frames that went by between those.
+    pub missed: u64,
+    /// Slots it holds now.
+    pub holds: u32,
+    /// Its socket hung up and its process is not known to be dead: what it holds is kept from the producer.
+    pub quarantined: bool,
+}
+
+/// The links of this user, by name.
+///
+/// # Errors
+/// The runtime directory can't be opened or read.
+pub fn list() -> Result<Vec<LinkInfo>, LinkError> {
+    list_in(&RuntimeDir::open()?)
+}
+
+/// The links in a runtime directory, by name.
+///
+/// # Errors
+/// The directory can't be read.
+pub fn list_in(dir: &RuntimeDir) -> Result<Vec<LinkInfo>, LinkError> {
+    // Everyone is greeted before anyone is waited for.
+    let greeted: Vec<_> =
+        names(dir).into_iter().filter_map(|name| Some((greet(dir, &name)?, name))).collect();
+    Ok(greeted.into_iter().filter_map(|(connection, name)| look(&connection, name)).collect())
+}
+
+/// One link.
+///
+/// # Errors
+/// [`LinkError::NotFound`] where nobody publishes under the name; a bad name; the runtime directory can't be opened.
+pub fn info(name: &str) -> Result<LinkInfo, LinkError> {
+    let name = crate::native_name(name)?;
+    let dir = RuntimeDir::open()?;
+    let found = greet(&dir, name.as_str()).and_then(|connection| look(&connection, name.as_str().to_owned()));
+    found.ok_or_else(|| {
+        let live = names(&dir);
+        let nearest = uncopy_core::nearest(name.as_str(), live.iter().map(String::as_str)).map(str::to_owned);
+        let (name, waited) = (name.as_str().to_owned(), Duration::ZERO);
+        LinkError::NotFound(Box::new(crate::error::Missing { name, waited, live, nearest, obstacle: None }))
+    })
+}
+
+/// The names under which a socket lies in the directory, sorted. It may be a dead one's.
+pub(crate) fn names(dir: &RuntimeDir) -> Vec<String> {
+    let mut names: Vec<String> = dir
+        .entries()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|file| Some(file.strip_suffix(".sock")?.to_owned()))
+        .filter(|name| LinkName::parse(name).is_ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Removes what a dead producer left behind. A live one holds the lock, and then nothing is touched.
+pub(crate) fn sweep(dir: &RuntimeDir, name: &str) {
+    let leftovers = [socket_file(name), lock_file(name)];
+    let Ok(entries) = dir.entries() else { return };
+    if !entries.iter().any(|entry| leftovers.contains(entry)) {
+        return;
+    }
+    // A failure means that somebody else is at it: a new producer, or another sweeper.
+    if let Ok(LockOutcome::Locked(lock)) = dir.lock(&lock_file(name)) {
+        let _ = dir.remove(&socket_file(name));
+        drop(lock);
+    }
+}
+
+/// Connects and says what we want. `None` where nobody listens; leftovers are swept.
+fn greet(dir: &RuntimeDir, name: &str) -> Option<Result<Connection, LinkError>> {
+    let us = ProcessId::current();
+    let hello = Message::Hello {
+        role: Role::Observer,
+        pid: us.pid,
+        start_ticks: us.start_ticks,
+        known_features: KNOWN_REQUIRED_FEATURES,
+    };
+    match Connection::connect(dir, &socket_file(name)) {
+        Ok(connection) => Some(match connection.send(&hello.encode(), &[]) {
+            Ok(_) => Ok(connection),
+            Err(error) => Err(error.into()),
+        }),
+        Err(error) if error.kind() == uncopy_core::ErrorKind::NotFound => {
+            sweep(dir, name);
+            None
+        }
+        Err(error) => Some(Err(error.into())),
+    }
+}
+
+/// What the producer shows. `None` where it has gone meanwhile.
+fn look(connection: &Result<Connection, LinkError>, name: String) -> Option<LinkInfo> {
+    let connection = match connection {
+        Ok(connection) => connection,
+        Err(error) => return Some(unreadable(name, Answer::Refused(error.to_string()))),
+    };
+    match receive_reply(connection, &name, ANSWER_PATIENCE) {
+        Ok(Reply::Message(Message::Welcome { control_len, .. }, handles)) => {
+            let shown =
+                handles.first().ok_or_else(|| "it sent no control memory".to_owned()).and_then(|handle| {
+                    let len = usize::try_from(control_len).map_err(|e| e.to_string())?;
+                    let mapping = Mapping::open(handle, len, Access::ReadWrite).map_err(|e| e.to_string())?;
+                    Control::open(Arc::new(mapping), &name).map_err(|e| e.to_string())
+                });
+            Some(match shown {
+                Ok((control, header)) => describe(name, &control, &header),
+                Err(detail) => unreadable(name, Answer::Refused(detail)),
+            })
+        }
+        Ok(Reply::Message(other, _)) => {
+            Some(unreadable(name, Answer::Refused(format!("it answered {other:?}"))))
+        }
+        Ok(Reply::Silence) => {
+            let producer = connection.peer().ok().and_then(|peer| ProcessId::of(peer.pid?));
+            let command = producer.map(|process| process.command()).unwrap_or_default();
+            Some(LinkInfo { producer, command, ..unreadable(name, Answer::Silent) })
+        }
+        Ok(Reply::HungUp) => None,
+        Err(error) => Some(unreadable(name, Answer::Refused(error.to_string()))),
+    }
+}
+
+fn unreadable(name: String, answer: Answer) -> LinkInfo {
+    LinkInfo {
+        name,
+        answer,
+        producer: None,
+        command: String::new(),
+        uptime: Duration::ZERO,
+        slots: 0,
+        published: 0,
+        dropped: 0,
+        epoch: 0,
+        form: None,
+        last_frame_age: None,
+        memory_bytes: 0,
+        consumers: Vec::new(),
+    }
+}
+
+fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
+    let slots = control.slots() as u64;
+    let newest = glance(control);
+    let since = |nanos: u64| Duration::from_nanos(monotonic_nanos().saturating_sub(nanos));
+    LinkInfo {
+        answer: Answer::Answering,
+        producer: Some(header.producer),
+        command: header.producer.command(),
+        uptime: since(header.created_nanos),
+        slots: control.slots(),
+        published: control.newest_seq(),
+        dropped: control.dropped().load(Relaxed),
+        epoch: control.epoch().load(Acquire),
+        form: newest.as_ref().map(|(form, _)| *form),
+        last_frame_age: newest.map(|(_, published)| since(published)),
+        memory_bytes: wire::control_len_bytes(control.slots()) as u64
+            + slots.saturating_mul(control.slot_stride().load(Relaxed)),
+        consumers: (0..MAX_CONSUMERS as u32).filter_map(|place| consumer_at(control, place)).collect(),
+        name,
+    }
+}
+
+/// Form and time of the newest frame, read without holding it: read again until nothing changed meanwhile.
+fn glance(control: &Control) -> Option<(Form, u64)> {
+    for _ in 0..16 {
+        let (_, slot) = ring::unpack_latest(Cells::latest(control).load(Acquire))?;
+        let before = control.word(slot)?.load(Acquire);
+        let description = description::load(control, slot, &mut FormCache::default());
+        std::sync::atomic::fence(Acquire);
+        let after = control.word(slot)?.load(Relaxed);
+        let same = before & !0xFFFF_FFFF == after & !0xFFFF_FFFF;
+        if let (true, ring::state::PUBLISHED, Ok(description)) = (same, ring::state_of(before), description) {
+            return Some((description.form, description.published_nanos));
+        }
+    }
+    None
+}
+
+fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
+    let state = control.place_u32(at, place::STATE).load(Acquire);
+    if state == place::FREE {
+        return None;
+    }
+    let pid = control.place_u32(at, place::PID).load(Relaxed).cast_signed();
+    let holds = (0..control.slots()).filter(|&slot| {
+        control.word(slot).is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << at) != 0)
+    });
+    Some(ConsumerInfo {
+        place: at,
+        pid,
+        command: ProcessId::of(pid).map(|process| process.command()).unwrap_or_default(),
+        received: control.place_u64(at, place::RECEIVED).load(Relaxed),
+        missed: control.place_u64(at, place::MISSED).load(Relaxed),
+        holds: holds.count() as u32,
+        quarantined: state == place::QUARANTINED,
+    })
+}

@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The producing end of a link: claims slots, publishes frames, starts epochs.
+//!
+//! The frame path touches no socket and makes no system call unless somebody sleeps. Everything else (joining, dying,
+//! leaving) happens on the service thread, in [`serve`](super::serve).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::time::{Duration, Instant};
+
+use uncopy_core::{CopyReason, CopyRecord, Device};
+use uncopy_os::{
+    ProcessId, SlotMemory, SlotMut, boot_id, fork_generation, kill_point, monotonic_nanos, random_id,
+};
+use uncopy_tensor::{Access, Tensor};
+
+use super::control::{Control, Header};
+use super::description::{self, FormWords, Head};
+use super::ring::{Cells, Writer};
+use super::serve::{self, Hall};
+use super::wire::{MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, SLOT_ALIGN_BYTES, VERSION_MINOR, producer_state};
+use crate::error::LinkError;
+use crate::form::{AsForm, Form};
+use crate::meta::Meta;
+
+/// What a producer does when every slot is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The incoming frame is dropped and counted; the producer never waits.
+    #[default]
+    Drop,
+}
+
+/// How to publish; made by [`publish`], used up by [`open`](PublishOptions::open).
+#[derive(Clone, Debug)]
+pub struct PublishOptions {
+    name: String,
+    slots: usize,
+    form: Option<Form>,
+    when_full: WhenFull,
+    takeover: bool,
+    directory: Option<PathBuf>,
+}
+
+/// Starts to describe a link that this process will publish. Nothing happens before [`PublishOptions::open`].
+///
+/// ```
+/// use uncopy_link::{Form, Meta, publish};
+/// use uncopy_core::PixelFormat;
+/// # let dir = std::env::temp_dir().join(format!("uncopy-doc-publish-{}", std::process::id()));
+/// let mut out = publish("camera").slots(4)
+/// #     .directory(&dir)
+///     .open()?;
+/// let mut slot = out.loan(&Form::image(2, 3, PixelFormat::RGBA8))?;
+/// slot.bytes_mut().fill(255);
+/// slot.publish(Meta::default())?;
+/// # drop(out); std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), uncopy_link::LinkError>(())
+/// ```
+#[must_use]
+pub fn publish(name: &str) -> PublishOptions {
+    PublishOptions {
+        name: name.to_owned(),
+        slots: 4,
+        form: None,
+        when_full: WhenFull::Drop,
+        takeover: false,
+        directory: None,
+    }
+}
+
+impl PublishOptions {
+    /// Number of slots, 2 to 64 (4 unless told). Good is 2 + the frames that consumers hold at once.
+    #[must_use]
+    pub fn slots(self, slots: usize) -> Self {
+        Self { slots, ..self }
+    }
+
+    /// Fixes the form: a frame of any other form is refused with both named.
+    #[must_use]
+    pub fn form(self, form: Form) -> Self {
+        Self { form: Some(form), ..self }
+    }
+
+    /// What happens when every slot is held.
+    #[must_use]
+    pub fn when_full(self, when_full: WhenFull) -> Self {
+        Self { when_full, ..self }
+    }
+
+    /// Asks the process that holds the name to give it up, instead of failing with [`LinkError::NameTaken`].
+    #[must_use]
+    pub fn takeover(self, takeover: bool) -> Self {
+        Self { takeover, ..self }
+    }
+
+    /// Another runtime directory than the user's own, for tests and containers.
+    #[must_use]
+    pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
+        Self { directory: Some(directory.into()), ..self }
+    }
+
+    /// Takes the name and starts to serve consumers. Frame memory is made with the first frame, or now for a fixed form.
+    ///
+    /// # Errors
+    /// A bad name or slot count, [`LinkError::NameTaken`], no memory, or a runtime directory that isn't private.
+    pub fn open(self) -> Result<Publisher, LinkError> {
+        let name = crate::native_name(&self.name)?;
+        if !(MIN_SLOTS..=MAX_SLOTS).contains(&self.slots) {
+            return Err(LinkError::SlotCount { asked: self.slots });
+        }
+        let dir = crate::runtime_dir(self.directory.as_ref())?;
+        let lock = serve::take_name(&dir, &name, self.takeover)?;
+        kill_point("producer.named");
+        let header = Header {
+            slots: self.slots,
+            link_id: random_id(),
+            boot_id: boot_id(),
+            producer: ProcessId::current(),
+            created_nanos: monotonic_nanos(),
+            minor: VERSION_MINOR,
+        };
+        let control = Control::create(&name, &header)?;
+        kill_point("producer.control");
+        let mut publisher = Publisher {
+            hall: Hall::open(dir, name, lock, control.clone())?,
+            control,
+            generation: fork_generation(),
+            writer: Writer::new(self.slots),
+            when_full: self.when_full,
+            fixed: None,
+            epoch: None,
+            form: None,
+            slots: (0..self.slots).map(|_| SlotState::default()).collect(),
+            seq: 0,
+            dropped: 0,
+            small_frames: 0,
+        };
+        if let Some(form) = self.form {
+            publisher.prepare(&form)?;
+            publisher.fixed = Some(form);
+        }
+        kill_point("producer.open");
+        Ok(publisher)
+    }
+}
+
+/// The frame memory of the current epoch.
+struct Epoch {
+    number: u32,
+    memory: Arc<SlotMemory>,
+}
+
+/// What the producer remembers of one slot.
+#[derive(Default)]
+struct SlotState {
+    /// Shared with the tensors that were handed out of the slot's loan. More than one owner: a view of it is alive.
+    views: Arc<()>,
+    /// The pages were made read-only because a view outlived the loan.
+    protected: bool,
+}
+
+impl SlotState {
+    fn has_views(&self) -> bool {
+        Arc::strong_count(&self.views) > 1
+    }
+}
+
+/// The producing end of a link. It can move between threads; one thread at a time uses it.
+///
+/// Dropping it closes the link: consumers are told, names are removed, and frames that they hold stay as they are.
+pub struct Publisher {
+    hall: Arc<Hall>,
+    control: Control,
+    generation: u32,
+    writer: Writer,
+    when_full: WhenFull,
+    fixed: Option<Form>,
+    epoch: Option<Epoch>,
+    /// The form of the last loan, with its words on the wire.
+    form: Option<(Form, FormWords)>,
+    slots: Vec<SlotState>,
+    seq: u64,
+    dropped: u64,
+    small_frames: u32,
+}
+
+/// Counters of a [`Publisher`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PublisherStats {
+    /// Frames published.
+    pub published: u64,
+    /// Frames dropped because every slot was held.
+    pub dropped: u64,
+    /// Consumers attached now.
+    pub consumers: usize,
+}
+
+/// What became of a frame that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// It is the newest frame of the link.
+    Published {
+        /// Its number, from 1.
+        seq: u64,
+    },
+    /// Every slot was held, so it was dropped and counted.
+    Dropped,
+}
+
+impl Publisher {
+    /// Lends a slot to write the next frame into: nothing is copied. The borrow ends with [`Loan::publish`]; a loan
+    /// that is dropped publishes nothing.
+    ///
+    /// # Errors
+    /// [`LinkError::NoFreeSlot`] when every slot is held (counted as a dropped frame), [`LinkError::FormMismatch`] on a
+    /// fixed link, no memory for a larger form, [`LinkError::Superseded`] after a takeover.
+    pub fn loan(&mut self, form: &impl AsForm) -> Result<Loan<'_>, LinkError> {
+        let claim = self.claim(form)?;
+        Ok(Loan { claim, publisher: self })
+    }
+
+    /// Copies a host tensor into a slot and publishes it: one copy, recorded with the frame. A strided tensor is packed
+    /// in C order on the way.
+    ///
+    /// # Errors
+    /// As for [`Publisher::loan`], but a frame that finds every slot held is [`Sent::Dropped`].
+    pub fn send(&mut self, source: &Tensor, meta: Meta) -> Result<Sent, LinkError> {
+        let form = Form::from_layout(source.layout().to_c_contiguous());
+        self.send_form(&form, source, meta)
+    }
+
+    /// Like [`Publisher::send`], with pixel format and origin from `form`, whose dtype and shape must be the tensor's.
+    ///
+    /// # Errors
+    /// As for [`Publisher::send`], and [`LinkError::FormMismatch`] where `form` is not the tensor's.
+    pub fn send_form(&mut self, form: &Form, source: &Tensor, meta: Meta) -> Result<Sent, LinkError> {
+        let packed = Form::from_layout(source.layout().to_c_contiguous());
+        if *form.layout() != *packed.layout() {
+            return Err(self.mismatch(form, &packed));
+        }
+        meta.check()?;
+        let mut claim = match self.claim(form) {
+            Ok(claim) => claim,
+            Err(LinkError::NoFreeSlot { .. }) => return Ok(Sent::Dropped),
+            Err(error) => return Err(error),
+        };
+        source.copy_packed_into(claim.bytes_mut())?;
+        let contiguous = source.layout().is_c_contiguous();
+        let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
+        let len_bytes = form.len_bytes() as u64;
+        let record = CopyRecord { reason, from: source.device(), to: Device::CPU, len_bytes };
+        Ok(Sent::Published { seq: self.commit(claim, meta.copied(record))? })
+    }
+
+    /// Takes a slot as a value of its own, for bindings that can't express [`Loan`]'s borrow. Give it to
+    /// [`Publisher::commit`]; dropping it publishes nothing.
+    ///
+    /// # Errors
+    /// As for [`Publisher::loan`].
+    pub fn claim(&mut self, form: &impl AsForm) -> Result<Claim, LinkError> {
+        self.check_usable()?;
+        let form = form.as_form()?;
+        self.prepare(&form)?;
+        self.hall.take_back(|slot| self.writer.abandon(&self.control, slot));
+        let Some(epoch) = &self.epoch else { return Err(LinkError::ForeignClaim) };
+        let slots = &mut self.slots;
+        let memory = &epoch.memory;
+        let attached = self.hall.attached();
+        let claimed = self
+            .writer
+            .claim(&self.control, attached, |slot| slots.get(slot).is_some_and(|s| !s.has_views()));
+        let Some(slot) = claimed else {
+            let WhenFull::Drop = self.when_full;
+            return Err(self.full());
+        };
+        kill_point("producer.claimed");
+        let unprotected = match slots.get_mut(slot) {
+            Some(state) if state.protected => {
+                state.protected = false;
+                memory.protect(slot, Access::ReadWrite)
+            }
+            _ => Ok(()),
+        };
+        let bytes = unprotected.and_then(|()| memory.claim(slot));
+        match bytes {
+            Ok(bytes) => Ok(Claim {
+                bytes: Some(bytes),
+                form,
+                slot,
+                epoch: epoch.number,
+                hall: Arc::clone(&self.hall),
+                views: slots.get(slot).map(|s| Arc::clone(&s.views)).unwrap_or_default(),
+                published: false,
+            }),
+            Err(error) => {
+                self.writer.abandon(&self.control, slot);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Publishes a claimed slot: it becomes the newest frame. Returns its number, from 1.
+    ///
+    /// # Errors
+    /// [`LinkError::MetaTooLarge`] or [`LinkError::TooManyCopyRecords`]; [`LinkError::ForeignClaim`] where the claim is
+    /// another publisher's or its epoch has ended. The frame is then not published and its slot is free again.
+    pub fn commit(&mut self, mut claim: Claim, meta: Meta) -> Result<u64, LinkError> {
+        self.check_usable()?;
+        meta.check()?;
+        let ours = Arc::ptr_eq(&claim.hall, &self.hall);
+        let current = self.epoch.as_ref().filter(|epoch| ours && epoch.number == claim.epoch);
+        let Some(epoch) = current else { return Err(LinkError::ForeignClaim) };
+        let words = match &self.form {
+            Some((form, words)) if *form == claim.form => *words,
+            _ => FormWords::of(&claim.form),
+        };
+        let slot = claim.slot;
+        drop(claim.bytes.take());
+        if let Some(state) = self.slots.get_mut(slot).filter(|state| Arc::strong_count(&state.views) > 2) {
+            // More owners than the slot and this claim: a view outlives the loan. From here on its writes are caught.
+            epoch.memory.protect(slot, Access::ReadOnly)?;
+            state.protected = true;
+        }
+        let seq = self.seq + 1;
+        kill_point("producer.written");
+        let head = Head { seq, epoch: epoch.number, published_nanos: monotonic_nanos() };
+        description::store(&self.control, slot, &head, &words, &meta);
+        kill_point("producer.described");
+        let asleep = self.writer.publish(&self.control, slot, seq);
+        claim.published = true;
+        self.seq = seq;
+        let small = wastes(epoch.memory.stride_bytes(), claim.form.len_bytes());
+        self.small_frames = if small { self.small_frames.saturating_add(1) } else { 0 };
+        kill_point("producer.published");
+        if asleep {
+            uncopy_os::futex_wake(self.control.doorbell(), u32::MAX);
+        }
+        kill_point("producer.woken");
+        Ok(seq)
+    }
+}
+
+impl Publisher {
+    /// The name of the link.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.hall.name()
+    }
+
+    /// Number of slots.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.control.slots()
+    }
+
+    /// Number of the newest frame, 0 before the first.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Consumers attached now.
+    #[must_use]
+    pub fn consumers(&self) -> usize {
+        self.hall.attached().count_ones() as usize
+    }
+
+    /// The counters of this link.
+    #[must_use]
+    pub fn stats(&self) -> PublisherStats {
+        PublisherStats { published: self.seq, dropped: self.dropped, consumers: self.consumers() }
+    }
+
+    /// Waits until at least `wanted` consumers are attached.
+    ///
+    /// # Errors
+    /// [`LinkError::FewConsumers`] after `timeout`; [`LinkError::Superseded`] after a takeover.
+    pub fn wait_for_consumers(&self, wanted: usize, timeout: Duration) -> Result<(), LinkError> {
+        let begun = Instant::now();
+        loop {
+            self.check_usable()?;
+            let found = self.consumers();
+            if found >= wanted {
+                return Ok(());
+            }
+            let Some(left) = timeout.checked_sub(begun.elapsed()) else {
+                return Err(LinkError::FewConsumers {
+                    name: self.name().to_owned(),
+                    wanted,
+                    found,
+                    waited: timeout,
+                });
+            };
+            self.hall.wait_for_change(found, left);
+        }
+    }
+
+    /// Closes the link: consumers are told and the name is free for others. Same as dropping the publisher.
+    pub fn close(self) {}
+
+    fn check_usable(&self) -> Result<(), LinkError> {
+        if self.generation != fork_generation() {
+            return Err(LinkError::Forked { name: self.name().to_owned() });
+        }
+        match self.hall.state() {
+            producer_state::LIVE => Ok(()),
+            producer_state::SUPERSEDED => Err(LinkError::Superseded { name: self.name().to_owned() }),
+            _ => Err(LinkError::Closed { name: self.name().to_owned() }),
+        }
+    }
+
+    fn mismatch(&self, wanted: &Form, got: &Form) -> LinkError {
+        LinkError::FormMismatch {
+            name: self.name().to_owned(),
+            wanted: Box::new(*wanted),
+            got: Box::new(*got),
+        }
+    }
+
+    /// Counts a dropped frame and says who holds the slots.
+    fn full(&mut self) -> LinkError {
+        self.dropped += 1;
+        // Only this process writes the counter; readers want the latest value, not an order.
+        self.control.dropped().store(self.dropped, Relaxed);
+        let views = self.slots.iter().filter(|slot| slot.has_views()).count();
+        let mut holders = self.hall.holders();
+        if views > 0 {
+            holders.push(format!("this process holds {views} by views kept from earlier loans"));
+        }
+        let holders = if holders.is_empty() {
+            "each is being written or is the newest frame".to_owned()
+        } else {
+            holders.join("; ")
+        };
+        LinkError::NoFreeSlot { name: self.name().to_owned(), holders }
+    }
+
+    /// Makes sure that the slots of the current epoch can take a frame of `form`.
+    fn prepare(&mut self, form: &Form) -> Result<(), LinkError> {
+        let shrinks = self.small_frames >= SHRINK_AFTER_FRAMES;
+        if !shrinks && matches!(&self.form, Some((last, _)) if last == form) && self.epoch.is_some() {
+            return Ok(());
+        }
+        if let Some(fixed) = self.fixed.filter(|fixed| fixed != form) {
+            return Err(self.mismatch(&fixed, form));
+        }
+        if !form.is_writable() {
+            return Err(LinkError::FormNotWritable { form: Box::new(*form) });
+        }
+        let len_bytes = form.len_bytes();
+        if len_bytes > MAX_FRAME_BYTES {
+            return Err(LinkError::FrameTooLarge {
+                form: Box::new(*form),
+                len_bytes,
+                limit_bytes: MAX_FRAME_BYTES,
+            });
+        }
+        let stride = len_bytes.max(1).next_multiple_of(SLOT_ALIGN_BYTES);
+        let fits = self.epoch.as_ref().is_some_and(|epoch| {
+            let have = epoch.memory.stride_bytes();
+            stride <= have && !(shrinks && wastes(have, stride))
+        });
+        if !fits {
+            self.start_epoch(stride)?;
+        }
+        self.small_frames = 0;
+        self.form = Some((*form, FormWords::of(form)));
+        Ok(())
+    }
+
+    /// New frame memory: consumers get it over their sockets before a frame in it is published.
+    fn start_epoch(&mut self, stride: usize) -> Result<(), LinkError> {
+        let number = self.epoch.as_ref().map_or(1, |epoch| epoch.number.wrapping_add(1).max(1));
+        let memory = SlotMemory::create("uncopy-slots", self.slots(), stride)?;
+        kill_point("producer.epoch_made");
+        for state in &mut self.slots {
+            *state = SlotState::default();
+        }
+        self.control.slot_stride().store(stride as u64, Relaxed);
+        self.control.epoch().store(number, Release);
+        self.hall.announce(number, Arc::clone(&memory));
+        kill_point("producer.epoch_told");
+        self.epoch = Some(Epoch { number, memory });
+        Ok(())
+    }
+}
+
+/// Frames in a row that leave most of their slots empty before memory is given back.
+const SHRINK_AFTER_FRAMES: u32 = 256;
+
+/// Whether slots of `have` bytes are far too large for frames that need `need`.
+fn wastes(have: usize, need: usize) -> bool {
+    have > 1 << 20 && have / 4 >= need
+}
+
+/// A slot on loan as a value of its own; see [`Publisher::claim`].
+pub struct Claim {
+    bytes: Option<SlotMut>,
+    form: Form,
+    slot: usize,
+    epoch: u32,
+    hall: Arc<Hall>,
+    views: Arc<()>,
+    published: bool,
+}
+
+impl Claim {
+    /// The bytes of the frame to be, as long as the form says. They hold what was in the slot before.
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let len = self.form.len_bytes();
+        self.bytes.as_mut().and_then(|bytes| bytes.get_mut(..len)).unwrap_or_default()
+    }
+
+    /// The form that the slot was claimed for.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// A writable tensor over the slot, for other languages and frameworks.
+    ///
+    /// While it or a view of it lives, the slot is not written again; from the moment the frame is published its pages
+    /// are read-only, so that a late write ends the process instead of changing the frame.
+    ///
+    /// # Errors
+    /// [`LinkError::ForeignClaim`] once the claim is spent.
+    pub fn tensor(&self) -> Result<Tensor, LinkError> {
+        let Some(bytes) = &self.bytes else { return Err(LinkError::ForeignClaim) };
+        let region = bytes.region(self.form.len_bytes(), Arc::clone(&self.views))?;
+        Ok(Tensor::new(region, *self.form.layout(), 0)?)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        drop(self.bytes.take());
+        if !self.published {
+            self.hall.give_back(self.slot);
+        }
+    }
+}
+
+/// A slot on loan from a [`Publisher`]: write the frame into it, then [`publish`](Loan::publish).
+pub struct Loan<'p> {
+    claim: Claim,
+    publisher: &'p mut Publisher,
+}
+
+impl Loan<'_> {
+    /// The bytes of the frame to be, as long as the form says. They hold what was in the slot before.
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.claim.bytes_mut()
+    }
+
+    /// The form that the slot was lent for.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        self.claim.form()
+    }
+
+    /// Publishes the frame: from here on it is the newest and nobody can change it. Returns its number, from 1.
+    ///
+    /// # Errors
+    /// [`LinkError::MetaTooLarge`] or [`LinkError::TooManyCopyRecords`]; the frame is then not published.
+    pub fn publish(self, meta: Meta) -> Result<u64, LinkError> {
+        self.publisher.commit(self.claim, meta)
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.hall.close(producer_state::CLOSED);
+    }
+}

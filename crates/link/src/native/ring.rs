@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The slot machine: which slot the producer may write and which frame a consumer may hold. Nothing else.
+//!
+//! A slot is one 64-bit word, `generation:28 | state:4 | gpu_mask:16 | cpu_mask:16`. A consumer is a *bit*, not a
+//! count, so that a dead consumer's hold is removed exactly. `latest = seq << 8 | slot` names the newest frame.
+//!
+//! # Why nothing tears
+//! | danger | what prevents it |
+//! |---|---|
+//! | the producer reuses a slot under a reader | `WRITING` is entered by a compare-exchange that sees an empty mask |
+//! | a reader takes a slot that is being rewritten | a hold is a compare-exchange that sees `PUBLISHED` |
+//! | a reader reads an old description | the description is read only while the slot is held |
+//! | a reader follows an old `latest` | it holds whatever that slot has now, whose own number is read afterwards |
+//! | the generation wraps | it only guards the window of one compare-exchange |
+//!
+//! The machine is generic over where its words live: mapped pages in the product, loom's atomics in the models
+//! (`models.rs`), which check every interleaving of the same code.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// A 64-bit atomic word, wherever it lives.
+pub(crate) trait Word64 {
+    fn load(&self, order: std::sync::atomic::Ordering) -> u64;
+    fn store(&self, value: u64, order: std::sync::atomic::Ordering);
+    fn swap_if(&self, current: u64, new: u64, ok: std::sync::atomic::Ordering) -> Result<u64, u64>;
+    fn clear_bits(&self, bits: u64, order: std::sync::atomic::Ordering) -> u64;
+}
+
+/// A 32-bit atomic word, wherever it lives.
+pub(crate) trait Word32 {
+    fn load(&self, order: std::sync::atomic::Ordering) -> u32;
+    fn store(&self, value: u32, order: std::sync::atomic::Ordering);
+    fn set_bits(&self, bits: u32, order: std::sync::atomic::Ordering) -> u32;
+    fn clear_bits(&self, bits: u32, order: std::sync::atomic::Ordering) -> u32;
+}
+
+/// Where the words of one ring live.
+pub(crate) trait Cells {
+    type W64: Word64;
+    type W32: Word32;
+    fn slots(&self) -> usize;
+    /// The word of a slot; `None` beyond `slots()`.
+    fn word(&self, slot: usize) -> Option<&Self::W64>;
+    fn latest(&self) -> &Self::W64;
+    fn doorbell(&self) -> &Self::W32;
+    fn sleepers(&self) -> &Self::W32;
+    /// A sequentially consistent fence: orders "I published" against "I sleep".
+    fn fence(&self);
+}
+
+/// States of a slot.
+pub(crate) mod state {
+    pub(crate) const FREE: u64 = 0;
+    pub(crate) const WRITING: u64 = 1;
+    pub(crate) const PUBLISHED: u64 = 2;
+    /// The producer died while writing: never read, never written again.
+    pub(crate) const POISONED: u64 = 3;
+}
+
+const CPU_MASK: u64 = 0xFFFF;
+const GENERATION_SHIFT: u32 = 36;
+
+fn pack(generation: u64, state: u64) -> u64 {
+    (generation << GENERATION_SHIFT) | (state << 32)
+}
+
+fn generation(word: u64) -> u64 {
+    word >> GENERATION_SHIFT
+}
+
+pub(crate) fn state_of(word: u64) -> u64 {
+    (word >> 32) & 0xF
+}
+
+/// The consumers that hold a slot, one bit each.
+pub(crate) fn holders_of(word: u64) -> u16 {
+    (word & CPU_MASK) as u16
+}
+
+pub(crate) fn pack_latest(seq: u64, slot: usize) -> u64 {
+    (seq << 8) | slot as u64
+}
+
+/// Sequence number and slot of the newest frame; `None` before the first.
+pub(crate) fn unpack_latest(latest: u64) -> Option<(u64, usize)> {
+    (latest != 0).then_some((latest >> 8, (latest & 0xFF) as usize))
+}
+
+/// What only the producer knows: the order in which its slots were written. Never read from shared memory.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// Slots that are not being written, the one written longest ago first.
+    order: Vec<u8>,
+    newest: Option<usize>,
+}
+
+impl Writer {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { order: (0..slots as u8).collect(), newest: None }
+    }
+
+    /// Takes the slot written longest ago that nobody holds, and never the newest frame.
+    ///
+    /// `attached` are the consumers that exist: a bit of anyone else is noise. `usable` lets the caller keep a slot
+    /// back. Returns `None` when there is no such slot.
+    pub(crate) fn claim<C: Cells>(
+        &mut self,
+        cells: &C,
+        attached: u16,
+        mut usable: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let at = self.order.iter().position(|&slot| {
+            let slot = usize::from(slot);
+            Some(slot) != self.newest && usable(slot) && Self::take(cells, slot, attached)
+        })?;
+        Some(usize::from(self.order.remove(at)))
+    }
+
+    fn take<C: Cells>(cells: &C, slot: usize, attached: u16) -> bool {
+        let Some(cell) = cells.word(slot) else { return false };
+        let word = cell.load(Relaxed);
+        if holders_of(word) & attached != 0 {
+            return false;
+        }
+        // pairs with: release/clear. Acquire: what readers did with the old content happens before we overwrite it.
+        // A consumer that takes hold in between makes this fail, and the slot is not ours.
+        cell.swap_if(word, pack(generation(word) + 1, state::WRITING), Acquire).is_ok()
+    }
+
+    /// Makes the frame in `slot` the newest. Returns whether somebody may be asleep.
+    pub(crate) fn publish<C: Cells>(&mut self, cells: &C, slot: usize, seq: u64) -> bool {
+        let Some(cell) = cells.word(slot) else { return false };
+        // Nobody else changes a WRITING word, so load and store need not be one step.
+        let generation = generation(cell.load(Relaxed));
+        // pairs with: acquire/hold. The frame and its description happen before.
+        cell.store(pack(generation, state::PUBLISHED), Release);
+        // pairs with: acquire/latest.
+        cells.latest().store(pack_latest(seq, slot), Release);
+        self.order.push(slot as u8);
+        self.newest = Some(slot);
+        // pairs with: sleep/announce.
+        ring_doorbell(cells, seq as u32)
+    }
+
+    /// Gives an unpublished slot back; it is the first to be written next.
+    pub(crate) fn abandon<C: Cells>(&mut self, cells: &C, slot: usize) {
+        let Some(cell) = cells.word(slot) else { return };
+        let generation = generation(cell.load(Relaxed));
+        cell.store(pack(generation, state::FREE), Release);
+        self.order.insert(0, slot as u8);
+    }
+}
+
+/// Changes the doorbell to `value` and tells whether anybody may sleep on it. The caller wakes them.
+pub(crate) fn ring_doorbell<C: Cells>(cells: &C, value: u32) -> bool {
+    cells.doorbell().store(value, Release);
+    // Either we see the sleeper's bit, or it sees our doorbell: both sides fence between their store and their load.
+    cells.fence();
+    cells.sleepers().load(Relaxed) != 0
+}
+
+/// A consumer's hold of one slot, to be given back with [`release`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hold {
+    pub(crate) slot: usize,
+    /// This place held the slot before: the same frame, leased again.
+    pub(crate) again: bool,
+}
+
+/// Why no frame could be held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unheld {
+    /// Nothing newer than what was asked for.
+    Nothing,
+    /// `latest` names a slot that does not exist, or never settles: the page is not what the protocol allows.
+    Corrupt,
+}
+
+/// How often a consumer follows a moving `latest` before it calls the page corrupt: a producer would have to publish
+/// that many frames, each within the few instructions between two loads.
+/// (A model may see old values for ever, which hardware does not; it gives up early.)
+const MAX_CHASES: usize = if cfg!(loom) { 3 } else { 1 << 16 };
+
+/// Holds the newest frame for the consumer at `place` if its number is above `after`.
+///
+/// `on_candidate` is called with the slot before it is touched, to start fetching its description.
+pub(crate) fn hold_latest<C: Cells>(
+    cells: &C,
+    place: u32,
+    after: u64,
+    mut on_candidate: impl FnMut(usize),
+) -> Result<Hold, Unheld> {
+    for _ in 0..MAX_CHASES {
+        // pairs with: publish/latest.
+        let Some((seq, slot)) = unpack_latest(cells.latest().load(Acquire)) else {
+            return Err(Unheld::Nothing);
+        };
+        if seq <= after {
+            return Err(Unheld::Nothing);
+        }
+        on_candidate(slot);
+        let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };
+        let mut word = cell.load(Relaxed);
+        while state_of(word) == state::PUBLISHED {
+            let bit = 1u64 << place;
+            // pairs with: publish/word. From here the producer can't take the slot.
+            match cell.swap_if(word, word | bit, Acquire) {
+                Ok(_) => return Ok(Hold { slot, again: word & bit != 0 }),
+                Err(now) => word = now,
+            }
+        }
+        // The slot is being rewritten, so a newer frame has been published: look again.
+    }
+    Err(Unheld::Corrupt)
+}
+
+/// Gives a hold back. What was read happens before the producer's next write.
+pub(crate) fn release<C: Cells>(cells: &C, place: u32, slot: usize) {
+    if let Some(cell) = cells.word(slot) {
+        // pairs with: claim/take.
+        cell.clear_bits(1 << place, Release);
+    }
+}
+
+/// Removes every hold of a consumer that is known to be dead, and its mark as a sleeper.
+pub(crate) fn reclaim<C: Cells>(cells: &C, place: u32) {
+    cells.sleepers().clear_bits(1 << place, Relaxed);
+    for slot in 0..cells.slots() {
+        if let Some(cell) = cells.word(slot) {
+            cell.clear_bits((1 << place) | (1 << (place + 16)), AcqRel);
+        }
+    }
+}
+
+/// Marks the slots that a dead producer was writing. Any reader may do it, also several at once.
+pub(crate) fn poison_half_written<C: Cells>(cells: &C) {
+    for slot in 0..cells.slots() {
+        let Some(cell) = cells.word(slot) else { continue };
+        let word = cell.load(Acquire);
+        if state_of(word) == state::WRITING {
+            // A failed exchange means that another reader was faster.
+            let _ = cell.swap_if(word, pack(generation(word), state::POISONED), AcqRel);
+        }
+    }
+}
+
+/// Says that the consumer at `place` is about to sleep on the doorbell. Returns the doorbell's value to sleep on;
+/// the caller must look for frames once more before it sleeps.
+pub(crate) fn announce_sleep<C: Cells>(cells: &C, place: u32) -> u32 {
+    // Read before the caller looks for frames: a later ring changes it, and then the kernel refuses to sleep.
+    let value = cells.doorbell().load(Acquire);
+    cells.sleepers().set_bits(1 << place, Relaxed);
+    // pairs with: ring_doorbell/fence.
+    cells.fence();
+    value
+}
+
+/// The consumer at `place` is awake.
+pub(crate) fn end_sleep<C: Cells>(cells: &C, place: u32) {
+    cells.sleepers().clear_bits(1 << place, Relaxed);
+}
+
+#[cfg(all(test, loom))]
+#[path = "ring_models.rs"]
+mod models;

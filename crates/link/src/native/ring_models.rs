@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every interleaving of the slot machine, by loom. Run by `cargo xtask test loom`.
+//!
+//! Frame bytes are loom cells: a write that overlaps a read is reported by loom itself, so these models fail as soon
+//! as a slot is written under a reader. Two negative models show that the check bites.
+
+use std::sync::atomic::Ordering as Std;
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use loom::thread;
+
+use super::*;
+
+impl Word64 for AtomicU64 {
+    fn load(&self, o: Std) -> u64 {
+        AtomicU64::load(self, o)
+    }
+    fn store(&self, value: u64, o: Std) {
+        AtomicU64::store(self, value, o);
+    }
+    fn swap_if(&self, current: u64, new: u64, ok: Std) -> Result<u64, u64> {
+        AtomicU64::compare_exchange(self, current, new, ok, Ordering::Relaxed)
+    }
+    fn clear_bits(&self, bits: u64, o: Std) -> u64 {
+        AtomicU64::fetch_and(self, !bits, o)
+    }
+}
+
+impl Word32 for AtomicU32 {
+    fn load(&self, o: Std) -> u32 {
+        AtomicU32::load(self, o)
+    }
+    fn store(&self, value: u32, o: Std) {
+        AtomicU32::store(self, value, o);
+    }
+    fn set_bits(&self, bits: u32, o: Std) -> u32 {
+        AtomicU32::fetch_or(self, bits, o)
+    }
+    fn clear_bits(&self, bits: u32, o: Std) -> u32 {
+        AtomicU32::fetch_and(self, !bits, o)
+    }
+}
+
+/// A ring whose words are loom's, with one cell of frame bytes and one of description per slot.
+struct Model {
+    words: Vec<AtomicU64>,
+    latest: AtomicU64,
+    doorbell: AtomicU32,
+    sleepers: AtomicU32,
+    frames: Vec<UnsafeCell<u64>>,
+    descriptions: Vec<UnsafeCell<u64>>,
+}
+
+// SAFETY: loom itself reports every access to the cells that overlaps another; that check is what the models are for.
+unsafe impl Sync for Model {}
+
+impl Model {
+    fn new(slots: usize) -> Self {
+        Self {
+            words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            latest: AtomicU64::new(0),
+            doorbell: AtomicU32::new(0),
+            sleepers: AtomicU32::new(0),
+            frames: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
+            descriptions: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
+        }
+    }
+
+    fn write(cell: &UnsafeCell<u64>, value: u64) {
+        // SAFETY: loom has just checked that nobody else is inside this cell.
+        cell.with_mut(|p| unsafe { *p = value });
+    }
+
+    fn read(cell: &UnsafeCell<u64>) -> u64 {
+        // SAFETY: loom has just checked that nobody writes this cell.
+        cell.with(|p| unsafe { *p })
+    }
+}
+
+impl Cells for Model {
+    type W64 = AtomicU64;
+    type W32 = AtomicU32;
+    fn slots(&self) -> usize {
+        self.words.len()
+    }
+    fn word(&self, slot: usize) -> Option<&AtomicU64> {
+        self.words.get(slot)
+    }
+    fn latest(&self) -> &AtomicU64 {
+        &self.latest
+    }
+    fn doorbell(&self) -> &AtomicU32 {
+        &self.doorbell
+    }
+    fn sleepers(&self) -> &AtomicU32 {
+        &self.sleepers
+    }
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}
+
+const BOTH_ATTACHED: u16 = 0b11;
+
+fn produce(ring: &Model, frames: u64) {
+    let mut writer = Writer::new(ring.slots());
+    for seq in 1..=frames {
+        let Some(slot) = writer.claim(ring, BOTH_ATTACHED, |_| true) else { continue };
+        Model::write(&ring.frames[slot], seq);
+        Model::write(&ring.descriptions[slot], seq);
+        writer.publish(ring, slot, seq);
+    }
+}
+
+/// Holds up to `leases` frames one after the other; what a hold shows must be one whole frame, never an older one.
+fn consume(ring: &Model, place: u32, leases: usize) {
+    let mut seen = 0;
+    for _ in 0..leases {
+        let Ok(hold) = hold_latest(ring, place, seen, |_| {}) else { continue };
+        let described = Model::read(&ring.descriptions[hold.slot]);
+        let shown = Model::read(&ring.frames[hold.slot]);
+        assert_eq!(described, shown, "a description and a frame of two writes");
+        assert!(shown > seen, "frame {shown} after frame {seen}");
+        seen = shown;
+        release(ring, place, hold.slot);
+    }
+}
+
+#[test]
+fn two_slots_one_consumer_two_leases() {
+    check(3, || {
+        let ring = Arc::new(Model::new(2));
+        let reader = {
+            let ring = ring.clone();
+            thread::spawn(move || consume(&ring, 0, 2))
+        };
+        produce(&ring, 3);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn three_slots_two_consumers() {
+    check(2, || {
+        let ring = Arc::new(Model::new(3));
+        let readers: Vec<_> = (0..2)
+            .map(|place| {
+                let ring = ring.clone();
+                thread::spawn(move || consume(&ring, place, 1))
+            })
+            .collect();
+        produce(&ring, 3);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_dead_consumers_slot_comes_back() {
+    check(3, || {
+        let ring = Arc::new(Model::new(2));
+        let mut writer = Writer::new(2);
+        let publish = |writer: &mut Writer, seq| {
+            let slot = writer.claim(&*ring, BOTH_ATTACHED, |_| true)?;
+            Model::write(&ring.frames[slot], seq);
+            Model::write(&ring.descriptions[slot], seq);
+            writer.publish(&*ring, slot, seq);
+            Some(slot)
+        };
+        publish(&mut writer, 1);
+        let dying = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let _ = hold_latest(&*ring, 0, 0, |_| {});
+                // It dies here without a release; the reaper runs when its process is known to be dead.
+                reclaim(&*ring, 0);
+            })
+        };
+        publish(&mut writer, 2);
+        dying.join().unwrap();
+        // Whatever it held, both slots can be written again: one now, the other after.
+        assert!(publish(&mut writer, 3).is_some(), "a slot is lost");
+        assert!(publish(&mut writer, 4).is_some(), "a slot is lost");
+    });
+}
+
+#[test]
+fn poison_marks_half_written_slots_only() {
+    check(3, || {
+        let ring = Arc::new(Model::new(2));
+        let mut writer = Writer::new(2);
+        let whole = writer.claim(&*ring, BOTH_ATTACHED, |_| true).unwrap();
+        writer.publish(&*ring, whole, 1);
+        let half = writer.claim(&*ring, BOTH_ATTACHED, |_| true).unwrap();
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let ring = ring.clone();
+                thread::spawn(move || poison_half_written(&*ring))
+            })
+            .collect();
+        let hold = hold_latest(&*ring, 0, 0, |_| {}).unwrap();
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!(hold.slot, whole);
+        assert_eq!(state_of(ring.words[half].load(Ordering::Relaxed)), state::POISONED);
+        assert_eq!(state_of(ring.words[whole].load(Ordering::Relaxed)), state::PUBLISHED);
+    });
+}
+
+/// The sleeper's and the producer's halves of a wake-up; `true` where the sleeper would sleep in the kernel.
+fn would_sleep(ring: &Model) -> bool {
+    let value = announce_sleep(ring, 0);
+    if hold_latest(ring, 0, 0, |_| {}).is_ok() {
+        return false;
+    }
+    // The kernel compares once more, under its own lock, before it sleeps.
+    ring.doorbell.load(Ordering::Relaxed) == value
+}
+
+#[test]
+fn no_wake_up_is_lost() {
+    loom::model(|| {
+        let ring = Arc::new(Model::new(2));
+        let sleeper = {
+            let ring = ring.clone();
+            thread::spawn(move || would_sleep(&ring))
+        };
+        let mut writer = Writer::new(2);
+        let slot = writer.claim(&*ring, BOTH_ATTACHED, |_| true).unwrap();
+        let woke = writer.publish(&*ring, slot, 1);
+        assert!(!sleeper.join().unwrap() || woke, "it sleeps and nobody wakes it");
+    });
+}
+
+/// Negative model: a ring that overwrites slot `seq % slots` and leases nothing tears under a slow reader.
+#[test]
+#[should_panic]
+fn a_ring_without_leases_tears() {
+    loom::model(|| {
+        let ring = Arc::new(Model::new(2));
+        let reader = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                if let Some((_, slot)) = unpack_latest(ring.latest.load(Ordering::Acquire)) {
+                    Model::read(&ring.frames[slot]);
+                }
+            })
+        };
+        for seq in 1..=3u64 {
+            let slot = (seq % 2) as usize;
+            Model::write(&ring.frames[slot], seq);
+            ring.latest.store(pack_latest(seq, slot), Ordering::Release);
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// Negative model: the generation and the number of readers in two words. Between the check of one and the change of
+/// the other the producer slips in.
+#[test]
+#[should_panic]
+fn a_hold_in_two_words_tears() {
+    loom::model(|| {
+        let slot = Arc::new((AtomicU32::new(1), AtomicU32::new(0), Model::new(1)));
+        let reader = {
+            let slot = slot.clone();
+            thread::spawn(move || {
+                let before = slot.0.load(Ordering::Acquire);
+                slot.1.fetch_add(1, Ordering::AcqRel);
+                if slot.0.load(Ordering::Acquire) == before {
+                    Model::read(&slot.2.frames[0]);
+                }
+                slot.1.fetch_sub(1, Ordering::AcqRel);
+            })
+        };
+        if slot.1.load(Ordering::Acquire) == 0 {
+            slot.0.store(2, Ordering::Release);
+            Model::write(&slot.2.frames[0], 2);
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// Negative model: without the fence on both sides a sleeper and a producer miss each other.
+#[test]
+#[should_panic]
+fn a_wake_up_without_fences_is_lost() {
+    loom::model(|| {
+        let ring = Arc::new(Model::new(2));
+        let sleeper = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                ring.sleepers.fetch_or(1, Ordering::AcqRel);
+                ring.latest.load(Ordering::Acquire) == 0
+            })
+        };
+        ring.latest.store(pack_latest(1, 0), Ordering::Release);
+        let woke = ring.sleepers.load(Ordering::Acquire) != 0;
+        assert!(!sleeper.join().unwrap() || woke, "it sleeps and nobody wakes it");
+    });
+}

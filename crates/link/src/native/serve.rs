@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a producer does beside producing: answers joins, hands out new epochs, notices leaving and dying.
+//!
+//! All of it runs on the service thread, except what the user's thread asks for. A consumer's holds are removed only
+//! when its process is known to be dead or it has said goodbye: a socket that hangs up alone proves nothing, because a
+//! forked child can keep it open and a bug can close it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use uncopy_core::{ErrorKind, LinkName};
+use uncopy_os::{
+    Connection, Listener, LockOutcome, NameLock, PidFd, ProcessId, Received, RuntimeDir, SlotMemory,
+    current_uid, fork_generation, kill_point, monotonic_nanos,
+};
+
+use super::control::Control;
+use super::ring::{self, Cells};
+use super::wire::{
+    BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place, producer_state,
+};
+use crate::error::LinkError;
+use crate::service::{self, Handler, Registration, lock};
+
+/// The file under which a link's socket is found.
+pub(crate) fn socket_file(name: &str) -> String {
+    format!("{name}.sock")
+}
+
+/// The file whose lock decides who may publish under a name.
+pub(crate) fn lock_file(name: &str) -> String {
+    format!("{name}.lock")
+}
+
+/// How long the holder of a name has to answer a takeover.
+const TAKEOVER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Takes the name, or says who has it.
+pub(crate) fn take_name(dir: &RuntimeDir, name: &LinkName, takeover: bool) -> Result<NameLock, LinkError> {
+    let begun = Instant::now();
+    loop {
+        let holder = match dir.lock(&lock_file(name.as_str()))? {
+            LockOutcome::Locked(lock) => {
+                let us = ProcessId::current();
+                lock.write_note(&format!(
+                    "{} {} {}\n{}",
+                    us.pid,
+                    us.start_ticks,
+                    monotonic_nanos(),
+                    us.command()
+                ))?;
+                return Ok(lock);
+            }
+            LockOutcome::Held { holder } => Holder::parse(holder.as_deref()),
+        };
+        let waited = begun.elapsed();
+        match holder {
+            // The holder has the lock and has not written its note yet: it will within an instant.
+            None if waited < Duration::from_millis(200) => std::thread::sleep(Duration::from_millis(1)),
+            holder if !takeover => return Err(holder.unwrap_or_default().taken(name)),
+            holder if waited > TAKEOVER_PATIENCE => {
+                let pid = holder.unwrap_or_default().pid;
+                return Err(LinkError::TakeoverUnanswered { name: name.as_str().to_owned(), pid, waited });
+            }
+            _ => ask_to_leave(dir, name, TAKEOVER_PATIENCE.saturating_sub(waited))?,
+        }
+    }
+}
+
+/// Who holds a name, as it noted in the lock file.
+struct Holder {
+    pid: i32,
+    opened_nanos: u64,
+    command: String,
+}
+
+impl Default for Holder {
+    fn default() -> Self {
+        Self { pid: 0, opened_nanos: monotonic_nanos(), command: "unknown".to_owned() }
+    }
+}
+
+impl Holder {
+    fn parse(note: Option<&str>) -> Option<Self> {
+        let (ids, command) = note?.split_once('\n')?;
+        let mut ids = ids.split(' ');
+        let (pid, _start_ticks, opened) = (ids.next()?, ids.next()?, ids.next()?);
+        let (pid, opened_nanos) = (pid.parse().ok()?, opened.parse().ok()?);
+        Some(Self { pid, opened_nanos, command: command.trim().to_owned() })
+    }
+
+    fn taken(self, name: &LinkName) -> LinkError {
+        LinkError::NameTaken {
+            name: name.as_str().to_owned(),
+            pid: self.pid,
+            command: self.command,
+            uptime: Duration::from_nanos(monotonic_nanos().saturating_sub(self.opened_nanos)),
+        }
+    }
+}
+
+/// Asks the holder of a name to give it up and waits until it hangs up, at most `patience`.
+fn ask_to_leave(dir: &RuntimeDir, name: &LinkName, patience: Duration) -> Result<(), LinkError> {
+    let Ok(connection) = Connection::connect(dir, &socket_file(name.as_str())) else {
+        // It holds the lock and does not listen: it is just opening, or just closing.
+        std::thread::sleep(Duration::from_millis(1));
+        return Ok(());
+    };
+    // The queue of a new connection is empty, so that this is sent or fails.
+    let _ = connection.send(&Message::TakeOver { pid: ProcessId::current().pid }.encode(), &[])?;
+    let begun = Instant::now();
+    let mut buffer = [0; MAX_MESSAGE_BYTES];
+    while let Some(left) = patience.checked_sub(begun.elapsed()) {
+        connection.wait_readable(Some(left))?;
+        if !matches!(connection.recv(&mut buffer)?, Received::WouldBlock) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A producer's side of everything that is not the frame path.
+pub(crate) struct Hall {
+    name: LinkName,
+    generation: u32,
+    dir: RuntimeDir,
+    control: Control,
+    state: AtomicU32,
+    attached: AtomicU32,
+    returned: AtomicU64,
+    table: Mutex<Table>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Table {
+    guests: BTreeMap<u64, Guest>,
+    last_key: u64,
+    epoch: Option<(u32, Arc<SlotMemory>)>,
+    listener: Option<(Arc<Listener>, Registration)>,
+    lock: Option<NameLock>,
+}
+
+/// One connection.
+struct Guest {
+    connection: Arc<Connection>,
+    socket: Option<Registration>,
+    pidfd: Option<(Arc<PidFd>, Registration)>,
+    process: Option<ProcessId>,
+    place: Option<u32>,
+    /// The newest epoch that was sent, and whether the guest has said that it arrived.
+    epoch_sent: u32,
+    epoch_taken: bool,
+    said_bye: bool,
+}
+
+const LISTENER_KEY: u64 = 0;
+
+/// Calls the hall from the service thread for as long as the hall lives.
+struct Door(Weak<Hall>);
+
+impl Handler for Door {
+    fn ready(&self, key: u64) {
+        if let Some(hall) = self.0.upgrade() {
+            hall.ready(key);
+        }
+    }
+}
+
+impl Hall {
+    /// Binds the socket of the link, whose name the caller has locked, and starts to answer it.
+    pub(crate) fn open(
+        dir: RuntimeDir,
+        name: LinkName,
+        name_lock: NameLock,
+        control: Control,
+    ) -> Result<Arc<Self>, LinkError> {
+        let listener = Arc::new(Listener::bind(&dir, &socket_file(name.as_str()))?);
+        kill_point("producer.bound");
+        let hall = Arc::new(Self {
+            name,
+            generation: fork_generation(),
+            dir,
+            control,
+            state: AtomicU32::new(producer_state::LIVE),
+            attached: AtomicU32::new(0),
+            returned: AtomicU64::new(0),
+            table: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let mut table = lock(&hall.table);
+        table.lock = Some(name_lock);
+        match service::watch(Arc::clone(&listener) as _, hall.door(), LISTENER_KEY) {
+            Ok(registration) => table.listener = Some((listener, registration)),
+            Err(error) => {
+                drop(table);
+                hall.close(producer_state::CLOSED);
+                return Err(error.into());
+            }
+        }
+        drop(table);
+        Ok(hall)
+    }
+
+    fn door(self: &Arc<Self>) -> Arc<dyn Handler> {
+        Arc::new(Door(Arc::downgrade(self)))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    pub(crate) fn state(&self) -> u32 {
+        self.state.load(Acquire)
+    }
+
+    /// The consumers that exist, one bit each.
+    #[inline]
+    pub(crate) fn attached(&self) -> u16 {
+        // pairs with: serve/attach. A bit that is set a moment later belongs to a consumer that holds nothing yet.
+        self.attached.load(Acquire) as u16
+    }
+
+    /// Notes that a claimed slot was not published.
+    pub(crate) fn give_back(&self, slot: usize) {
+        self.returned.fetch_or(1 << slot, Release);
+    }
+
+    /// Calls `abandon` with each slot that was given back since the last time.
+    #[inline]
+    pub(crate) fn take_back(&self, mut abandon: impl FnMut(usize)) {
+        if self.returned.load(Relaxed) == 0 {
+            return;
+        }
+        let mut returned = self.returned.swap(0, Acquire);
+        while returned != 0 {
+            abandon(returned.trailing_zeros() as usize);
+            returned &= returned - 1;
+        }
+    }
+
+    /// Waits until the number of consumers is no longer `known`, at most `timeout`.
+    pub(crate) fn wait_for_change(&self, known: usize, timeout: Duration) {
+        let table = lock(&self.table);
+        let unchanged = |_: &mut Table| {
+            self.attached().count_ones() as usize == known && self.state() == producer_state::LIVE
+        };
+        drop(
+            self.changed
+                .wait_timeout_while(table, timeout, unchanged)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+
+    /// Who holds slots, in words.
+    pub(crate) fn holders(&self) -> Vec<String> {
+        let table = lock(&self.table);
+        let held = |place: u32| {
+            (0..self.control.slots())
+                .filter(|&slot| {
+                    self.control
+                        .word(slot)
+                        .is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << place) != 0)
+                })
+                .count()
+        };
+        table
+            .guests
+            .values()
+            .filter_map(|guest| {
+                let (place, process) = (guest.place?, guest.process?);
+                let held = held(place);
+                (held > 0).then(|| format!("process {} ({}) holds {held}", process.pid, process.command()))
+            })
+            .collect()
+    }
+
+    /// Sends the memory of a new epoch to every consumer.
+    pub(crate) fn announce(&self, number: u32, memory: Arc<SlotMemory>) {
+        let mut table = lock(&self.table);
+        table.epoch = Some((number, memory));
+        let Table { guests, epoch, .. } = &mut *table;
+        for guest in guests.values_mut() {
+            guest.offer_epoch(epoch.as_ref());
+        }
+    }
+
+    /// Ends the link: the name is free, consumers are told, nothing is answered any more. The first call decides why.
+    pub(crate) fn close(&self, why: u32) {
+        if self.generation != fork_generation() {
+            return;
+        }
+        if self.state.compare_exchange(producer_state::LIVE, why, AcqRel, Relaxed).is_err() {
+            return;
+        }
+        self.control.producer_state().store(why, Release);
+        let table = std::mem::take(&mut *lock(&self.table));
+        if table.listener.is_some() {
+            // While the name is still locked nobody else can have bound a socket here.
+            if let Err(error) = self.dir.remove(&socket_file(self.name())) {
+                tracing::warn!(link = self.name(), %error, "the socket of a closed link stays behind");
+            }
+        }
+        drop(table.lock);
+        let reason = if why == producer_state::SUPERSEDED { BYE_SUPERSEDED } else { BYE_CLOSED };
+        for guest in table.guests.values() {
+            // A guest that can't be told sees the hang-up.
+            let _ = guest.connection.send(&Message::Bye { reason }.encode(), &[]);
+        }
+        self.changed.notify_all();
+    }
+
+    fn ready(self: &Arc<Self>, key: u64) {
+        // What is dropped under the lock could call back into the service; collect it and drop it after.
+        let mut gone = Vec::new();
+        let mut table = lock(&self.table);
+        if key == LISTENER_KEY {
+            self.accept_all(&mut table);
+        } else if key % 2 == 1 {
+            self.bury_if_dead(&mut table, key - 1, &mut gone);
+        } else {
+            self.read(&mut table, key, &mut gone);
+        }
+        drop(table);
+        drop(gone);
+        self.changed.notify_all();
+    }
+
+    fn accept_all(self: &Arc<Self>, table: &mut Table) {
+        let Some((listener, _)) = &table.listener else { return };
+        let listener = Arc::clone(listener);
+        loop {
+            match listener.accept() {
+                Ok(Some(connection)) => self.greet(table, connection),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(link = self.name(), %error, "a consumer could not be accepted");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn greet(self: &Arc<Self>, table: &mut Table, connection: Connection) {
+        let connection = Arc::new(connection);
+        let peer = match connection.peer() {
+            Ok(peer) if peer.uid == current_uid() => peer,
+            Ok(peer) => {
+                let detail = format!("it belongs to user {}, you are user {}", current_uid(), peer.uid);
+                refuse(&connection, ErrorKind::PermissionDenied, &detail);
+                return;
+            }
+            Err(error) => return refuse(&connection, ErrorKind::PermissionDenied, &error.to_string()),
+        };
+        table.last_key += 2;
+        let key = table.last_key;
+        let socket = match service::watch(Arc::clone(&connection) as _, self.door(), key) {
+            Ok(socket) => socket,
+            Err(error) => return refuse(&connection, ErrorKind::OutOfResources, &error.to_string()),
+        };
+        let process = peer.pid.and_then(ProcessId::of);
+        table.guests.insert(
+            key,
+            Guest {
+                connection,
+                socket: Some(socket),
+                pidfd: None,
+                process,
+                place: None,
+                epoch_sent: 0,
+                epoch_taken: true,
+                said_bye: false,
+            },
+        );
+    }
+
+    fn read(self: &Arc<Self>, table: &mut Table, key: u64, gone: &mut Vec<Guest>) {
+        let mut buffer = [0; MAX_MESSAGE_BYTES];
+        loop {
+            let Some(guest) = table.guests.get(&key) else { return };
+            let received = guest.connection.recv(&mut buffer);
+            let message = match received {
+                Ok(Received::WouldBlock) => return,
+                Ok(Received::Message { len, .. }) => Message::decode(buffer.get(..len).unwrap_or_default()),
+                Ok(Received::Closed) | Err(_) => return self.hung_up(table, key, gone),
+            };
+            match message {
+                Ok(message) => self.answer(table, key, message, gone),
+                Err(error) => {
+                    // A peer that speaks another language is told so, and only it is disconnected.
+                    refuse(&guest.connection, ErrorKind::VersionMismatch, &error.to_string());
+                    return self.hung_up(table, key, gone);
+                }
+            }
+        }
+    }
+
+    fn answer(self: &Arc<Self>, table: &mut Table, key: u64, message: Message, gone: &mut Vec<Guest>) {
+        match message {
+            Message::Hello { role: Role::Observer, .. } => self.show(table, key),
+            Message::Hello { role: Role::Consumer, start_ticks, .. } => {
+                self.admit(table, key, start_ticks, gone)
+            }
+            Message::EpochTaken { epoch } => {
+                let Table { guests, epoch: current, .. } = table;
+                if let Some(guest) = guests.get_mut(&key) {
+                    // An older number asks again for what could not be sent.
+                    guest.epoch_taken = true;
+                    guest.epoch_sent = epoch.min(guest.epoch_sent);
+                    guest.offer_epoch(current.as_ref());
+                }
+            }
+            Message::Bye { .. } => {
+                if let Some(guest) = table.guests.get_mut(&key) {
+                    guest.said_bye = true;
+                }
+            }
+            Message::TakeOver { .. } => {
+                let asker = table.guests.get(&key).map(|guest| Arc::clone(&guest.connection));
+                self.hand_over(asker);
+            }
+            Message::Welcome { .. } | Message::Refuse { .. } | Message::Epoch { .. } => {
+                self.hung_up(table, key, gone);
+            }
+        }
+    }
+
+    /// Closes the link in favour of another producer. Runs on a thread of its own turn: the table is locked here.
+    fn hand_over(self: &Arc<Self>, asker: Option<Arc<Connection>>) {
+        let hall = Arc::clone(self);
+        // The caller holds the table; closing needs it.
+        let closing = uncopy_os::spawn_quiet("uncopy-handover", move || {
+            hall.close(producer_state::SUPERSEDED);
+            if let Some(asker) = asker {
+                // The asker also sees the hang-up that follows.
+                let _ = asker.send(&Message::Bye { reason: BYE_SUPERSEDED }.encode(), &[]);
+            }
+        });
+        if let Err(error) = closing {
+            tracing::warn!(link = self.name(), %error, "a takeover could not be answered");
+        }
+    }
+
+    /// Shows the control memory to an observer.
+    fn show(&self, table: &Table, key: u64) {
+        let Some(guest) = table.guests.get(&key) else { return };
+        let welcome = self.welcome(u32::MAX, None);
+        match self.control.share() {
+            Ok(Some(control)) => {
+                let _ = guest.connection.send(&welcome.encode(), &[&control]);
+            }
+            Ok(None) => {}
+            Err(error) => refuse(&guest.connection, error.kind(), &error.to_string()),
+        }
+    }
+
+    fn welcome(&self, place: u32, epoch: Option<&(u32, Arc<SlotMemory>)>) -> Message {
+        let slots = self.control.slots();
+        Message::Welcome {
+            place,
+            control_len: super::wire::control_len_bytes(slots) as u64,
+            epoch: epoch.map_or(0, |(number, _)| *number),
+            slots: slots as u32,
+            slot_stride: epoch.map_or(0, |(_, memory)| memory.stride_bytes() as u64),
+            slots_len: epoch.map_or(0, |(_, memory)| memory.len_bytes() as u64),
+        }
+    }
+
+    /// Gives a consumer a place, the control memory and the slots of the current epoch.
+    fn admit(self: &Arc<Self>, table: &mut Table, key: u64, start_ticks: u64, gone: &mut Vec<Guest>) {
+        if table.guests.get(&key).is_none_or(|guest| guest.place.is_some()) {
+            return self.hung_up(table, key, gone);
+        }
+        self.sweep(table, gone);
+        let taken = table.guests.values().filter_map(|guest| guest.place).fold(0u32, |mask, p| mask | 1 << p);
+        let free = (0..MAX_CONSUMERS as u32).find(|place| taken & (1 << place) == 0);
+        let Table { guests, epoch, .. } = table;
+        let Some(guest) = guests.get_mut(&key) else { return };
+        let Some(place) = free else {
+            let detail = format!("it has {MAX_CONSUMERS} consumers, which is the most");
+            return refuse(&guest.connection, ErrorKind::TooManyConsumers, &detail);
+        };
+        if let Err(detail) = self.identify(guest, key, start_ticks) {
+            return refuse(&guest.connection, ErrorKind::PermissionDenied, &detail);
+        }
+        self.seat(guest, place);
+        kill_point("producer.seated");
+        if let Err(error) = self.send_welcome(guest, place, epoch.as_ref()) {
+            refuse(&guest.connection, error.kind(), &error.to_string());
+            self.unseat(guest);
+        }
+    }
+
+    /// Opens a handle on the guest's process, so that its death is noticed even if its socket lives on.
+    fn identify(self: &Arc<Self>, guest: &mut Guest, key: u64, start_ticks: u64) -> Result<(), String> {
+        let pidfd = guest.connection.peer_pidfd().map_err(|e| e.to_string())?;
+        // From another pid namespace there is none: then the hang-up alone tells.
+        let Some(pidfd) = pidfd else { return Ok(()) };
+        if let Some(process) = guest.process.filter(|process| process.start_ticks != start_ticks) {
+            return Err(format!("process {} is not the one that connected", process.pid));
+        }
+        let pidfd = Arc::new(pidfd);
+        let watched =
+            service::watch(Arc::clone(&pidfd) as _, self.door(), key + 1).map_err(|e| e.to_string())?;
+        guest.pidfd = Some((pidfd, watched));
+        Ok(())
+    }
+
+    fn seat(&self, guest: &mut Guest, at: u32) {
+        let process = guest.process.unwrap_or(ProcessId { pid: 0, start_ticks: 0 });
+        for counter in [place::RECEIVED, place::MISSED, place::CURSOR] {
+            self.control.place_u64(at, counter).store(0, Relaxed);
+        }
+        self.control.place_u32(at, place::PID).store(process.pid.cast_unsigned(), Relaxed);
+        self.control.place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
+        self.control.place_u32(at, place::STATE).store(place::ATTACHED, Release);
+        guest.place = Some(at);
+        // pairs with: claim. From here on the consumer's holds count.
+        self.attached.fetch_or(1 << at, AcqRel);
+    }
+
+    /// Removes everything a guest holds and frees its place.
+    fn unseat(&self, guest: &mut Guest) {
+        let Some(at) = guest.place.take() else { return };
+        ring::reclaim(&self.control, at);
+        self.control.place_u32(at, place::STATE).store(place::FREE, Release);
+        self.attached.fetch_and(!(1 << at), AcqRel);
+    }
+
+    fn send_welcome(
+        &self,
+        guest: &mut Guest,
+        place: u32,
+        epoch: Option<&(u32, Arc<SlotMemory>)>,
+    ) -> Result<(), LinkError> {
+        let Some(control) = self.control.share()? else { return Ok(()) };
+        let slots = epoch.map(|(_, memory)| memory.share()).transpose()?;
+        let handles: Vec<_> = std::iter::once(&control).chain(&slots).collect();
+        // The queue of a connection that has just been made is empty, so that this is sent or fails.
+        let _ = guest.connection.send(&self.welcome(place, epoch).encode(), &handles)?;
+        guest.epoch_sent = epoch.map_or(0, |(number, _)| *number);
+        Ok(())
+    }
+
+    /// Ends the connection. What the guest holds stays, unless it left in good order or can't be watched otherwise.
+    fn hung_up(&self, table: &mut Table, key: u64, gone: &mut Vec<Guest>) {
+        let Some(guest) = table.guests.get_mut(&key) else { return };
+        let watched = guest.pidfd.as_ref().is_some_and(|(pidfd, _)| !pidfd.is_dead());
+        if guest.place.is_none() || guest.said_bye || !watched {
+            return self.bury(table, key, gone);
+        }
+        if let Some(at) = guest.place {
+            self.control.place_u32(at, place::STATE).store(place::QUARANTINED, Release);
+        }
+        // Its process handle stays registered and will tell.
+        guest.socket = None;
+        guest.connection.shutdown();
+    }
+
+    fn bury_if_dead(&self, table: &mut Table, key: u64, gone: &mut Vec<Guest>) {
+        let dead = |guest: &Guest| guest.pidfd.as_ref().is_some_and(|(pidfd, _)| pidfd.is_dead());
+        if table.guests.get(&key).is_some_and(dead) {
+            self.bury(table, key, gone);
+        }
+    }
+
+    fn bury(&self, table: &mut Table, key: u64, gone: &mut Vec<Guest>) {
+        if let Some(mut guest) = table.guests.remove(&key) {
+            self.unseat(&mut guest);
+            gone.push(guest);
+        }
+    }
+
+    /// Frees the places of dead guests whose death has not been reported yet.
+    fn sweep(&self, table: &mut Table, gone: &mut Vec<Guest>) {
+        let keys: Vec<u64> = table.guests.keys().copied().collect();
+        for key in keys {
+            self.bury_if_dead(table, key, gone);
+        }
+    }
+}
+
+impl Guest {
+    /// Sends the current epoch, unless the last one is still on its way: a stopped guest keeps one, not all.
+    fn offer_epoch(&mut self, epoch: Option<&(u32, Arc<SlotMemory>)>) {
+        let Some((number, memory)) = epoch else { return };
+        if self.place.is_none() || !self.epoch_taken || self.epoch_sent == *number {
+            return;
+        }
+        let message = Message::Epoch {
+            epoch: *number,
+            slot_stride: memory.stride_bytes() as u64,
+            slots_len: memory.len_bytes() as u64,
+        };
+        let sent = memory.share().and_then(|slots| self.connection.send(&message.encode(), &[&slots]));
+        match sent {
+            Ok(uncopy_os::Sent::Done) => {
+                self.epoch_sent = *number;
+                self.epoch_taken = false;
+            }
+            // The guest asks again when it meets a frame that it can't map.
+            Ok(uncopy_os::Sent::WouldBlock) => {}
+            Err(error) => tracing::debug!(%error, epoch = number, "a consumer could not be sent an epoch"),
+        }
+    }
+}
+
+/// Tells a client why it may not join; it also sees the hang-up.
+fn refuse(connection: &Connection, kind: ErrorKind, detail: &str) {
+    let _ = connection.send(&Message::refusal(kind, detail).encode(), &[]);
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One quiet thread per process that answers sockets and notices deaths, for every link of the process.
+//!
+//! It starts with the first registration and ends with the last. It never runs a user's code, has all signals
+//! blocked, and is not used across `fork`: a child that opens a link gets a thread of its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use uncopy_os::{Event, EventFd, Interest, OsError, Pollable, Poller, fork_generation, spawn_quiet};
+
+/// What is called on the service thread when something that was registered is ready.
+pub(crate) trait Handler: Send + Sync {
+    /// `key` is the one given at registration. Must not block.
+    fn ready(&self, key: u64);
+}
+
+struct Service {
+    generation: u32,
+    poller: Poller,
+    wake: EventFd,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    next_token: u64,
+    handlers: HashMap<u64, (Arc<dyn Handler>, u64)>,
+    ended: bool,
+}
+
+const WAKE_TOKEN: u64 = 0;
+
+static CURRENT: Mutex<Option<Arc<Service>>> = Mutex::new(None);
+
+/// A lock whose holder panicked still guards consistent data here: each critical section is one insertion or removal.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Something that the kernel can report as ready, shared between threads.
+pub(crate) trait Watched: Pollable + Send + Sync {}
+
+impl<T: Pollable + Send + Sync> Watched for T {}
+
+/// Keeps a registration alive; dropping it ends the calls (one that is running may still finish).
+pub(crate) struct Registration {
+    service: Arc<Service>,
+    token: u64,
+    /// What was watched, kept open for as long as the kernel may report it.
+    watched: Arc<dyn Watched>,
+}
+
+/// Calls `handler.ready(key)` on the service thread whenever `watched` can be read or hangs up.
+pub(crate) fn watch(
+    watched: Arc<dyn Watched>,
+    handler: Arc<dyn Handler>,
+    key: u64,
+) -> Result<Registration, OsError> {
+    let mut current = lock(&CURRENT);
+    let running = current.as_ref().filter(|service| service.generation == fork_generation());
+    let joined = running.and_then(|service| Some((Arc::clone(service), service.insert(&handler, key)?)));
+    let (service, token) = match joined {
+        Some(joined) => joined,
+        None => {
+            let (service, token) = Service::start(handler, key)?;
+            *current = Some(Arc::clone(&service));
+            (service, token)
+        }
+    };
+    drop(current);
+    let registration = Registration { service, token, watched };
+    registration.service.poller.add(&*registration.watched, token, Interest::READ)?;
+    Ok(registration)
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if self.service.generation != fork_generation() {
+            // The poller is the parent's: removing an entry here would remove the parent's.
+            return;
+        }
+        // Failing to remove means that the kernel has forgotten it already.
+        let _ = self.service.poller.remove(&*self.watched);
+        let gone = {
+            let mut entries = lock(&self.service.entries);
+            let gone = entries.handlers.remove(&self.token);
+            entries.ended = entries.handlers.is_empty();
+            if entries.ended {
+                self.service.wake.ring();
+            }
+            gone
+        };
+        // Outside the lock: a handler's own drop may end other registrations.
+        drop(gone);
+    }
+}
+
+impl Service {
+    /// Starts a service with its first handler.
+    fn start(handler: Arc<dyn Handler>, key: u64) -> Result<(Arc<Self>, u64), OsError> {
+        let token = WAKE_TOKEN + 1;
+        let entries =
+            Entries { next_token: token, handlers: HashMap::from([(token, (handler, key))]), ended: false };
+        let service = Arc::new(Self {
+            generation: fork_generation(),
+            poller: Poller::new()?,
+            wake: EventFd::new()?,
+            entries: Mutex::new(entries),
+        });
+        service.poller.add(&service.wake, WAKE_TOKEN, Interest::READ)?;
+        let running = Arc::clone(&service);
+        spawn_quiet("uncopy-service", move || running.run())?;
+        Ok((service, token))
+    }
+
+    /// Adds a handler; `None` when the thread has ended or is about to.
+    fn insert(&self, handler: &Arc<dyn Handler>, key: u64) -> Option<u64> {
+        let mut entries = lock(&self.entries);
+        if entries.ended {
+            return None;
+        }
+        entries.next_token += 1;
+        let token = entries.next_token;
+        entries.handlers.insert(token, (Arc::clone(handler), key));
+        Some(token)
+    }
+
+    fn run(&self) {
+        let mut events: Vec<Event> = Vec::new();
+        while !lock(&self.entries).ended {
+            if let Err(error) = self.poller.wait(&mut events, None) {
+                // Without its poller a service can notice nothing more; peers see the hang-up when the links close.
+                tracing::error!(%error, "the service thread of uncopy stops");
+                return;
+            }
+            for event in &events {
+                if event.token == WAKE_TOKEN {
+                    self.wake.drain();
+                    continue;
+                }
+                let handler = lock(&self.entries).handlers.get(&event.token).cloned();
+                if let Some((handler, key)) = handler {
+                    handler.ready(key);
+                }
+            }
+        }
+    }
+}
