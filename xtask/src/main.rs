@@ -1,4 +1,61 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Entry point.
+//! The tasks of the repository, each called as `cargo xtask TASK`.
+//!
+//! A task returns whether all was well; the exit code is 0 when it was, else 1. A new task is one variant
+//! of `Task` and one line in `run`.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod error;
+mod layers;
+mod process;
+mod repo;
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+use error::Error;
+use repo::Repo;
+use std::process::ExitCode;
+
+/// Tasks of the uncopy repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check the rules between the crates that a machine can check.
+    Layers,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<bool, Error> {
+    let repo = Repo::this();
+    match task {
+        Task::Layers => layers::run(&repo),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
