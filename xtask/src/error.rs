@@ -12,6 +12,8 @@ pub enum Error {
     Command { shown: String, code: Option<i32>, tail: String },
     /// A file does not have the form that it must have.
     Form { what: String, why: String },
+    /// Something is missing on this machine; the sentence names it and says how to get it.
+    Missing(String),
 }
 
 impl Error {
@@ -36,6 +38,7 @@ impl fmt::Display for Error {
                 write!(f, "`{shown}` was ended by a signal{}", indented(tail))
             }
             Self::Form { what, why } => write!(f, "{what}: {why}"),
+            Self::Missing(sentence) => f.write_str(sentence),
         }
     }
 }
@@ -48,4 +51,11 @@ fn indented(tail: &str) -> String {
 
 pub fn read_text(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|e| Error::io(format!("read {}", path.display()), e))
+}
+
+pub fn write_text(path: &Path, text: &str) -> Result<(), Error> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|e| Error::io(format!("create {}", parent.display()), e))?;
+    }
+    std::fs::write(path, text).map_err(|e| Error::io(format!("write {}", path.display()), e))
 }

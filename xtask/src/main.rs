@@ -6,11 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod debian;
+mod env;
 mod error;
 mod layers;
 mod process;
 mod repo;
 mod toolchain;
+mod wheel;
 
 use clap::{Parser, Subcommand};
 use error::Error;
@@ -29,6 +32,10 @@ struct Cli {
 enum Task {
     /// Check the rules between the crates that a machine can check.
     Layers,
+    /// Build the Python wheel into dist/.
+    Wheel,
+    /// Make the Python environment .venv with these groups of packages (all when none is named).
+    Env { groups: Vec<env::Group> },
 }
 
 fn main() -> ExitCode {
@@ -46,6 +53,8 @@ fn run(task: Task) -> Result<bool, Error> {
     let repo = Repo::this();
     match task {
         Task::Layers => layers::run(&repo),
+        Task::Wheel => wheel::run(&repo),
+        Task::Env { groups } => env::run(&repo, &groups),
     }
 }
 

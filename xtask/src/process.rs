@@ -31,6 +31,17 @@ pub fn output_of(mut command: Command) -> Result<String, Error> {
     Err(Error::Command { shown, code: output.status.code(), tail })
 }
 
+/// Runs a command that must succeed, its output going straight to the terminal.
+pub fn passed_through(mut command: Command) -> Result<(), Error> {
+    let shown = shown(&command);
+    let status =
+        command.stdin(Stdio::null()).status().map_err(|e| Error::io(format!("start `{shown}`"), e))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Command { shown, code: status.code(), tail: String::new() })
+}
+
 /// Tries a command that may hang, such as a download; an error says why it did not succeed.
 pub fn tried_for(limit: Duration, mut command: Command) -> Result<(), String> {
     let shown = shown(&command);

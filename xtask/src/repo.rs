@@ -21,6 +21,11 @@ impl Repo {
         Self { root: manifest.parent().unwrap_or(manifest).to_path_buf() }
     }
 
+    #[cfg(test)]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
