@@ -12,10 +12,11 @@ mod error;
 mod layers;
 mod process;
 mod repo;
+mod test;
 mod toolchain;
 mod wheel;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use error::Error;
 use repo::Repo;
 use std::process::ExitCode;
@@ -30,6 +31,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Run everything that can be tested without a GPU.
+    Test(test::Options),
+    /// Run all that a change must pass: formatting, lints, layers and every test.
+    Ci,
     /// Check the rules between the crates that a machine can check.
     Layers,
     /// Build the Python wheel into dist/.
@@ -52,19 +57,32 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<bool, Error> {
     let repo = Repo::this();
     match task {
+        Task::Test(options) => test::run(&repo, &options),
+        // Formatting, lints and layers are parts of the tests.
+        Task::Ci => test::run(&repo, &test::Options::default()),
         Task::Layers => layers::run(&repo),
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
     }
 }
 
+/// Whether there is a task of this name.
+fn has_task(name: &str) -> bool {
+    Cli::command().find_subcommand(name).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_task_is_known_by_its_name() {
+        assert!(has_task("test"));
+        assert!(!has_task("no-such-task"));
     }
 }

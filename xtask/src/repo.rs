@@ -73,6 +73,14 @@ impl Repo {
         found.sort();
         Ok(found)
     }
+
+    /// Whether a file under `dir` with this extension contains `needle`.
+    pub fn mentions(&self, dir: &str, extension: &str, needle: &str) -> bool {
+        self.files(dir).unwrap_or_default().iter().any(|path| {
+            path.extension().is_some_and(|e| e == extension)
+                && std::fs::read_to_string(path).is_ok_and(|text| text.contains(needle))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -90,5 +98,12 @@ mod tests {
     #[test]
     fn a_missing_directory_has_no_files() {
         assert_eq!(Repo::this().files("no/such/place").unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn mentions_looks_only_at_the_asked_extension() {
+        let repo = Repo::this();
+        assert!(repo.mentions("xtask/src", "rs", "fn mentions"));
+        assert!(!repo.mentions("xtask/src", "py", "fn mentions"));
     }
 }

@@ -9,6 +9,9 @@ use std::{process::Command, time::Duration};
 
 /// A small download may take this long before it counts as "cannot be had".
 const SMALL_DOWNLOAD: Duration = Duration::from_secs(120);
+/// The same for a whole toolchain.
+const LARGE_DOWNLOAD: Duration = Duration::from_secs(400);
+
 /// What cargo tells the programs that it runs about *their* package; it must not reach other packages.
 const OF_OUR_PACKAGE: &[&str] = &["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"];
 
@@ -63,6 +66,30 @@ pub fn obtain_target(target: &str) -> Result<(), String> {
     }
     println!("       adding the Rust target {target} with rustup");
     tried_for(SMALL_DOWNLOAD, rustup(&["target", "add", target]))
+}
+
+/// Makes sure that `component` of `toolchain` is there; an error is the reason why it is not.
+pub fn obtain_component(toolchain: &str, component: &str) -> Result<(), String> {
+    let list = output_of(rustup(&["component", "list", "--installed", "--toolchain", toolchain]));
+    let list = list.map_err(|_| no_rustup())?;
+    if list.lines().any(|line| line.starts_with(component)) {
+        return Ok(());
+    }
+    println!("       adding {component} of the toolchain {toolchain} with rustup");
+    tried_for(SMALL_DOWNLOAD, rustup(&["component", "add", component, "--toolchain", toolchain]))
+}
+
+/// Makes sure that a toolchain is there; its full name, or the reason why it is not.
+pub fn obtain_toolchain(name: &str) -> Result<String, String> {
+    if output_of(rustup(&["--version"])).is_err() {
+        return Err(no_rustup());
+    }
+    if let Some(found) = installed_toolchain(name) {
+        return Ok(found);
+    }
+    println!("       installing the toolchain {name} with rustup");
+    tried_for(LARGE_DOWNLOAD, rustup(&["toolchain", "install", name, "--profile", "minimal"]))?;
+    installed_toolchain(name).ok_or_else(|| format!("rustup installed no toolchain named {name}"))
 }
 
 fn no_rustup() -> String {

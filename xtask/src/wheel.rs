@@ -109,7 +109,7 @@ mod tests {
         clear(&repo).unwrap();
         assert!(collect(&repo).is_err());
         assert!(repo.join("dist/other.whl").is_file());
-        std::fs::remove_dir_all(repo.root()).unwrap();
+        env::remove(repo.root()).unwrap();
     }
 
     #[test]

@@ -9,14 +9,18 @@ mod python;
 mod uv;
 
 pub use groups::Group;
-
-use uv::Uv;
+pub use python::Python;
+pub use uv::Uv;
 
 use crate::{
     error::{Error, read_text, write_text},
     repo::Repo,
 };
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const STAMP: &str = "uncopy-groups.toml";
 
@@ -87,6 +91,13 @@ pub fn run(repo: &Repo, groups: &[Group]) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// uv and the interpreters to make other environments with.
+pub fn tools(repo: &Repo) -> Result<(Uv, Vec<Python>), Error> {
+    let pythons = python::find_all(repo)?;
+    let uv = Uv::obtain(repo, &pythons)?;
+    Ok((uv, pythons))
+}
+
 fn missing_from(stamp: &Stamp, groups: &[Group]) -> Vec<Group> {
     let is_missing = |group: &&Group| stamp.get(group.name()) != Some(&group.recorded());
     groups.iter().filter(is_missing).copied().collect()
@@ -124,6 +135,16 @@ fn record(environment: &Environment, mut stamp: Stamp, installed: &[Group]) -> R
     write_text(&path, &text)
 }
 
+/// Removes an environment that a task made for itself.
+pub fn remove(dir: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", dir.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +169,7 @@ mod tests {
         record(&environment, Stamp::new(), &[Group::Demo]).unwrap();
         record(&environment, environment.stamp(), &[Group::Build]).unwrap();
         assert_eq!(missing_from(&environment.stamp(), Group::ALL), [Group::Test, Group::Frameworks]);
-        std::fs::remove_dir_all(&dir).unwrap();
+        remove(&dir).unwrap();
     }
 
     #[test]
