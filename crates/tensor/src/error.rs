@@ -42,14 +42,6 @@ pub enum TensorError {
         /// Alignment that the element type needs.
         align_bytes: usize,
     },
-    /// Elements smaller than a byte, or of a broken number of bytes, cannot be addressed one by one.
-    #[error(
-        "elements of {dtype} are not whole bytes, so strided ones cannot be copied: pass them in C order"
-    )]
-    NotWholeBytes {
-        /// The tensor's dtype.
-        dtype: DType,
-    },
     /// The destination has another size than the packed data.
     #[error(
         "the packed data is {need_bytes} bytes, but the destination has {found_bytes}: pass {need_bytes} bytes"
@@ -102,7 +94,6 @@ impl TensorError {
             TensorError::Layout(error) => error.kind(),
             TensorError::NotOnHost { .. } | TensorError::OpaqueAddress { .. } => ErrorKind::Unsupported,
             TensorError::DTypeMismatch { .. } => ErrorKind::InvalidDType,
-            TensorError::NotWholeBytes { .. } => ErrorKind::Unsupported,
             TensorError::NdimMismatch { .. } => ErrorKind::InvalidLayout,
             TensorError::Misaligned { .. } => ErrorKind::CopyRequired,
             TensorError::SizeMismatch { .. }

@@ -9,7 +9,7 @@
 //! destination is an ordinary slice, cut into chunks, and needs no unsafe code.
 #![expect(unsafe_code, reason = "fence: reads elements through their tensor's pointer")]
 
-use uncopy_core::{Layout, MAX_NDIM};
+use uncopy_core::{Layout, LayoutError, MAX_NDIM};
 
 use crate::{Tensor, TensorError};
 
@@ -74,8 +74,11 @@ impl Plan {
         if layout.is_c_contiguous() {
             return Ok(plan);
         }
-        let dtype = layout.dtype();
-        plan.unit_bytes = dtype.item_bytes().ok_or(TensorError::NotWholeBytes { dtype })?;
+        plan.unit_bytes = layout.dtype().item_bytes().ok_or_else(|| LayoutError::PackedItems {
+            dtype: layout.dtype(),
+            shape: layout.shape().to_vec(),
+            strides_elems: layout.strides_elems().to_vec(),
+        })?;
         for (&len, &stride) in layout.shape().iter().zip(layout.strides_elems()).filter(|(len, _)| **len != 1)
         {
             // Cannot wrap: the layout's extent covers at least one such step of at least two, and is checked.

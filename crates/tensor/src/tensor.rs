@@ -133,8 +133,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// When `out` is not exactly `layout().len_bytes()` long or overlaps the source, when the data is not on the host,
-    /// and for strided elements that are not whole bytes. `out` is untouched then.
+    /// When `out` is not exactly `layout().len_bytes()` long or overlaps the source, and when the data is not on the
+    /// host. `out` is untouched then.
     pub fn copy_packed_into(&self, out: &mut [u8]) -> Result<(), TensorError> {
         pack::copy_packed(self, out)
     }

@@ -145,7 +145,9 @@ unsafe fn delete<M>(managed: *mut M) {
     // An owner whose drop panics has a bug, and the panic hook has reported it; but a C caller cannot be unwound, and
     // ending the host program over it would be worse.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(exported))) {
-        // Its own drop may panic again.
-        std::mem::forget(payload);
+        // Dropping what was thrown may throw again; that is leaked, so that this ends.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(payload);
+        }
     }
 }

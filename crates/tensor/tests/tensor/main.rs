@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Regions, tensors and views as their users see them.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod layouts;
+mod ownership;
+mod packing;
+#[cfg(unix)]
+mod share;
+mod viewing;
