@@ -47,6 +47,27 @@ fn long_rows_with_a_pitch_are_packed() {
 }
 
 #[test]
+fn transposed_planes_are_packed_whatever_their_size() {
+    // Around the side of a tile, and well beyond it; forwards, backwards, and as the inner two of three axes.
+    for (rows, columns) in [(16_usize, 16_usize), (15, 17), (17, 33), (33, 16)] {
+        for dtype in [DType::U8, DType::F32.with_lanes(2)] {
+            let pitch = rows.cast_signed() + 3;
+            for strides in [[1, pitch], [-1, pitch], [1, -pitch]] {
+                let layout = Layout::strided(dtype, &[rows, columns], &strides).unwrap();
+                let tensor = tensor_of(layout);
+                assert_eq!(
+                    tensor.to_packed().unwrap().as_packed_bytes().unwrap(),
+                    packed_one_by_one(&tensor),
+                    "{layout}"
+                );
+            }
+        }
+    }
+    let stacked = u8_tensor(&[2, 17, 18], &[1000, 1, 20]);
+    assert_eq!(stacked.to_packed().unwrap().as_packed_bytes().unwrap(), packed_one_by_one(&stacked));
+}
+
+#[test]
 fn eight_axes_are_packed() {
     let tensor = u8_tensor(&[2, 1, 3, 2, 2, 1, 2, 2], &[-1, 77, 2, 6, -13, 5, 40, 90]);
     let mut packed = vec![0; 96];
