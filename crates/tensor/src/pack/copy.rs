@@ -124,10 +124,10 @@ unsafe fn copy_short_rows<const UNIT: usize, const LEN: usize>(
 unsafe fn copy_tiles<const UNIT: usize>(outer: Axis, inner: Axis, source: *const u8, out: &mut [u8]) {
     for (block, rows) in out.chunks_mut(UNIT * inner.len * TILE).enumerate() {
         let source = along(source, outer, block * TILE);
-        let outer = Axis { len: outer.len.saturating_sub(block * TILE).min(TILE), ..outer };
         for first in (0..inner.len).step_by(TILE) {
             let columns = first..inner.len.min(first + TILE);
-            // SAFETY: the rows of this block and the columns of this tile are inside the plane (contract).
+            // SAFETY: `rows` is what the plane has of the TILE rows from `source` on, and it alone limits how many are
+            // copied; the columns of this tile are inside the plane (contract).
             unsafe { copy_columns::<UNIT>(outer, inner, columns, source, rows) }
         }
     }

@@ -7,7 +7,7 @@ use uncopy_tensor::{Region, Tensor};
 
 /// Few cases under Miri, which is slow.
 pub fn config() -> ProptestConfig {
-    let cases = if cfg!(miri) { 8 } else { 1500 };
+    let cases = if cfg!(miri) { 6 } else { 1500 };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 

@@ -2,6 +2,7 @@
 //! Regions, tensors and views as their users see them.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod exchange;
 mod layouts;
 mod ownership;
 mod packing;

@@ -131,6 +131,7 @@ fn a_misaligned_view_is_refused_but_its_copy_is_not() {
 fn an_empty_view_needs_no_alignment_and_has_no_values() {
     let region = HostBuffer::zeroed(4).unwrap().into_region();
     let tensor = Tensor::new(region, Layout::contiguous(DType::F64, &[2, 0]).unwrap(), 3).unwrap();
+    assert!(tensor.is_aligned());
     let view = tensor.view::<f64, 2>().unwrap();
     assert_eq!(view.iter().next(), None);
     assert_eq!(view.as_slice(), Some(&[][..]));
