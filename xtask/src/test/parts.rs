@@ -30,7 +30,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "loom",
         quick: Quick::Without("models whose names begin with big_"),
-        exists: |repo| repo.mentions("crates/link", "rs", "cfg(loom)"),
+        exists: |repo| repo.mentions("crates/link", "rs", "loom::"),
         run: rust::loom,
     },
     Part {
