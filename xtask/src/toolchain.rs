@@ -21,10 +21,13 @@ pub fn cargo(repo: &Repo) -> Command {
     prepared(Command::new(program), repo)
 }
 
-/// The cargo of another installed toolchain.
+/// The cargo of another installed toolchain, with nothing left that points at ours.
 pub fn cargo_of(toolchain: &str, repo: &Repo) -> Command {
     let mut command = Command::new("rustup");
-    command.args(["run", toolchain, "cargo"]).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    command.args(["run", toolchain, "cargo"]);
+    for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"] {
+        command.env_remove(name);
+    }
     prepared(command, repo)
 }
 
@@ -88,7 +91,9 @@ pub fn obtain_toolchain(name: &str) -> Result<String, String> {
         return Ok(found);
     }
     println!("       installing the toolchain {name} with rustup");
-    tried_for(LARGE_DOWNLOAD, rustup(&["toolchain", "install", name, "--profile", "minimal"]))?;
+    // Without --no-self-update rustup would also replace itself, which nobody asked for.
+    let install = rustup(&["toolchain", "install", name, "--profile", "minimal", "--no-self-update"]);
+    tried_for(LARGE_DOWNLOAD, install)?;
     installed_toolchain(name).ok_or_else(|| format!("rustup installed no toolchain named {name}"))
 }
 
