@@ -3,7 +3,8 @@
 //!
 //! A fence is a module with `#![expect(unsafe_code, reason = "…")]` in its file, or with
 //! `#[expect(unsafe_code, reason = "…")]` before its `mod` line. It covers the module's own file and the
-//! files of its direct children. ARCHITECTURE.md lists the path of each fence of what we ship.
+//! files of its direct children. The root of a library or program is no fence, since that would cover the
+//! whole crate; the root of a test is. ARCHITECTURE.md lists the path of each fence of what we ship.
 
 use super::{
     Check,
@@ -111,7 +112,7 @@ fn fence_of(path: &str, sources: &Sources) -> Option<String> {
     let module = module_name(path)?;
     for parent in parents(path) {
         let Some(code) = sources.get(&parent) else { continue };
-        if !is_crate_root(&parent) && code.contains(INNER) {
+        if !is_shipped_root(&parent) && code.contains(INNER) {
             return Some(parent);
         }
         if fenced_modules(code).iter().any(|(name, is_inline)| *name == module && !is_inline) {
@@ -160,8 +161,9 @@ fn parents(path: &str) -> Vec<String> {
     files.iter().map(|file| file.to_string_lossy().into_owned()).collect()
 }
 
-fn is_crate_root(path: &str) -> bool {
-    path.ends_with("/lib.rs") || path.ends_with("/main.rs")
+/// `src/lib.rs` and `src/main.rs`; the `main.rs` of a directory below `tests/` is the root of a test.
+fn is_shipped_root(path: &str) -> bool {
+    path.ends_with("src/lib.rs") || path.ends_with("src/main.rs")
 }
 
 #[cfg(test)]
@@ -206,6 +208,12 @@ mod tests {
     fn a_fence_around_a_whole_crate_covers_no_child() {
         let files = [("x/src/lib.rs", FENCE), ("x/src/map.rs", UNSAFE)];
         assert_eq!(unfenced(&sources(&files)).wrong.len(), 1);
+    }
+
+    #[test]
+    fn the_root_of_a_test_is_a_fence_for_its_modules() {
+        let files = [("x/tests/all/main.rs", FENCE), ("x/tests/all/map.rs", UNSAFE)];
+        assert!(unfenced(&sources(&files)).wrong.is_empty());
     }
 
     #[test]
