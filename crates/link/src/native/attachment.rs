@@ -16,7 +16,7 @@ use uncopy_os::{
 use uncopy_tensor::{Access, ShareHandle};
 
 use super::control::{Control, Header};
-use super::description::{self, Description, FormCache};
+use super::description::{self, Description, FormKey};
 use super::ring::{self, Cells, Unheld};
 use super::serve::socket_file;
 use super::wire::{
@@ -24,6 +24,7 @@ use super::wire::{
     Message, Role, SLOT_ALIGN_BYTES, VERSION_MAJOR, VERSION_MINOR, place,
 };
 use crate::error::LinkError;
+use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
 
 /// How long a producer has to answer a greeting. Its service thread does nothing else, so only a stopped process or a
@@ -337,49 +338,60 @@ impl Attachment {
         }
     }
 
-    /// Holds the newest frame if its number is above `after`.
+    /// Holds the newest frame if its number is above `after`. `scene` is that of the frame before, made anew on change.
     pub(crate) fn hold(
         self: &Arc<Self>,
         after: u64,
         patience: Duration,
-        cache: &mut FormCache,
-        last_map: &mut Option<Arc<SlotMap>>,
+        scene: &mut Option<Arc<Scene>>,
     ) -> Result<Next, LinkError> {
         let slot = match self.hold_slot(after) {
             Ok(slot) => slot,
             Err(Unheld::Nothing) => return Ok(Next::Nothing),
             Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame is in no slot".to_owned())),
         };
-        let lease = Lease { attachment: Arc::clone(self), slot };
+        let hold = Hold { attachment: self, slot };
         kill_point("consumer.held");
-        let description =
-            description::load(&self.control, slot, cache).map_err(|detail| self.corrupt(detail))?;
-        let map = match last_map {
-            Some(map) if map.epoch == description.epoch => Arc::clone(map),
-            _ => {
-                match self.known(description.epoch).or_else(|| self.memory_of(description.epoch, patience)) {
-                    Some(map) => {
-                        *last_map = Some(Arc::clone(&map));
-                        map
-                    }
-                    None => return Ok(Next::Unreachable { seq: description.seq }),
-                }
-            }
+        let description = description::load(&self.control, slot).map_err(|detail| self.corrupt(detail))?;
+        let known = match scene {
+            Some(scene) if scene.key == description.form => scene,
+            _ => match self.set_scene(slot, &description.form, patience)? {
+                Some(new) => scene.insert(Arc::new(new)),
+                None => return Ok(Next::Unreachable { seq: description.seq }),
+            },
         };
-        if description.form.len_bytes() > map.stride {
-            return Err(self.corrupt(format!("{} in a slot of {} bytes", description.form, map.stride)));
-        }
         kill_point("consumer.described");
-        Ok(Next::Frame(Box::new((lease, description, map))))
+        std::mem::forget(hold);
+        Ok(Next::Frame(Lease { scene: Arc::clone(known), slot }, description))
+    }
+
+    /// Memory and form of the frame in `slot`, which the caller holds; `None` where its memory never arrives.
+    fn set_scene(
+        self: &Arc<Self>,
+        slot: usize,
+        key: &FormKey,
+        patience: Duration,
+    ) -> Result<Option<Scene>, LinkError> {
+        let form = description::load_form(&self.control, slot, key).map_err(|detail| self.corrupt(detail))?;
+        let Some(map) = self.known(key.epoch).or_else(|| self.memory_of(key.epoch, patience)) else {
+            return Ok(None);
+        };
+        if form.len_bytes() > map.stride {
+            return Err(self.corrupt(format!("{form} in a slot of {} bytes", map.stride)));
+        }
+        Ok(Some(Scene { attachment: Arc::clone(self), map, key: *key, form }))
     }
 
     fn hold_slot(&self, after: u64) -> Result<usize, Unheld> {
         loop {
-            let hold = ring::hold_latest(&self.control, self.place, after, |slot| {
-                self.control.words().prefetch(Control::block_offset(slot) + 64);
-            })?;
+            let hold = ring::hold_latest(&self.control, self.place, after)?;
             let Some(count) = self.counts.get(hold.slot) else { return Err(Unheld::Corrupt) };
-            if count.fetch_add(1, AcqRel) > 0 || !hold.again {
+            if !hold.again {
+                // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
+                count.store(1, Relaxed);
+                return Ok(hold.slot);
+            }
+            if count.fetch_add(1, AcqRel) > 0 {
                 return Ok(hold.slot);
             }
             // Another thread has dropped the last frame in this slot and is about to clear our bit; the hold that we
@@ -425,7 +437,7 @@ impl Drop for Attachment {
 
 /// What there is to receive.
 pub(crate) enum Next {
-    Frame(Box<(Lease, Description, Arc<SlotMap>)>),
+    Frame(Lease, Description),
     /// Nothing newer.
     Nothing,
     /// A frame of an epoch whose memory never arrives: it was overtaken, or published before this place was taken.
@@ -434,15 +446,35 @@ pub(crate) enum Next {
     },
 }
 
+/// What frames of one form in one epoch share, so that holding a frame takes one reference and not four.
+pub(crate) struct Scene {
+    pub(crate) attachment: Arc<Attachment>,
+    pub(crate) map: Arc<SlotMap>,
+    pub(crate) form: Form,
+    key: FormKey,
+}
+
+/// A hold of one slot that has not become a [`Lease`] yet.
+struct Hold<'a> {
+    attachment: &'a Attachment,
+    slot: usize,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.attachment.release(self.slot);
+    }
+}
+
 /// A hold of one slot; dropping it gives the slot back.
 pub(crate) struct Lease {
-    pub(crate) attachment: Arc<Attachment>,
+    pub(crate) scene: Arc<Scene>,
     pub(crate) slot: usize,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.attachment.release(self.slot);
+        self.scene.attachment.release(self.slot);
     }
 }
 

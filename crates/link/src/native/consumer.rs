@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, Woken, fork_generation, futex_wait};
 
-use super::attachment::{Attachment, Attempt, Ended, Next, SlotMap};
-use super::description::FormCache;
+use super::attachment::{Attachment, Attempt, Ended, Next, Scene};
 use super::frame::Frame;
 use super::observe;
 use super::ring::{self, Cells};
@@ -162,8 +161,7 @@ struct Cursor {
     seq: u64,
     received: u64,
     missed: u64,
-    forms: FormCache,
-    map: Option<Arc<SlotMap>>,
+    scene: Option<Arc<Scene>>,
 }
 
 /// The consuming end of a link. It can move between threads; one thread at a time uses it.
@@ -293,17 +291,16 @@ impl Subscriber {
     fn take(&mut self, after: u64, patience: Duration) -> Result<Option<Frame>, LinkError> {
         let Some(attachment) = &self.attachment else { return Ok(None) };
         let cursor = &mut self.cursor;
-        match attachment.hold(after, patience, &mut cursor.forms, &mut cursor.map)? {
+        match attachment.hold(after, patience, &mut cursor.scene)? {
             Next::Nothing => Ok(None),
             Next::Unreachable { seq } => {
                 cursor.seq = cursor.seq.max(seq);
                 Ok(None)
             }
-            Next::Frame(parts) => {
-                let (lease, description, map) = *parts;
+            Next::Frame(lease, description) => {
                 let seq = description.seq;
                 let missed = if cursor.seq == 0 { 0 } else { seq.saturating_sub(cursor.seq + 1) };
-                let frame = Frame::new(lease, description, map, missed)?;
+                let frame = Frame::new(lease, description, missed);
                 if seq > cursor.seq {
                     cursor.seq = seq;
                     cursor.received += 1;

@@ -20,18 +20,30 @@ use crate::meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind};
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     pub(crate) seq: u64,
-    pub(crate) epoch: u32,
     pub(crate) published_nanos: u64,
     pub(crate) captured: Option<Captured>,
-    pub(crate) form: Form,
     pub(crate) meta_kind: MetaKind,
     pub(crate) meta_len: usize,
     pub(crate) copies_len: usize,
+    pub(crate) form: FormKey,
 }
 
-/// Words of a description that only change with the form; compared to skip checking the same form again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What tells one form, in one epoch, from another without reading all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FormKey {
+    pub(crate) epoch: u32,
+    number: u32,
+    ndim: u8,
+    kind: u64,
+    len_bytes: u64,
+}
+
+/// Words of a description that only change with the form.
+///
+/// `number` changes with them from frame to frame, so that a reader who has checked them once need not fetch them again.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FormWords {
+    number: u32,
     ndim: u8,
     kind: u64,
     len_bytes: u64,
@@ -39,7 +51,8 @@ pub(crate) struct FormWords {
 }
 
 impl FormWords {
-    pub(crate) fn of(form: &Form) -> Self {
+    /// The words of `form` when it comes after frames that had the words `before`.
+    pub(crate) fn of(form: &Form, before: Option<&Self>) -> Self {
         let layout = form.layout();
         let mut dims = [(0, 0); MAX_NDIM];
         for (dim, (&len, &stride)) in dims.iter_mut().zip(layout.shape().iter().zip(layout.strides_elems())) {
@@ -52,7 +65,18 @@ impl FormWords {
             | u64::from(form.pixel().0) << 32
             | u64::from(form.origin().0) << 48
             | u64::from(form.channel_order().0) << 56;
-        Self { ndim: layout.ndim() as u8, kind, len_bytes: form.len_bytes() as u64, dims }
+        let number = (before.map_or(0, |before| before.number) + 1) & FORM_NUMBER_MASK;
+        Self {
+            number: number.max(1),
+            ndim: layout.ndim() as u8,
+            kind,
+            len_bytes: form.len_bytes() as u64,
+            dims,
+        }
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// The form that these words tell, or why they tell none.
@@ -83,7 +107,21 @@ impl FormWords {
     }
 }
 
-/// Writes the description of a frame into the block of `slot`. The slot must be ours to write.
+/// A form number has 24 bits and is never 0.
+const FORM_NUMBER_MASK: u32 = 0xFF_FFFF;
+
+/// Writes what a form says into the block of `slot`. The slot must be ours to write.
+pub(crate) fn store_form(control: &Control, slot: usize, form: &FormWords) {
+    let put = |field: usize, value: u64| control.block_u64(slot, field).store(value, Relaxed);
+    put(block::TYPE, form.kind);
+    put(block::LEN_BYTES, form.len_bytes);
+    for (axis, &(len, stride)) in form.dims.iter().enumerate().take(usize::from(form.ndim)) {
+        put(block::DIMS + axis * 16, len);
+        put(block::DIMS + axis * 16 + 8, stride);
+    }
+}
+
+/// Writes the rest of the description of a frame, whose form is in the block of `slot` already.
 pub(crate) fn store(control: &Control, slot: usize, head: &Head, form: &FormWords, meta: &Meta) {
     let put = |field: usize, value: u64| control.block_u64(slot, field).store(value, Relaxed);
     let captured = meta.captured.unwrap_or(Captured { nanos: 0, clock: CaptureClock(0) });
@@ -94,15 +132,12 @@ pub(crate) fn store(control: &Control, slot: usize, head: &Head, form: &FormWord
         block::EPOCH_NDIM,
         u64::from(head.epoch) | u64::from(form.ndim) << 32 | u64::from(captured.clock.0) << 40,
     );
-    put(block::TYPE, form.kind);
-    let meta_words =
-        meta.bytes.len() as u64 | u64::from(meta.kind.0) << 16 | (meta.copies.len() as u64) << 24 | 1 << 32;
+    let meta_words = meta.bytes.len() as u64
+        | u64::from(meta.kind.0) << 16
+        | (meta.copies.len() as u64) << 24
+        | 1 << 32
+        | u64::from(form.number) << 40;
     put(block::META, meta_words);
-    put(block::LEN_BYTES, form.len_bytes);
-    for (axis, &(len, stride)) in form.dims.iter().enumerate().take(usize::from(form.ndim)) {
-        put(block::DIMS + axis * 16, len);
-        put(block::DIMS + axis * 16 + 8, stride);
-    }
     for (index, record) in meta.copies.iter().enumerate().take(MAX_COPY_RECORDS) {
         let [what, len_bytes] = words_of_copy(record);
         put(block::COPIES + index * 16, what);
@@ -121,59 +156,60 @@ pub(crate) struct Head {
     pub(crate) published_nanos: u64,
 }
 
-/// The last form that was read and found good.
-#[derive(Default)]
-pub(crate) struct FormCache {
-    words: FormWords,
-    form: Option<Form>,
-}
-
-/// Reads and checks the description of the frame in `slot`, which the caller holds.
-pub(crate) fn load(control: &Control, slot: usize, cache: &mut FormCache) -> Result<Description, String> {
+/// Reads and checks the description of the frame in `slot`, which the caller holds, but for its form.
+///
+/// Everything that it reads lies in the line of the slot's word, which the hold has just fetched.
+pub(crate) fn load(control: &Control, slot: usize) -> Result<Description, String> {
     let get = |field: usize| control.block_u64(slot, field).load(Relaxed);
     let [e0, e1, e2, e3, ndim, clock, _, _] = get(block::EPOCH_NDIM).to_le_bytes();
-    let [meta_low, meta_high, meta_kind, copies, planes, _, _, _] = get(block::META).to_le_bytes();
-    let mut words =
-        FormWords { ndim, kind: get(block::TYPE), len_bytes: get(block::LEN_BYTES), ..Default::default() };
-    for (axis, dim) in words.dims.iter_mut().enumerate().take(usize::from(ndim)) {
-        *dim = (get(block::DIMS + axis * 16), get(block::DIMS + axis * 16 + 8));
-    }
-    let form = match cache.form {
-        Some(form) if cache.words == words => form,
-        _ => {
-            let form = words.form()?;
-            *cache = FormCache { words, form: Some(form) };
-            form
-        }
-    };
+    let [meta_low, meta_high, meta_kind, copies, planes, n0, n1, n2] = get(block::META).to_le_bytes();
     let meta_len = usize::from(u16::from_le_bytes([meta_low, meta_high]));
     let copies_len = usize::from(copies);
-    if meta_len > MAX_META_BYTES || copies_len > MAX_COPY_RECORDS || planes != 1 {
-        return Err(format!("{meta_len} bytes of metadata, {copies_len} copies, {planes} planes"));
+    let number = u32::from_le_bytes([n0, n1, n2, 0]);
+    if meta_len > MAX_META_BYTES || copies_len > MAX_COPY_RECORDS || planes != 1 || number == 0 {
+        return Err(format!(
+            "{meta_len} bytes of metadata, {copies_len} copies, {planes} planes, form number {number}"
+        ));
     }
     Ok(Description {
         seq: get(block::SEQ),
-        epoch: u32::from_le_bytes([e0, e1, e2, e3]),
         published_nanos: get(block::PUBLISHED),
         captured: (clock != 0)
             .then(|| Captured { nanos: get(block::CAPTURED).cast_signed(), clock: CaptureClock(clock) }),
-        form,
         meta_kind: MetaKind(meta_kind),
         meta_len,
         copies_len,
+        form: FormKey {
+            epoch: u32::from_le_bytes([e0, e1, e2, e3]),
+            number,
+            ndim,
+            kind: get(block::TYPE),
+            len_bytes: get(block::LEN_BYTES),
+        },
     })
 }
 
+/// Reads and checks the form that `key` stands for, from the block of `slot`, which the caller holds.
+pub(crate) fn load_form(control: &Control, slot: usize, key: &FormKey) -> Result<Form, String> {
+    let get = |field: usize| control.block_u64(slot, field).load(Relaxed);
+    let FormKey { number, ndim, kind, len_bytes, .. } = *key;
+    let mut words = FormWords { number, ndim, kind, len_bytes, ..Default::default() };
+    for (axis, dim) in words.dims.iter_mut().enumerate().take(usize::from(ndim)) {
+        *dim = (get(block::DIMS + axis * 16), get(block::DIMS + axis * 16 + 8));
+    }
+    words.form()
+}
+
 /// The user's metadata of the frame in `slot`, which the caller holds.
-pub(crate) fn load_meta(control: &Control, slot: usize, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len.min(MAX_META_BYTES)];
+pub(crate) fn load_meta(control: &Control, slot: usize, len: usize) -> Box<[u8]> {
+    let mut bytes = vec![0; len.min(MAX_META_BYTES)].into_boxed_slice();
     let loaded = control.words().load_bytes(control.meta_offset(slot), &mut bytes);
     debug_assert!(loaded.is_some(), "a checked slot has a place for metadata");
     bytes
 }
 
 /// The records of copies of the frame in `slot`, which the caller holds.
-pub(crate) fn load_copies(control: &Control, slot: usize, len: usize) -> Vec<CopyRecord> {
+pub(crate) fn load_copies(control: &Control, slot: usize, len: usize) -> Box<[CopyRecord]> {
     (0..len.min(MAX_COPY_RECORDS))
         .map(|index| {
             let what = control.block_u64(slot, block::COPIES + index * 16).load(Relaxed);

@@ -8,7 +8,7 @@ use uncopy_core::{CopyRecord, Layout};
 use uncopy_os::monotonic_nanos;
 use uncopy_tensor::{Element, Tensor, View};
 
-use super::attachment::{Lease, SlotMap};
+use super::attachment::{Lease, Scene};
 use super::description::{self, Description};
 use crate::error::LinkError;
 use crate::form::Form;
@@ -23,31 +23,31 @@ pub struct Frame(Arc<Held>);
 
 struct Held {
     lease: Lease,
-    map: Arc<SlotMap>,
     description: Description,
     missed: u64,
-    tensor: Tensor,
-    meta: OnceLock<Vec<u8>>,
-    copies: OnceLock<Vec<CopyRecord>>,
+    // Made on demand, and boxed so that receiving a frame moves few bytes.
+    tensor: OnceLock<Option<Box<Tensor>>>,
+    meta: OnceLock<Box<[u8]>>,
+    copies: OnceLock<Box<[CopyRecord]>>,
 }
 
 impl Frame {
-    pub(crate) fn new(
-        lease: Lease,
-        description: Description,
-        map: Arc<SlotMap>,
-        missed: u64,
-    ) -> Result<Self, LinkError> {
-        let tensor = tensor_over(&map, lease.slot, &description.form, ())?;
-        Ok(Self(Arc::new(Held {
+    pub(crate) fn new(lease: Lease, description: Description, missed: u64) -> Self {
+        Self(Arc::new(Held {
             lease,
-            map,
             description,
             missed,
-            tensor,
+            tensor: OnceLock::new(),
             meta: OnceLock::new(),
             copies: OnceLock::new(),
-        })))
+        }))
+    }
+
+    /// The tensor behind borrowed views; it needs no lease of its own. The range was checked when the frame was held,
+    /// and the mapping is frozen or it would not have been opened, so that there always is one.
+    fn borrowed(&self) -> Option<&Tensor> {
+        let Held { lease, tensor, .. } = &*self.0;
+        tensor.get_or_init(|| tensor_over(lease, ()).ok().map(Box::new)).as_deref()
     }
 
     /// The producer's number of this frame, from 1.
@@ -59,13 +59,13 @@ impl Frame {
     /// The allocation of frame memory that it lies in; changes when frames outgrow their slots.
     #[must_use]
     pub fn epoch(&self) -> u32 {
-        self.0.description.epoch
+        self.0.description.form.epoch
     }
 
     /// Dtype, shape, strides, pixel format and origin.
     #[must_use]
     pub fn form(&self) -> &Form {
-        &self.0.description.form
+        &self.0.lease.scene.form
     }
 
     /// Dtype, shape and strides.
@@ -103,7 +103,7 @@ impl Frame {
     pub fn meta(&self) -> UserMeta<'_> {
         let Held { lease, description, meta, .. } = &*self.0;
         let bytes = meta.get_or_init(|| {
-            description::load_meta(&lease.attachment.control, lease.slot, description.meta_len)
+            description::load_meta(&lease.scene.attachment.control, lease.slot, description.meta_len)
         });
         UserMeta { kind: description.meta_kind, bytes }
     }
@@ -113,14 +113,14 @@ impl Frame {
     pub fn copies(&self) -> &[CopyRecord] {
         let Held { lease, description, copies, .. } = &*self.0;
         copies.get_or_init(|| {
-            description::load_copies(&lease.attachment.control, lease.slot, description.copies_len)
+            description::load_copies(&lease.scene.attachment.control, lease.slot, description.copies_len)
         })
     }
 
     /// The bytes of the frame from its first to its last element, shared and read-only.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.0.tensor.region().as_bytes().unwrap_or_default()
+        self.borrowed().and_then(|tensor| tensor.region().as_bytes()).unwrap_or_default()
     }
 
     /// The frame as an array of `N` axes of `T`, borrowed from this frame: no copy.
@@ -128,7 +128,11 @@ impl Frame {
     /// # Errors
     /// [`LinkError::Tensor`] where the dtype or the number of axes is another.
     pub fn view<T: Element, const N: usize>(&self) -> Result<View<'_, T, N>, LinkError> {
-        Ok(self.0.tensor.view()?)
+        match self.borrowed() {
+            Some(tensor) => Ok(tensor.view()?),
+            // The error that making the tensor met.
+            None => Err(self.tensor().err().unwrap_or(LinkError::ForeignClaim)),
+        }
     }
 
     /// The frame as a tensor: shared, read-only, and holding the lease by itself.
@@ -136,29 +140,26 @@ impl Frame {
     /// # Errors
     /// [`LinkError::Os`] where the system refuses; not expected for a frame that was received.
     pub fn tensor(&self) -> Result<Tensor, LinkError> {
-        tensor_over(&self.0.map, self.0.lease.slot, self.form(), self.clone())
+        tensor_over(&self.0.lease, self.clone())
     }
 
     /// Address of the first element in this process: equal addresses are the same memory.
     #[must_use]
     pub fn address(&self) -> usize {
-        self.0.tensor.address()
+        let Lease { scene, slot } = &self.0.lease;
+        scene.map.mapping.address() + slot * scene.map.stride
     }
 }
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frame {} of '{}': {}", self.seq(), self.0.lease.attachment.name, self.form())
+        write!(f, "Frame {} of '{}': {}", self.seq(), self.0.lease.scene.attachment.name, self.form())
     }
 }
 
-/// The bytes of a slot as a read-only tensor that keeps `hold` alive.
-fn tensor_over(
-    map: &Arc<SlotMap>,
-    slot: usize,
-    form: &Form,
-    hold: impl Send + Sync + 'static,
-) -> Result<Tensor, LinkError> {
-    let region = map.mapping.region(slot * map.stride, form.len_bytes(), hold)?;
+/// The bytes of a held slot as a read-only tensor that keeps `hold` alive.
+fn tensor_over(lease: &Lease, hold: impl Send + Sync + 'static) -> Result<Tensor, LinkError> {
+    let Scene { map, form, .. } = &*lease.scene;
+    let region = map.mapping.region(lease.slot * map.stride, form.len_bytes(), hold)?;
     Ok(Tensor::new(region, *form.layout(), 0)?.read_only())
 }

@@ -11,7 +11,7 @@ use uncopy_tensor::Access;
 
 use super::attachment::{Reply, receive_reply};
 use super::control::{Control, Header};
-use super::description::{self, FormCache};
+use super::description;
 use super::ring::{self, Cells};
 use super::serve::{lock_file, socket_file};
 use super::wire::{self, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, Message, Role, place};
@@ -245,12 +245,14 @@ fn glance(control: &Control) -> Option<(Form, u64)> {
     for _ in 0..16 {
         let (_, slot) = ring::unpack_latest(Cells::latest(control).load(Acquire))?;
         let before = control.word(slot)?.load(Acquire);
-        let description = description::load(control, slot, &mut FormCache::default());
+        let seen = description::load(control, slot).and_then(|description| {
+            Ok((description::load_form(control, slot, &description.form)?, description.published_nanos))
+        });
         std::sync::atomic::fence(Acquire);
         let after = control.word(slot)?.load(Relaxed);
         let same = before & !0xFFFF_FFFF == after & !0xFFFF_FFFF;
-        if let (true, ring::state::PUBLISHED, Ok(description)) = (same, ring::state_of(before), description) {
-            return Some((description.form, description.published_nanos));
+        if let (true, ring::state::PUBLISHED, Ok(seen)) = (same, ring::state_of(before), seen) {
+            return Some(seen);
         }
     }
     None

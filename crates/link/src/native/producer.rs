@@ -17,9 +17,11 @@ use uncopy_tensor::{Access, Tensor};
 
 use super::control::{Control, Header};
 use super::description::{self, FormWords, Head};
-use super::ring::{Cells, Writer};
+use super::ring::{self, Cells, Writer};
 use super::serve::{self, Hall};
-use super::wire::{MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, SLOT_ALIGN_BYTES, VERSION_MINOR, producer_state};
+use super::wire::{
+    MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, SLOT_ALIGN_BYTES, VERSION_MINOR, live, producer_state,
+};
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
@@ -158,8 +160,8 @@ struct Epoch {
 struct SlotState {
     /// Shared with the tensors that were handed out of the slot's loan. More than one owner: a view of it is alive.
     views: Arc<()>,
-    /// The pages were made read-only because a view outlived the loan.
-    protected: bool,
+    /// The form whose words are in the slot's block.
+    form_number: u32,
 }
 
 impl SlotState {
@@ -277,19 +279,12 @@ impl Publisher {
             return Err(self.full());
         };
         kill_point("producer.claimed");
-        let unprotected = match slots.get_mut(slot) {
-            Some(state) if state.protected => {
-                state.protected = false;
-                memory.protect(slot, Access::ReadWrite)
-            }
-            _ => Ok(()),
-        };
-        let bytes = unprotected.and_then(|()| memory.claim(slot));
-        match bytes {
+        match memory.claim(slot) {
             Ok(bytes) => Ok(Claim {
                 bytes: Some(bytes),
                 form,
                 slot,
+                form_number: self.form.as_ref().map_or(0, |(_, words)| words.number()),
                 epoch: epoch.number,
                 hall: Arc::clone(&self.hall),
                 views: slots.get(slot).map(|s| Arc::clone(&s.views)).unwrap_or_default(),
@@ -314,22 +309,36 @@ impl Publisher {
         let current = self.epoch.as_ref().filter(|epoch| ours && epoch.number == claim.epoch);
         let Some(epoch) = current else { return Err(LinkError::ForeignClaim) };
         let words = match &self.form {
-            Some((form, words)) if *form == claim.form => *words,
-            _ => FormWords::of(&claim.form),
+            Some((_, words)) if words.number() == claim.form_number => words,
+            before => {
+                let words = FormWords::of(&claim.form, before.as_ref().map(|(_, words)| words));
+                &self.form.insert((claim.form, words)).1
+            }
         };
         let slot = claim.slot;
-        drop(claim.bytes.take());
-        if let Some(state) = self.slots.get_mut(slot).filter(|state| Arc::strong_count(&state.views) > 2) {
-            // More owners than the slot and this claim: a view outlives the loan. From here on its writes are caught.
-            epoch.memory.protect(slot, Access::ReadOnly)?;
-            state.protected = true;
+        if let Some(state) = self.slots.get_mut(slot) {
+            if Arc::strong_count(&state.views) > 2 {
+                drop(claim.bytes.take());
+                // More owners than the slot and this claim: a view outlives the loan. Its writes are caught from here.
+                epoch.memory.protect(slot, Access::ReadOnly)?;
+            }
+            if state.form_number != words.number() {
+                state.form_number = words.number();
+                description::store_form(&self.control, slot, words);
+            }
         }
         let seq = self.seq + 1;
         kill_point("producer.written");
         let head = Head { seq, epoch: epoch.number, published_nanos: monotonic_nanos() };
-        description::store(&self.control, slot, &head, &words, &meta);
+        description::store(&self.control, slot, &head, words, &meta);
         kill_point("producer.described");
-        let asleep = self.writer.publish(&self.control, slot, seq);
+        self.writer.publish(&self.control, slot, seq);
+        if self.hall.attached() != 0 {
+            // Somebody on another processor is about to read what lies in our private cache.
+            self.control.words().demote(Control::block_offset(slot));
+            self.control.words().demote(live::LATEST);
+        }
+        let asleep = ring::somebody_sleeps(&self.control);
         claim.published = true;
         self.seq = seq;
         let small = wastes(epoch.memory.stride_bytes(), claim.form.len_bytes());
@@ -467,7 +476,10 @@ impl Publisher {
             self.start_epoch(stride)?;
         }
         self.small_frames = 0;
-        self.form = Some((*form, FormWords::of(form)));
+        if !matches!(&self.form, Some((last, _)) if last == form) {
+            let words = FormWords::of(form, self.form.as_ref().map(|(_, words)| words));
+            self.form = Some((*form, words));
+        }
         Ok(())
     }
 
@@ -477,7 +489,8 @@ impl Publisher {
         let memory = SlotMemory::create("uncopy-slots", self.slots(), stride)?;
         kill_point("producer.epoch_made");
         for state in &mut self.slots {
-            *state = SlotState::default();
+            // Views of the old memory keep that memory; the new slots have none.
+            state.views = Arc::default();
         }
         self.control.slot_stride().store(stride as u64, Relaxed);
         self.control.epoch().store(number, Release);
@@ -501,6 +514,7 @@ pub struct Claim {
     bytes: Option<SlotMut>,
     form: Form,
     slot: usize,
+    form_number: u32,
     epoch: u32,
     hall: Arc<Hall>,
     views: Arc<()>,

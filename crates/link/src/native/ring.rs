@@ -127,19 +127,19 @@ impl Writer {
         cell.swap_if(word, pack(generation(word) + 1, state::WRITING), Acquire).is_ok()
     }
 
-    /// Makes the frame in `slot` the newest. Returns whether somebody may be asleep.
-    pub(crate) fn publish<C: Cells>(&mut self, cells: &C, slot: usize, seq: u64) -> bool {
-        let Some(cell) = cells.word(slot) else { return false };
+    /// Makes the frame in `slot` the newest and changes the doorbell. [`somebody_sleeps`] must follow.
+    pub(crate) fn publish<C: Cells>(&mut self, cells: &C, slot: usize, seq: u64) {
+        let Some(cell) = cells.word(slot) else { return };
         // Nobody else changes a WRITING word, so load and store need not be one step.
         let generation = generation(cell.load(Relaxed));
         // pairs with: acquire/hold. The frame and its description happen before.
         cell.store(pack(generation, state::PUBLISHED), Release);
         // pairs with: acquire/latest.
         cells.latest().store(pack_latest(seq, slot), Release);
+        // pairs with: announce_sleep/doorbell.
+        cells.doorbell().store(seq as u32, Release);
         self.order.push(slot as u8);
         self.newest = Some(slot);
-        // pairs with: sleep/announce.
-        ring_doorbell(cells, seq as u32)
     }
 
     /// Gives an unpublished slot back; it is the first to be written next.
@@ -151,10 +151,10 @@ impl Writer {
     }
 }
 
-/// Changes the doorbell to `value` and tells whether anybody may sleep on it. The caller wakes them.
-pub(crate) fn ring_doorbell<C: Cells>(cells: &C, value: u32) -> bool {
-    cells.doorbell().store(value, Release);
+/// Whether anybody may sleep on the doorbell, asked after it was changed. The caller wakes them.
+pub(crate) fn somebody_sleeps<C: Cells>(cells: &C) -> bool {
     // Either we see the sleeper's bit, or it sees our doorbell: both sides fence between their store and their load.
+    // pairs with: announce_sleep/fence.
     cells.fence();
     cells.sleepers().load(Relaxed) != 0
 }
@@ -182,14 +182,7 @@ pub(crate) enum Unheld {
 const MAX_CHASES: usize = if cfg!(loom) { 3 } else { 1 << 16 };
 
 /// Holds the newest frame for the consumer at `place` if its number is above `after`.
-///
-/// `on_candidate` is called with the slot before it is touched, to start fetching its description.
-pub(crate) fn hold_latest<C: Cells>(
-    cells: &C,
-    place: u32,
-    after: u64,
-    mut on_candidate: impl FnMut(usize),
-) -> Result<Hold, Unheld> {
+pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result<Hold, Unheld> {
     for _ in 0..MAX_CHASES {
         // pairs with: publish/latest.
         let Some((seq, slot)) = unpack_latest(cells.latest().load(Acquire)) else {
@@ -198,7 +191,6 @@ pub(crate) fn hold_latest<C: Cells>(
         if seq <= after {
             return Err(Unheld::Nothing);
         }
-        on_candidate(slot);
         let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };
         let mut word = cell.load(Relaxed);
         while state_of(word) == state::PUBLISHED {
@@ -250,7 +242,7 @@ pub(crate) fn announce_sleep<C: Cells>(cells: &C, place: u32) -> u32 {
     // Read before the caller looks for frames: a later ring changes it, and then the kernel refuses to sleep.
     let value = cells.doorbell().load(Acquire);
     cells.sleepers().set_bits(1 << place, Relaxed);
-    // pairs with: ring_doorbell/fence.
+    // pairs with: somebody_sleeps/fence.
     cells.fence();
     value
 }

@@ -117,6 +117,7 @@ fn produce(ring: &Model, frames: u64) {
         Model::write(&ring.frames[slot], seq);
         Model::write(&ring.descriptions[slot], seq);
         writer.publish(ring, slot, seq);
+        somebody_sleeps(ring);
     }
 }
 
@@ -124,7 +125,7 @@ fn produce(ring: &Model, frames: u64) {
 fn consume(ring: &Model, place: u32, leases: usize) {
     let mut seen = 0;
     for _ in 0..leases {
-        let Ok(hold) = hold_latest(ring, place, seen, |_| {}) else { continue };
+        let Ok(hold) = hold_latest(ring, place, seen) else { continue };
         let described = Model::read(&ring.descriptions[hold.slot]);
         let shown = Model::read(&ring.frames[hold.slot]);
         assert_eq!(described, shown, "a description and a frame of two writes");
@@ -178,7 +179,7 @@ fn a_dead_consumers_slot_comes_back() {
         let dying = {
             let ring = ring.clone();
             thread::spawn(move || {
-                let _ = hold_latest(&*ring, 0, 0, |_| {});
+                let _ = hold_latest(&*ring, 0, 0);
                 // It dies here without a release; the reaper runs when its process is known to be dead.
                 reclaim(&*ring, 0);
             })
@@ -205,7 +206,7 @@ fn poison_marks_half_written_slots_only() {
                 thread::spawn(move || poison_half_written(&*ring))
             })
             .collect();
-        let hold = hold_latest(&*ring, 0, 0, |_| {}).unwrap();
+        let hold = hold_latest(&*ring, 0, 0).unwrap();
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(hold.slot, whole);
         assert_eq!(state_of(ring.words[half].load(Ordering::Relaxed)), state::POISONED);
@@ -216,7 +217,7 @@ fn poison_marks_half_written_slots_only() {
 /// The sleeper's and the producer's halves of a wake-up; `true` where the sleeper would sleep in the kernel.
 fn would_sleep(ring: &Model) -> bool {
     let value = announce_sleep(ring, 0);
-    if hold_latest(ring, 0, 0, |_| {}).is_ok() {
+    if hold_latest(ring, 0, 0).is_ok() {
         return false;
     }
     // The kernel compares once more, under its own lock, before it sleeps.
@@ -233,7 +234,8 @@ fn no_wake_up_is_lost() {
         };
         let mut writer = Writer::new(2);
         let slot = writer.claim(&*ring, BOTH_ATTACHED, |_| true).unwrap();
-        let woke = writer.publish(&*ring, slot, 1);
+        writer.publish(&*ring, slot, 1);
+        let woke = somebody_sleeps(&*ring);
         assert!(!sleeper.join().unwrap() || woke, "it sleeps and nobody wakes it");
     });
 }
