@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    ProcessId, SlotMemory, SlotMut, boot_id, fork_generation, kill_point, monotonic_nanos, random_id,
+    ProcessId, SlotMemory, SlotMut, WatchGuard, boot_id, fork_generation, kill_point, monotonic_nanos,
+    random_id, watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor};
 
@@ -153,6 +154,21 @@ impl PublishOptions {
 struct Epoch {
     number: u32,
     memory: Arc<SlotMemory>,
+    /// Explains the crash of a late write through a view; made when the first slot is protected.
+    guard: Option<WatchGuard>,
+}
+
+impl Epoch {
+    /// Makes a published slot read-only, because a view of its loan is alive.
+    fn protect(&mut self, name: &str, slot: usize) -> Result<(), LinkError> {
+        self.guard.get_or_insert_with(|| {
+            let first = self.memory.address();
+            let note =
+                format!("a slot of link '{name}' that was published; write before the end of its loan");
+            watch_read_only((first, first + self.memory.len_bytes()), note)
+        });
+        Ok(self.memory.protect(slot, Access::ReadOnly)?)
+    }
 }
 
 /// What the producer remembers of one slot.
@@ -306,7 +322,7 @@ impl Publisher {
         self.check_usable()?;
         meta.check()?;
         let ours = Arc::ptr_eq(&claim.hall, &self.hall);
-        let current = self.epoch.as_ref().filter(|epoch| ours && epoch.number == claim.epoch);
+        let current = self.epoch.as_mut().filter(|epoch| ours && epoch.number == claim.epoch);
         let Some(epoch) = current else { return Err(LinkError::ForeignClaim) };
         let words = match &self.form {
             Some((_, words)) if words.number() == claim.form_number => words,
@@ -320,7 +336,7 @@ impl Publisher {
             if Arc::strong_count(&state.views) > 2 {
                 drop(claim.bytes.take());
                 // More owners than the slot and this claim: a view outlives the loan. Its writes are caught from here.
-                epoch.memory.protect(slot, Access::ReadOnly)?;
+                epoch.protect(self.hall.name(), slot)?;
             }
             if state.form_number != words.number() {
                 state.form_number = words.number();
@@ -496,7 +512,7 @@ impl Publisher {
         self.control.epoch().store(number, Release);
         self.hall.announce(number, Arc::clone(&memory));
         kill_point("producer.epoch_told");
-        self.epoch = Some(Epoch { number, memory });
+        self.epoch = Some(Epoch { number, memory, guard: None });
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn take_name(dir: &RuntimeDir, name: &LinkName, takeover: bool) -> Re
             LockOutcome::Locked(lock) => {
                 let us = ProcessId::current();
                 lock.write_note(&format!(
-                    "{} {} {}\n{}",
+                    "{} {} {} {}",
                     us.pid,
                     us.start_ticks,
                     monotonic_nanos(),
@@ -85,9 +85,9 @@ impl Default for Holder {
 
 impl Holder {
     fn parse(note: Option<&str>) -> Option<Self> {
-        let (ids, command) = note?.split_once('\n')?;
-        let mut ids = ids.split(' ');
-        let (pid, _start_ticks, opened) = (ids.next()?, ids.next()?, ids.next()?);
+        let mut parts = note?.splitn(4, ' ');
+        let (pid, _start_ticks, opened, command) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let (pid, opened_nanos) = (pid.parse().ok()?, opened.parse().ok()?);
         Some(Self { pid, opened_nanos, command: command.trim().to_owned() })
     }

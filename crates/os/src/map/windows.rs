@@ -124,6 +124,11 @@ impl SlotMemory {
         match self.0 {}
     }
 
+    /// See the Unix twin.
+    pub fn address(&self) -> usize {
+        match self.0 {}
+    }
+
     pub fn len_bytes(&self) -> usize {
         match self.0 {}
     }

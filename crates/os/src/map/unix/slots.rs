@@ -78,6 +78,11 @@ impl SlotMemory {
         self.states.len()
     }
 
+    /// Address of the first slot in this process.
+    pub fn address(&self) -> usize {
+        self.memory.pages().base().addr().get()
+    }
+
     /// Length of all slots together, in bytes.
     pub fn len_bytes(&self) -> usize {
         self.memory.len_bytes()
