@@ -35,7 +35,10 @@ fn prepared(mut command: Command, repo: &Repo) -> Command {
     command
         .current_dir(repo.root())
         .env("CARGO_TERM_COLOR", "never")
-        .env("CARGO_TERM_PROGRESS_WHEN", "never");
+        .env("CARGO_TERM_PROGRESS_WHEN", "never")
+        // Nothing that is built here starts Python by itself, so nothing may ask for libpython: a plain
+        // Debian has an interpreter and no library to link with.
+        .env("PYO3_BUILD_EXTENSION_MODULE", "1");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || OF_OUR_PACKAGE.contains(&text.as_ref()) {

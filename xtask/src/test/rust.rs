@@ -35,10 +35,10 @@ pub fn clippy(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
-/// Libraries, binaries and the tests of each crate alone.
+/// The tests of each crate alone: every target that says `test = true`, and that the examples build.
 pub fn unit(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let command = with(with(cargo(context.repo), &["test", "--workspace", "--locked"]), NOT_UNIT);
-    context.cargo_test(with(command, &["--lib", "--bins", "--tests", "--examples"]), &[])
+    context.cargo_test(with(command, &["--tests", "--examples"]), &[])
 }
 
 /// The documentation builds without a warning, and its examples run; README.md is one of them.
@@ -54,7 +54,7 @@ pub fn doc(context: &Context<'_>) -> Result<Vec<Case>, Error> {
 /// Every interleaving of the slot machine, under loom's own atomics.
 pub fn loom(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let mut command = with(cargo(context.repo), &["test", "--package", "uncopy-link", "--locked"]);
-    command.args(["--release", "--lib", "--tests", "--target-dir"]).arg(context.repo.target().join("loom"));
+    command.args(["--release", "--tests", "--target-dir"]).arg(context.repo.target().join("loom"));
     // Models run for long and build once: optimised, but not linked as a whole.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     command.env("RUSTFLAGS", flags_with("--cfg loom"));
@@ -70,7 +70,7 @@ pub fn miri(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     };
     let mut command =
         with(cargo_of(&toolchain, context.repo), &["miri", "test", "--package", "uncopy-tensor"]);
-    command.args(["--locked", "--lib", "--tests", "--target-dir"]).arg(context.repo.target().join("miri"));
+    command.args(["--locked", "--tests", "--target-dir"]).arg(context.repo.target().join("miri"));
     // Property tests look for their regression files in the current directory.
     command.env("MIRIFLAGS", "-Zmiri-disable-isolation");
     context.cargo_test(command, &[])
@@ -95,7 +95,7 @@ pub fn pairs(context: &Context<'_>) -> Result<Vec<Case>, Error> {
 }
 
 pub fn cli(context: &Context<'_>) -> Result<Vec<Case>, Error> {
-    let command = ["test", "--package", "uncopy-cli", "--locked", "--lib", "--bins", "--tests"];
+    let command = ["test", "--package", "uncopy-cli", "--locked", "--tests"];
     context.cargo_test(with(cargo(context.repo), &command), &[])
 }
 
