@@ -325,3 +325,137 @@ impl Cells for Control {
         fence(Ordering::SeqCst);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header() -> Header {
+        Header {
+            slots: 4,
+            link_id: [7; 16],
+            boot_id: [9; 16],
+            producer: ProcessId { pid: 4711, start_ticks: 123_456 },
+            created_nanos: 987_654_321,
+            minor: VERSION_MINOR,
+        }
+    }
+
+    fn bytes() -> [u8; header::LEN] {
+        header().encode(&LinkName::parse("camera").expect("a plain name is a name"))
+    }
+
+    fn decode(bytes: &[u8; header::LEN]) -> Result<Header, LinkError> {
+        Header::decode(bytes, wire::control_len_bytes(4), "camera")
+    }
+
+    #[test]
+    fn a_header_reads_back_as_it_was_written() {
+        assert_eq!(decode(&bytes()).unwrap(), header());
+    }
+
+    #[test]
+    fn f14_no_bit_of_a_header_can_flip_unnoticed() {
+        for at in 0..header::LEN {
+            for bit in 0..8 {
+                let mut flipped = bytes();
+                flipped[at] ^= 1 << bit;
+                let error = decode(&flipped).expect_err("a flipped bit is noticed");
+                assert!(
+                    matches!(error, LinkError::Corrupt { .. } | LinkError::VersionMismatch { .. }),
+                    "byte {at}: {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn f14_uniform_headers_are_refused() {
+        for byte in [0x00, 0xFF, b'U'] {
+            assert!(matches!(decode(&[byte; header::LEN]), Err(LinkError::Corrupt { .. })));
+        }
+    }
+
+    #[test]
+    fn f14_a_header_that_claims_more_than_the_memory_has_is_refused() {
+        for total_len in [0, header::LEN, wire::control_len_bytes(4) - 1] {
+            let error = Header::decode(&bytes(), total_len, "camera").expect_err("the memory is too short");
+            assert!(error.to_string().contains(&total_len.to_string()), "{error}");
+        }
+    }
+
+    /// A header whose fields were changed by someone who knows how to make a checksum.
+    fn forged(at: usize, value: &[u8]) -> [u8; header::LEN] {
+        let mut bytes = bytes();
+        bytes[at..at + value.len()].copy_from_slice(value);
+        let crc = wire::crc32(&bytes[..header::OFFSET_CRC]);
+        bytes[header::OFFSET_CRC..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn f14_geometry_that_the_protocol_does_not_have_is_refused_even_with_a_good_checksum() {
+        let offsets = [
+            header::OFFSET_HEADER_LEN,
+            header::OFFSET_BLOCKS,
+            header::OFFSET_BLOCK_STRIDE,
+            header::OFFSET_PLACES,
+            header::OFFSET_PLACE_STRIDE,
+            header::OFFSET_META,
+            header::OFFSET_META_STRIDE,
+            header::OFFSET_SLOTS,
+        ];
+        for offset in offsets {
+            for value in [0u32, 1, 3, 65, 4095, u32::MAX] {
+                let error =
+                    decode(&forged(offset, &value.to_le_bytes())).expect_err("it is another geometry");
+                assert!(
+                    matches!(error, LinkError::Corrupt { .. }),
+                    "offset {offset}, value {value}: {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn f20_another_major_version_or_an_unknown_required_feature_is_named() {
+        for forged in
+            [forged(header::OFFSET_VERSION_MAJOR, &[2, 0]), forged(header::OFFSET_REQUIRED, &[0, 1])]
+        {
+            let error = decode(&forged).expect_err("it can't be read");
+            assert!(matches!(error, LinkError::VersionMismatch { .. }), "{error}");
+            assert!(error.to_string().contains("1.0 with 0x0"), "{error}");
+        }
+    }
+
+    #[test]
+    fn f20_a_newer_minor_version_and_unknown_optional_features_are_read() {
+        let newer = decode(&forged(header::OFFSET_VERSION_MINOR, &[3, 0])).unwrap();
+        assert_eq!(newer.minor, 3);
+        assert!(decode(&forged(header::OFFSET_OPTIONAL, &[0xFF; 8])).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_decoding_panic(noise in proptest::collection::vec(any::<u8>(), header::LEN), len in any::<usize>()) {
+            let noise: [u8; header::LEN] = noise.try_into().expect("the vector has that length");
+            let _ = Header::decode(&noise, len, "camera");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_new_link_are_at_their_places() {
+        let name = LinkName::parse("camera").expect("a plain name is a name");
+        let control = Control::create(&name, &header()).unwrap();
+        let word = |offset: usize| control.words().u64_at(offset).map(|w| AtomicU64::load(w, Relaxed));
+        assert_eq!(word(0), Some(header::MAGIC));
+        assert_eq!(word(live::LATEST), Some(0));
+        assert_eq!(word(live::PRODUCER_STATE), Some(u64::from(producer_state::LIVE)));
+        assert_eq!(control.words().len_bytes(), wire::control_len_bytes(4));
+        for slot in 0..4 {
+            assert_eq!(word(4096 + slot * 384), Some(0), "slot {slot} begins free");
+        }
+    }
+}

@@ -237,3 +237,146 @@ fn copy_of_words(what: u64, len_bytes: u64) -> CopyRecord {
         len_bytes,
     }
 }
+
+#[cfg(all(test, not(loom)))]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::meta::MAX_META_BYTES;
+    use crate::native::control::Header;
+    use proptest::prelude::*;
+    use uncopy_core::LinkName;
+    use uncopy_os::ProcessId;
+
+    fn control() -> Control {
+        let header = Header {
+            slots: 2,
+            link_id: [0; 16],
+            boot_id: [0; 16],
+            producer: ProcessId::current(),
+            created_nanos: 0,
+            minor: 0,
+        };
+        Control::create(&LinkName::parse("x").expect("a plain name is a name"), &header)
+            .expect("memory for a test")
+    }
+
+    fn written(form: &Form, meta: &Meta) -> Control {
+        let control = control();
+        let words = FormWords::of(form, None);
+        store_form(&control, 1, &words);
+        store(&control, 1, &Head { seq: 42, epoch: 3, published_nanos: 77 }, &words, meta);
+        control
+    }
+
+    fn forms() -> Vec<Form> {
+        let of = |dtype, shape: &[usize]| Form::new(dtype, shape).expect("a small form");
+        vec![
+            of(DType::U8, &[]),
+            of(DType::U8, &[0, 5]),
+            of(DType::F32, &[2, 3, 4]),
+            of(DType::COMPLEX128, &[1, 2, 3, 4, 1, 2, 1, 2]),
+            of(DType::BF16, &[7]).with_origin(Origin::BOTTOM_LEFT),
+            Form::image(4, 6, PixelFormat::NV12).expect("an even size"),
+            Form::image(3, 5, PixelFormat::BGRA8).expect("a small picture"),
+            Form::from_layout(Layout::strided(DType::U16, &[3, 4], &[8, 1]).expect("padded rows")),
+        ]
+    }
+
+    #[test]
+    fn every_form_reads_back_as_it_was_written() {
+        for form in forms() {
+            let control = written(&form, &Meta::default());
+            let read = load(&control, 1).unwrap();
+            assert_eq!(load_form(&control, 1, &read.form), Ok(form));
+            assert_eq!((read.seq, read.published_nanos, read.form.epoch), (42, 77, 3));
+            assert_eq!(read.captured, None);
+        }
+    }
+
+    #[test]
+    fn metadata_and_copies_read_back_as_they_were_written() {
+        let record = CopyRecord {
+            reason: CopyReason::GATHER,
+            from: Device { kind: DeviceKind::CUDA, id: 3 },
+            to: Device::CPU,
+            len_bytes: 1 << 40,
+        };
+        let captured = Captured { nanos: -5, clock: CaptureClock::REALTIME };
+        let mut meta = Meta::default().captured(captured).raw(vec![0xA5; MAX_META_BYTES - 3]);
+        for _ in 0..MAX_COPY_RECORDS {
+            meta = meta.copied(record);
+        }
+        let control = written(&forms()[2], &meta);
+        let read = load(&control, 1).unwrap();
+        assert_eq!(read.captured, Some(captured));
+        assert_eq!((read.meta_kind, read.meta_len), (MetaKind::RAW, MAX_META_BYTES - 3));
+        assert_eq!(*load_meta(&control, 1, read.meta_len), *meta.bytes);
+        assert_eq!(*load_copies(&control, 1, read.copies_len), [record; MAX_COPY_RECORDS]);
+    }
+
+    #[test]
+    fn f18_a_description_that_no_memory_can_have_is_refused() {
+        let form = Form::new(DType::F32, &[2, 3]).expect("a small form");
+        let lies: [(usize, u64, &str); 9] = [
+            (block::EPOCH_NDIM, 65 << 32, "65 axes"),
+            (block::DIMS, u64::MAX, "a length that is negative as a signed number"),
+            (block::DIMS, 1 << 62, "a product that overflows"),
+            (block::DIMS + 8, (-3i64).cast_unsigned(), "a stride that goes backwards"),
+            (block::DIMS + 8, 1 << 61, "a stride beyond the address space"),
+            (block::LEN_BYTES, 23, "fewer bytes than the shape takes"),
+            (block::LEN_BYTES, 1 << 50, "more bytes than the shape takes"),
+            (block::TYPE, 0xFF, "a dtype of no bits"),
+            (block::TYPE, 0x0001_2002 | 99, "a dtype code that nobody knows"),
+        ];
+        for (field, value, what) in lies {
+            let control = written(&form, &Meta::default());
+            control.block_u64(1, field).store(value, Relaxed);
+            let read = load(&control, 1).and_then(|read| load_form(&control, 1, &read.form));
+            assert!(read.is_err(), "{what} is taken for {read:?}");
+        }
+    }
+
+    #[test]
+    fn a_description_with_too_much_of_anything_is_refused() {
+        let good = 1u64 << 32 | 1 << 40;
+        for (value, what) in [
+            (good | 4097, "metadata beyond its place"),
+            (good | 9 << 24, "nine copies"),
+            (1 << 40, "no plane"),
+            (2 << 32 | 1 << 40, "two planes"),
+            (1 << 32, "no form number"),
+        ] {
+            let control = written(&forms()[0], &Meta::default());
+            control.block_u64(1, block::META).store(value, Relaxed);
+            assert!(load(&control, 1).is_err(), "{what}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn f14_no_words_in_a_block_make_reading_panic(words in proptest::collection::vec(any::<u64>(), 48)) {
+            let control = control();
+            for (index, word) in words.iter().enumerate() {
+                control.block_u64(0, index * 8).store(*word, Relaxed);
+            }
+            if let Ok(read) = load(&control, 0) {
+                let _ = load_form(&control, 0, &read.form);
+                prop_assert!(load_meta(&control, 0, read.meta_len).len() <= MAX_META_BYTES);
+                prop_assert!(load_copies(&control, 0, read.copies_len).len() <= MAX_COPY_RECORDS);
+            }
+        }
+    }
+
+    #[test]
+    fn a_form_gets_another_number_whenever_it_changes() {
+        let forms = forms();
+        let first = FormWords::of(&forms[0], None);
+        let second = FormWords::of(&forms[1], Some(&first));
+        let third = FormWords::of(&forms[0], Some(&second));
+        assert_ne!(first.number(), second.number());
+        assert_ne!(second.number(), third.number());
+        let last = FormWords { number: FORM_NUMBER_MASK, ..third };
+        assert_eq!(FormWords::of(&forms[0], Some(&last)).number(), 1, "0 stands for no form");
+    }
+}
