@@ -58,7 +58,7 @@ fn machine_paths(text: &str) -> Vec<(usize, &'static str)> {
     found
 }
 
-/// A path begins where the character before cannot belong to one: `a/home/b` and `https://x/work/` do not.
+/// A path begins where the character before cannot belong to one: `a/home/b` and `https://x/home/` do not.
 fn begins_a_path(line: &str, at: usize) -> bool {
     let before = line.get(..at).and_then(|text| text.chars().next_back());
     before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '/' | '.' | '_' | '-' | '}' | '~'))
