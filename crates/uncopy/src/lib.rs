@@ -47,3 +47,8 @@ pub use uncopy_tensor::{
 /// Operating system services, for the bindings and tools of uncopy itself. Not covered by its promises of stability.
 #[doc(hidden)]
 pub use uncopy_os as os;
+
+/// The README's examples, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
