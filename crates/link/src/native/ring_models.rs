@@ -3,6 +3,7 @@
 //!
 //! Frame bytes are loom cells: a write that overlaps a read is reported by loom itself, so these models fail as soon
 //! as a slot is written under a reader. Two negative models show that the check bites.
+#![expect(unsafe_code, reason = "fence: frame bytes are loom's cells, shared between model threads on purpose")]
 
 use std::sync::atomic::Ordering as Std;
 
