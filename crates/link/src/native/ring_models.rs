@@ -3,7 +3,10 @@
 //!
 //! Frame bytes are loom cells: a write that overlaps a read is reported by loom itself, so these models fail as soon
 //! as a slot is written under a reader. Two negative models show that the check bites.
-#![expect(unsafe_code, reason = "fence: frame bytes are loom's cells, shared between model threads on purpose")]
+#![expect(
+    unsafe_code,
+    reason = "fence: frame bytes are loom's cells, shared between model threads on purpose"
+)]
 
 use std::sync::atomic::Ordering as Std;
 
@@ -22,7 +25,7 @@ impl Word64 for AtomicU64 {
         AtomicU64::store(self, value, o);
     }
     fn swap_if(&self, current: u64, new: u64, ok: Std) -> Result<u64, u64> {
-        AtomicU64::compare_exchange(self, current, new, ok, Ordering::Relaxed)
+        AtomicU64::compare_exchange(self, current, new, ok, Std::Relaxed)
     }
     fn clear_bits(&self, bits: u64, o: Std) -> u64 {
         AtomicU64::fetch_and(self, !bits, o)
