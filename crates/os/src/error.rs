@@ -203,6 +203,14 @@ impl OsError {
             OsError::Forked => ErrorKind::ForkedProcess,
         }
     }
+
+    /// The same as an [`io::Error`], for traits that speak of those; a system's own error keeps its code.
+    pub fn into_io(self) -> io::Error {
+        match self {
+            OsError::System { source, .. } => source,
+            other => io::Error::other(other),
+        }
+    }
 }
 
 /// Kinds of plain system errors; everything that is not listed is `System`.

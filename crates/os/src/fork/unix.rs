@@ -27,6 +27,7 @@ static TABLE_LOCK: AtomicU32 = AtomicU32::new(0);
 #[inline]
 pub fn fork_generation() -> u32 {
     match GENERATION.load(Ordering::Relaxed) {
+        // Installing fails for want of memory only; then 0 stands for every process, and the next call tries again.
         0 => install().unwrap_or(0),
         generation => generation,
     }
@@ -49,17 +50,49 @@ impl CloseInChild {
     /// Those of `make`; [`OsError::TooManyGuarded`], after which the descriptor is closed; [`OsError::System`] when the
     /// handlers cannot be installed.
     pub fn make(make: impl FnOnce() -> Result<OwnedFd, OsError>) -> Result<CloseInChild, OsError> {
-        let generation = match GENERATION.load(Ordering::Relaxed) {
-            0 => install()?,
-            generation => generation,
-        };
-        let _held = TableLock::take();
-        let descriptor = make()?;
-        let number = descriptor.as_raw_fd();
-        let free = TABLE.iter().enumerate().find(|(_, entry)| entry.load(Ordering::Relaxed) == 0);
+        let generation = installed()?;
+        let held = TableLock::take();
+        CloseInChild::enter(make()?, generation, &held)
+    }
+
+    /// As [`CloseInChild::make`], for a call that makes two descriptors.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CloseInChild::make`]; then neither is left open.
+    pub fn make_two(
+        make: impl FnOnce() -> Result<(OwnedFd, OwnedFd), OsError>,
+    ) -> Result<(CloseInChild, CloseInChild), OsError> {
+        let generation = installed()?;
+        let held = TableLock::take();
+        let (one, other) = make()?;
+        let mut one = CloseInChild::enter(one, generation, &held)?;
+        match CloseInChild::enter(other, generation, &held) {
+            Ok(other) => Ok((one, other)),
+            Err(error) => {
+                one.leave(&held);
+                Err(error)
+            }
+        }
+    }
+
+    fn enter(descriptor: OwnedFd, generation: u32, _held: &TableLock) -> Result<CloseInChild, OsError> {
+        let free = TABLE.iter().enumerate().find(|(_, place)| place.load(Ordering::Relaxed) == 0);
         let Some((entry, place)) = free else { return Err(OsError::TooManyGuarded { max: MAX_GUARDED }) };
-        place.store(number + 1, Ordering::Relaxed);
+        place.store(descriptor.as_raw_fd() + 1, Ordering::Relaxed);
         Ok(CloseInChild { descriptor: Some(descriptor), entry, generation })
+    }
+
+    /// Closes the descriptor and frees its entry, once.
+    fn leave(&mut self, _held: &TableLock) {
+        let Some(descriptor) = self.descriptor.take() else { return };
+        // In a child the table was emptied, and the entry may be another's by now.
+        if !self.is_from_parent()
+            && let Some(place) = TABLE.get(self.entry)
+        {
+            place.store(0, Ordering::Relaxed);
+        }
+        drop(descriptor);
     }
 
     /// The descriptor, in the process that made it.
@@ -91,14 +124,9 @@ impl AsFd for CloseInChild {
 
 impl Drop for CloseInChild {
     fn drop(&mut self) {
-        let _held = TableLock::take();
-        // In a child the table was emptied, and the entry may be another's by now.
-        if !self.is_from_parent()
-            && let Some(place) = TABLE.get(self.entry)
-        {
-            place.store(0, Ordering::Relaxed);
+        if self.descriptor.is_some() {
+            self.leave(&TableLock::take());
         }
-        drop(self.descriptor.take());
     }
 }
 
@@ -127,6 +155,14 @@ fn take_table_lock() {
 fn release_table_lock() {
     TABLE_LOCK.store(0, Ordering::Release);
     futex_wake(&TABLE_LOCK, 1);
+}
+
+/// The generation, once the handlers are installed.
+fn installed() -> Result<u32, OsError> {
+    match GENERATION.load(Ordering::Relaxed) {
+        0 => install(),
+        generation => Ok(generation),
+    }
 }
 
 /// Installs the handlers once per process line; answers the generation.

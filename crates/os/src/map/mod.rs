@@ -52,6 +52,13 @@
 //! ```
 
 use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use uncopy_core::Device;
+use uncopy_tensor::{Access, Import, Region, ShareHandle};
+
+use crate::OsError;
 
 #[cfg_attr(windows, expect(dead_code, reason = "the Windows twin reads no limits yet"))]
 mod available;
@@ -113,6 +120,27 @@ impl fmt::Display for Seals {
             separator = "+";
         }
         if separator.is_empty() { f.write_str("not at all") } else { Ok(()) }
+    }
+}
+
+/// Imports frame memory of a peer as one read-only region: [`Mapping`] behind the [`Import`] trait.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct HostMemory;
+
+impl Import for HostMemory {
+    fn device(&self) -> Device {
+        Device::CPU
+    }
+
+    /// Write access is refused ([`io::ErrorKind::PermissionDenied`]): frames of a peer are never writable.
+    fn import(&self, handle: ShareHandle, len_bytes: usize, access: Access) -> io::Result<Region> {
+        if access == Access::ReadWrite {
+            let refusal = "frame memory of a peer cannot be mapped for writing; copy it instead";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, refusal));
+        }
+        let opened = Mapping::open(&handle, len_bytes, access).map(Arc::new);
+        let region = opened.and_then(|mapping| mapping.region(0, len_bytes, ()));
+        region.map_err(OsError::into_io)
     }
 }
 

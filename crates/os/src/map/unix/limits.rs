@@ -2,8 +2,9 @@
 //! Reads the kernel's files on memory limits, and checks a wish against them.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use crate::OsError;
@@ -22,21 +23,21 @@ use crate::map::available::{
 pub fn available_bytes() -> Result<Available, OsError> {
     let meminfo = read_proc("/proc/meminfo")?;
     let mut tightest = Available::UNLIMITED.tighter(available_from_meminfo(&meminfo));
-    let self_cgroup = read_optional("/proc/self/cgroup");
-    let mountinfo = read_optional("/proc/self/mountinfo");
+    let self_cgroup = read_optional("/proc/self/cgroup")?;
+    let mountinfo = read_optional("/proc/self/mountinfo")?;
     for (version, directory) in cgroup_directories(&self_cgroup, &mountinfo) {
-        tightest = tightest.tighter(available_in(version, &directory));
+        tightest = tightest.tighter(available_in(version, &directory)?);
     }
     Ok(tightest)
 }
 
 /// What the group in `directory` leaves, if it has a limit that can be read. The root group of version 2 has none.
-fn available_in(version: CgroupVersion, directory: &str) -> Option<Available> {
+fn available_in(version: CgroupVersion, directory: &str) -> Result<Option<Available>, OsError> {
     let (limit, used) = version.file_names();
-    let limit = fs::read_to_string(format!("{directory}/{limit}")).ok()?;
-    let used = fs::read_to_string(format!("{directory}/{used}")).ok()?;
-    let stat = read_optional(&format!("{directory}/memory.stat"));
-    available_from_cgroup(version, &limit, &used, &stat)
+    let limit = read_optional(&format!("{directory}/{limit}"))?;
+    let used = read_optional(&format!("{directory}/{used}"))?;
+    let stat = read_optional(&format!("{directory}/memory.stat"))?;
+    Ok(available_from_cgroup(version, &limit, &used, &stat))
 }
 
 /// Refuses `need_bytes` that some limit does not leave room for.
@@ -91,28 +92,30 @@ pub(super) fn no_address_space(need_bytes: u64) -> OsError {
 
 /// Bytes of address space that this process has mapped: the first number of `statm`, in pages.
 fn address_space_in_use() -> u64 {
-    let statm = read_optional("/proc/self/statm");
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
     pages.saturating_mul(rustix::param::page_size() as u64)
 }
 
 fn read_proc(path: &str) -> Result<String, OsError> {
-    fs::read_to_string(path).map_err(|source| OsError::System {
-        call: "read",
-        detail: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|error| read_failed(path, &error))
 }
 
-/// A file's text; empty when it is not there or hidden.
-fn read_optional(path: &str) -> String {
+/// A file's text; empty when it is not there or hidden. Being out of descriptors is no reason to see no limit.
+fn read_optional(path: &str) -> Result<String, OsError> {
     match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            if error.kind() != ErrorKind::NotFound {
-                tracing::debug!(path, %error, "a limit cannot be read and does not count");
+        Ok(text) => Ok(text),
+        Err(error) => match read_failed(path, &error) {
+            out @ OsError::OutOfDescriptors { .. } => Err(out),
+            _ => {
+                tracing::trace!(path, %error, "a limit cannot be read and does not count");
+                Ok(String::new())
             }
-            String::new()
-        }
+        },
     }
+}
+
+fn read_failed(path: &str, error: &io::Error) -> OsError {
+    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    OsError::from_errno("read", path, errno)
 }

@@ -59,15 +59,11 @@ impl Connection {
     /// [`OsError::OutOfDescriptors`], [`OsError::TooManyGuarded`], [`OsError::System`].
     pub fn pair() -> Result<(Connection, Connection), OsError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let mut second = None;
-        let first = CloseInChild::make(|| {
-            let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-                .map_err(|errno| OsError::from_errno("socketpair", "two message sockets", errno))?;
-            second = Some(other);
-            Ok(one)
+        let (one, other) = CloseInChild::make_two(|| {
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+                .map_err(|errno| OsError::from_errno("socketpair", "two message sockets", errno))
         })?;
-        let second = CloseInChild::make(|| second.ok_or(OsError::Closed))?;
-        Ok((Connection { socket: first }, Connection { socket: second }))
+        Ok((Connection { socket: one }, Connection { socket: other }))
     }
 
     pub(super) fn from_guarded(socket: CloseInChild) -> Connection {

@@ -27,7 +27,7 @@ impl PidFd {
     /// [`OsError::System`] of kind `System` when there is no such process (ESRCH), [`OsError::OutOfDescriptors`],
     /// [`OsError::Unsupported`] before Linux 5.3.
     pub fn open(pid: i32) -> Result<PidFd, OsError> {
-        let Some(number) = Pid::from_raw(pid).filter(|_| pid > 0) else {
+        let Some(number) = (if pid > 0 { Pid::from_raw(pid) } else { None }) else {
             return Err(OsError::from_errno("pidfd_open", format!("process {pid}"), Errno::SRCH));
         };
         match pidfd_open(number, PidfdFlags::empty()) {
