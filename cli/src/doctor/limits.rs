@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory, descriptors, and what /proc tells of processes.
+
+use std::fs;
+
+use uncopy::os::{ProcessId, available_bytes, boot_id};
+
+use super::Finding;
+use crate::units;
+
+/// Four slots of 1920 x 1080 RGBA, the frames that the figures are measured with.
+const USUAL_LINK_BYTES: u64 = 4 * 1920 * 1080 * 4;
+/// Fewer descriptors than this are gone after a few links.
+const FEW_DESCRIPTORS: u64 = 256;
+/// The pid namespace of the machine itself: PROC_PID_INIT_INO of include/linux/proc_ns.h.
+const MACHINES_OWN_NAMESPACE: &str = "pid:[4026531836]";
+
+pub(super) fn look() -> Vec<Finding> {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let mut findings = vec![memory(), descriptors(soft_limit(&limits, "Max open files"))];
+    findings.extend(locked_memory(soft_limit(&limits, "Max locked memory")));
+    findings.push(processes());
+    findings.extend(namespace());
+    findings
+}
+
+fn memory() -> Finding {
+    const TOPIC: &str = "memory";
+    match available_bytes() {
+        Ok(available) => {
+            let links = available.free_bytes / USUAL_LINK_BYTES;
+            let free = units::size(available.free_bytes);
+            let says = format!(
+                "{free} may be allocated ({}): {links} links of 4 slots of 1080p RGBA",
+                available.limit
+            );
+            if links == 0 {
+                return Finding::warn(
+                    TOPIC,
+                    says,
+                    "free memory, or raise that limit; links of smaller frames fit",
+                );
+            }
+            Finding::ok(TOPIC, says)
+        }
+        Err(error) => {
+            let says = format!("how much memory may be allocated can't be told: {error}");
+            Finding::warn(TOPIC, says, "mount /proc; without it the kernel kills instead of refusing")
+        }
+    }
+}
+
+fn descriptors(limit: Option<u64>) -> Finding {
+    const TOPIC: &str = "limits";
+    match limit {
+        Some(limit) if limit < FEW_DESCRIPTORS => Finding::warn(
+            TOPIC,
+            format!("this process may open only {limit} files and sockets"),
+            "ulimit -n 1024",
+        ),
+        Some(limit) => Finding::ok(TOPIC, format!("{limit} files and sockets may be open at once")),
+        None => Finding::warn(TOPIC, "the limit of open files can't be read", "mount /proc"),
+    }
+}
+
+fn locked_memory(limit: Option<u64>) -> Option<Finding> {
+    let limit = match limit? {
+        u64::MAX => "without limit".to_owned(),
+        bytes => format!("up to {}", units::size(bytes)),
+    };
+    Some(Finding::ok("limits", format!("memory may be locked {limit}; links in host memory lock none")))
+}
+
+/// A soft limit of `/proc/self/limits`, `u64::MAX` for `unlimited`: see proc_pid_limits(5).
+fn soft_limit(limits: &str, name: &str) -> Option<u64> {
+    let soft = limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?;
+    if soft == "unlimited" { Some(u64::MAX) } else { soft.parse().ok() }
+}
+
+fn processes() -> Finding {
+    const TOPIC: &str = "processes";
+    let shown = fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse::<u32>().ok());
+    let is_complete = boot_id() != [0; 16] && ProcessId::current().start_ticks != 0;
+    match shown {
+        Some(pid) if pid == std::process::id() && is_complete => {
+            Finding::ok(TOPIC, "/proc tells when processes started: a number that is used again is noticed")
+        }
+        Some(pid) if pid != std::process::id() => Finding::warn(
+            TOPIC,
+            format!(
+                "/proc belongs to another pid namespace (this process is {} here, {pid} there)",
+                std::process::id()
+            ),
+            "mount -t proc proc /proc in this namespace",
+        ),
+        _ => Finding::warn(
+            TOPIC,
+            "/proc is missing or incomplete: process names and start times are unknown",
+            "mount /proc",
+        ),
+    }
+}
+
+fn namespace() -> Option<Finding> {
+    const TOPIC: &str = "processes";
+    let own = fs::read_link("/proc/self/ns/pid").ok()?;
+    if own.to_str() == Some(MACHINES_OWN_NAMESPACE) {
+        return Some(Finding::ok(
+            TOPIC,
+            "this is the machine's own pid namespace: every peer can be watched",
+        ));
+    }
+    Some(Finding::warn(
+        TOPIC,
+        "this is a container (a pid namespace of its own): a peer outside is known to be gone by hang-up only",
+        "run both sides in it, or share the namespace (docker run --pid=host), where links cross its border",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: &str = "\
+Limit                     Soft Limit           Hard Limit           Units     
+Max open files            1024                 524288               files     
+Max locked memory         unlimited            unlimited            bytes     
+";
+
+    #[test]
+    fn soft_limits_are_read_by_name() {
+        assert_eq!(soft_limit(LIMITS, "Max open files"), Some(1024));
+        assert_eq!(soft_limit(LIMITS, "Max locked memory"), Some(u64::MAX));
+        assert_eq!(soft_limit(LIMITS, "Max stack size"), None);
+    }
+
+    #[test]
+    fn few_descriptors_are_worth_a_warning() {
+        assert!(descriptors(Some(8)).advice.unwrap().contains("ulimit"));
+        assert!(descriptors(Some(1024)).advice.is_none());
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `uncopy info`: everything that can be seen of one link without taking part.
+
+use uncopy::{Answer, ErrorKind, LinkInfo};
+
+use crate::console::Style;
+use crate::error::CliError;
+use crate::host::Session;
+use crate::report::{LinkReport, command_line, mean_fps};
+use crate::table::{Cell, Column, Table};
+use crate::units;
+
+/// Show all that can be seen of one link
+///
+/// Who publishes, what its frames look like, who reads them, and who holds how many slots. Looking takes no place in
+/// the link and holds no frame.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  uncopy info camera\n  uncopy info camera --json | jq .form.shape")]
+pub(crate) struct Options {
+    /// Name of the link
+    name: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &Options, session: &Session<'_>) -> Result<(), CliError> {
+    let link = uncopy::info(&options.name)?;
+    if options.json {
+        session.console.json(&LinkReport::of(&link))?;
+    } else {
+        print(&link, session)?;
+    }
+    match &link.answer {
+        Answer::Answering => Ok(()),
+        Answer::Silent => Err(CliError::said(
+            ErrorKind::TimedOut,
+            format!("the producer of '{}' does not answer; is it stopped, or very busy?", link.name),
+        )),
+        Answer::Refused(detail) => {
+            Err(CliError::said(ErrorKind::CorruptLink, format!("'{}' can't be read: {detail}", link.name)))
+        }
+    }
+}
+
+fn print(link: &LinkInfo, session: &Session<'_>) -> Result<(), CliError> {
+    let console = &session.console;
+    for (what, value) in properties(link) {
+        console.line(format_args!("{} {value}", console.painted(Style::Dim, &format!("{what:<11}"))))?;
+    }
+    if link.consumers.is_empty() {
+        return Ok(());
+    }
+    console.line("")?;
+    let mut table = Table::new([
+        Column::right("PLACE"),
+        Column::right("PID"),
+        Column::right("RECEIVED"),
+        Column::right("MISSED"),
+        Column::right("HOLDS"),
+        Column::left("COMMAND"),
+    ]);
+    for consumer in &link.consumers {
+        let command = command_line(consumer.pid, &consumer.command);
+        let command = match consumer.quarantined {
+            true => Cell::styled(Style::Doubtful, format!("{command} (hung up; not known to be dead)")),
+            false => command.into(),
+        };
+        table.row([
+            u64::from(consumer.place).into(),
+            consumer.pid.to_string().into(),
+            consumer.received.into(),
+            consumer.missed.into(),
+            u64::from(consumer.holds).into(),
+            command,
+        ]);
+    }
+    console.table(&table)
+}
+
+fn properties(link: &LinkInfo) -> Vec<(&'static str, String)> {
+    let mut properties = vec![("name", link.name.clone())];
+    if let Some(process) = link.producer {
+        let command = command_line(process.pid, &link.command);
+        properties.push(("producer", format!("process {}: {command}", process.pid)));
+    }
+    if link.answer != Answer::Answering {
+        return properties;
+    }
+    let form = link.form.map_or_else(
+        || "no frame yet".to_owned(),
+        |form| format!("{form}, {}", units::size(form.len_bytes() as u64)),
+    );
+    let held: u32 = link.consumers.iter().map(|consumer| consumer.holds).sum();
+    let memory =
+        format!("{} shared, allocated {}", units::size(link.memory_bytes), times(u64::from(link.epoch)));
+    properties.extend([
+        ("open for", units::time(link.uptime)),
+        ("form", form),
+        ("published", format!("{} ({} fps mean)", link.published, units::rate(mean_fps(link)))),
+        ("dropped", format!("{} for want of a free slot", link.dropped)),
+        ("newest", link.last_frame_age.map_or_else(|| "-".to_owned(), |age| units::time(age) + " ago")),
+        ("slots", format!("{}, of which consumers hold {held}", link.slots)),
+        ("memory", memory),
+        ("consumers", link.consumers.len().to_string()),
+    ]);
+    properties
+}
+
+fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        _ => format!("{number} times"),
+    }
+}

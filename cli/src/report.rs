@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What `--json` says of links, forms and copies: plain values under stable names, with units in the names.
+
+use serde::Serialize;
+use uncopy::{Answer, ChannelOrder, ConsumerInfo, CopyRecord, Form, LinkInfo, Origin, PixelFormat};
+
+/// A link as `list --json` and `info --json` print it.
+#[derive(Serialize)]
+pub(crate) struct LinkReport {
+    name: String,
+    /// `answering`, `silent` or `refused`.
+    answer: &'static str,
+    /// Why it could not be read, for `refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    producer: Option<ProcessReport>,
+    uptime_seconds: f64,
+    slots: usize,
+    published: u64,
+    dropped: u64,
+    /// Mean since the link was opened.
+    mean_fps: f64,
+    epoch: u32,
+    form: Option<FormReport>,
+    last_frame_age_seconds: Option<f64>,
+    memory_bytes: u64,
+    consumers: Vec<ConsumerReport>,
+}
+
+#[derive(Serialize)]
+struct ProcessReport {
+    pid: i32,
+    command: String,
+    start_ticks: u64,
+}
+
+#[derive(Serialize)]
+struct ConsumerReport {
+    place: u32,
+    pid: i32,
+    command: String,
+    received: u64,
+    missed: u64,
+    holds: u32,
+    quarantined: bool,
+}
+
+impl LinkReport {
+    pub fn of(info: &LinkInfo) -> Self {
+        let (answer, detail) = match &info.answer {
+            Answer::Answering => ("answering", None),
+            Answer::Silent => ("silent", None),
+            Answer::Refused(detail) => ("refused", Some(detail.clone())),
+        };
+        Self {
+            name: info.name.clone(),
+            answer,
+            detail,
+            producer: info.producer.map(|process| ProcessReport {
+                pid: process.pid,
+                command: command_line(process.pid, &info.command),
+                start_ticks: process.start_ticks,
+            }),
+            uptime_seconds: info.uptime.as_secs_f64(),
+            slots: info.slots,
+            published: info.published,
+            dropped: info.dropped,
+            mean_fps: mean_fps(info),
+            epoch: info.epoch,
+            form: info.form.as_ref().map(FormReport::of),
+            last_frame_age_seconds: info.last_frame_age.map(|age| age.as_secs_f64()),
+            memory_bytes: info.memory_bytes,
+            consumers: info.consumers.iter().map(ConsumerReport::of).collect(),
+        }
+    }
+}
+
+impl ConsumerReport {
+    fn of(consumer: &ConsumerInfo) -> Self {
+        Self {
+            place: consumer.place,
+            pid: consumer.pid,
+            command: command_line(consumer.pid, &consumer.command),
+            received: consumer.received,
+            missed: consumer.missed,
+            holds: consumer.holds,
+            quarantined: consumer.quarantined,
+        }
+    }
+}
+
+/// Frames each second since the link was opened. It costs no waiting, and tells a paused link by its age instead.
+pub(crate) fn mean_fps(info: &LinkInfo) -> f64 {
+    let seconds = info.uptime.as_secs_f64();
+    if seconds > 0.0 { info.published as f64 / seconds } else { 0.0 }
+}
+
+/// The words that a process was started with, `otherwise` where they can't be read (or it cleared them).
+pub(crate) fn command_line(pid: i32, otherwise: &str) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let words: Vec<&str> = text.split('\0').filter(|word| !word.is_empty()).collect();
+    let line = words.join(" ").replace(char::is_control, "?");
+    if line.is_empty() { otherwise.to_owned() } else { line }
+}
+
+/// The form of frames as `--json` prints it.
+#[derive(Serialize)]
+pub(crate) struct FormReport {
+    dtype: String,
+    shape: Vec<usize>,
+    strides_elems: Vec<isize>,
+    /// Absent for a plain array.
+    pixel: Option<String>,
+    /// `top_left` or `bottom_left`.
+    origin: &'static str,
+    /// `rgb` or `bgr`, where it is known.
+    channel_order: Option<&'static str>,
+    len_bytes: usize,
+}
+
+impl FormReport {
+    pub fn of(form: &Form) -> Self {
+        Self {
+            dtype: form.dtype().to_string(),
+            shape: form.shape().to_vec(),
+            strides_elems: form.layout().strides_elems().to_vec(),
+            pixel: (form.pixel() != PixelFormat::UNSPECIFIED).then(|| form.pixel().to_string()),
+            origin: if form.origin() == Origin::BOTTOM_LEFT { "bottom_left" } else { "top_left" },
+            channel_order: match form.channel_order() {
+                ChannelOrder::RGB => Some("rgb"),
+                ChannelOrder::BGR => Some("bgr"),
+                _ => None,
+            },
+            len_bytes: form.len_bytes(),
+        }
+    }
+}
+
+/// One kind of copy that frames went through, and how often.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CopyReport {
+    /// The stable name of the reason.
+    pub reason: String,
+    /// The same in a sentence.
+    pub why: String,
+    pub from: String,
+    pub to: String,
+    /// Frames that went through it.
+    pub frames: u64,
+    /// Bytes written by it, over all those frames.
+    pub bytes: u64,
+}
+
+impl CopyReport {
+    pub fn of(record: &CopyRecord, frames: u64, bytes: u64) -> Self {
+        Self {
+            reason: record.reason.name().map_or_else(|| record.reason.0.to_string(), str::to_owned),
+            why: record.reason.to_string(),
+            from: record.from.to_string(),
+            to: record.to.to_string(),
+            frames,
+            bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_says_what_its_numbers_mean_as_a_picture() {
+        let form = Form::image(2, 3, PixelFormat::BGRA8).unwrap().with_origin(Origin::BOTTOM_LEFT);
+        let expected = serde_json::json!({
+            "dtype": "uint8", "shape": [2, 3, 4], "strides_elems": [12, 4, 1], "pixel": "bgra8",
+            "origin": "bottom_left", "channel_order": "bgr", "len_bytes": 24,
+        });
+        assert_eq!(serde_json::to_value(FormReport::of(&form)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_process_without_a_command_line_goes_by_its_name() {
+        assert_eq!(command_line(-1, "camera"), "camera");
+        assert!(command_line(std::process::id() as i32, "?").contains("uncopy"));
+    }
+}
