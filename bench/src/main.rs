@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Measurements of uncopy against its references, one topic at a time, printed as JSON.
+//!
+//! `cargo xtask bench` builds this program, runs it and the scripts in `bench/python`, and keeps the results;
+//! `goals.toml` says which of the figures have a goal. A measurement between processes starts this program a second
+//! time as its other side.
+//!
+//! ```text
+//! uncopy-bench measure latency --quick
+//! ```
+//!
+//! Each figure is measured three times, ours and its reference in turns within each. No process is pinned to a core.
+
+#![deny(unsafe_code)]
+
+mod bare;
+mod clock;
+mod failure;
+mod figure;
+mod run;
+mod side;
+mod topics;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use run::Run;
+use std::process::ExitCode;
+use topics::{Role, Topic};
+
+/// Measures uncopy against its references.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure one topic and print its figures as JSON.
+    Measure {
+        /// What to measure.
+        topic: Topic,
+        #[command(flatten)]
+        options: run::Options,
+    },
+    /// Be the other process of a measurement.
+    #[command(hide = true)]
+    Side {
+        /// Which measurement, and which part in it.
+        role: Role,
+        /// What the measuring process tells it.
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Measure { topic, options } => measure(topic, options),
+        Command::Side { role, arguments } => role.play(&side::Arguments::new(arguments)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(topic: Topic, options: run::Options) -> Result<(), Failure> {
+    let run = Run::new(options)?;
+    let figures = topic.measure(&run)?;
+    let text = serde_json::to_string(&figures).map_err(|error| Failure::Output(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

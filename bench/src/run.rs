@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One run: how much to measure, with which programs, and a runtime directory of its own.
+
+use crate::failure::Failure;
+use std::path::{Path, PathBuf};
+
+/// What the caller may choose.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Fewer samples: enough to see whether something broke, not to compare with.
+    #[arg(long)]
+    quick: bool,
+    /// The `uncopy` program to time (the one beside this program unless told).
+    #[arg(long)]
+    uncopy: Option<PathBuf>,
+    /// The wheel to weigh.
+    #[arg(long)]
+    wheel: Option<PathBuf>,
+}
+
+/// A run in progress. Its runtime directory is removed when it ends.
+pub struct Run {
+    options: Options,
+    dir: PathBuf,
+}
+
+impl Run {
+    pub fn new(options: Options) -> Result<Self, Failure> {
+        let dir = std::env::temp_dir().join(format!("uncopy-bench-{}", std::process::id()));
+        Ok(Self { options, dir })
+    }
+
+    /// The runtime directory of the links that are measured.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The directory as an argument for the other process.
+    pub fn dir_argument(&self) -> String {
+        self.dir.to_string_lossy().into_owned()
+    }
+
+    /// `full`, or `quick` where the caller is in a hurry.
+    pub fn count(&self, full: usize, quick: usize) -> usize {
+        if self.options.quick { quick } else { full }
+    }
+
+    pub fn wheel(&self) -> Option<&Path> {
+        self.options.wheel.as_deref()
+    }
+
+    /// The `uncopy` program.
+    pub fn uncopy(&self) -> Result<PathBuf, Failure> {
+        match &self.options.uncopy {
+            Some(path) => Ok(path.clone()),
+            None => Ok(this_program()?.with_file_name("uncopy")),
+        }
+    }
+
+    /// Tells the user what is being done; figures alone go to standard output.
+    pub fn say(&self, text: &str) {
+        eprintln!("  {text}");
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // It may never have been made; what can't be removed lies in the temporary directory.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The path of this program.
+pub fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|e| Failure::system("find this program", e))
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The topics, one module each. A new one is a variant of `Topic`, one of `Role` where it needs another process, and
+//! a goal in `goals.toml`.
+
+mod idle;
+mod memory;
+mod paced;
+mod publish;
+mod send;
+mod spin;
+mod start;
+
+use crate::{failure::Failure, figure::Figure, run::Run, side::Arguments};
+use clap::ValueEnum;
+
+/// What to measure.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Topic {
+    /// From `publish` until another process holds the frame.
+    Latency,
+    /// A loan and its `publish`, with nobody waiting.
+    Publish,
+    /// `send`, which copies a frame into a slot.
+    Send,
+    /// What a subscriber costs that nothing is sent to.
+    Idle,
+    /// From nothing to a first frame, and to a list of links.
+    Start,
+    /// What a link takes.
+    Memory,
+}
+
+impl Topic {
+    pub fn measure(self, run: &Run) -> Result<Vec<Figure>, Failure> {
+        match self {
+            Self::Latency => {
+                let mut figures = spin::measure(run)?;
+                figures.extend(paced::measure(run)?);
+                Ok(figures)
+            }
+            Self::Publish => publish::measure(run),
+            Self::Send => send::measure(run),
+            Self::Idle => idle::measure(run),
+            Self::Start => start::measure(run),
+            Self::Memory => memory::measure(run),
+        }
+    }
+}
+
+/// The part of an other process.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Role {
+    /// Answers each ping with a pong.
+    Pong,
+    /// Sleeps until each frame or futex wake, and says how late it woke.
+    Sleeper,
+    /// Holds a place and receives nothing.
+    Bystander,
+    /// Receives every frame that it can.
+    Receiver,
+    /// Waits for frames that never come, and says what that cost.
+    Idler,
+    /// Receives one frame, and says how long that took.
+    Newcomer,
+}
+
+impl Role {
+    pub fn play(self, arguments: &Arguments) -> Result<(), Failure> {
+        match self {
+            Self::Pong => spin::pong(arguments),
+            Self::Sleeper => paced::sleeper(arguments),
+            Self::Bystander => publish::bystander(arguments),
+            Self::Receiver => send::receiver(arguments),
+            Self::Idler => idle::idler(arguments),
+            Self::Newcomer => start::newcomer(arguments),
+        }
+    }
+}
