@@ -6,9 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod debian;
 mod env;
 mod error;
+mod figures;
 mod layers;
 mod process;
 mod repo;
@@ -41,6 +43,10 @@ enum Task {
     Wheel,
     /// Make the Python environment .venv with these groups of packages (all when none is named).
     Env { groups: Vec<env::Group> },
+    /// Measure ours beside the references and keep the results in bench/results.
+    Bench(bench::Options),
+    /// Compare the results with the goals, and draw them.
+    Figures(figures::Options),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +69,8 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Layers => layers::run(&repo),
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
+        Task::Bench(options) => bench::run(&repo, &options),
+        Task::Figures(options) => figures::run(&repo, &options),
     }
 }
 
