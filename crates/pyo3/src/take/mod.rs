@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Taking any array that Python knows as a [`Tensor`], without a copy.
+//!
+//! One door, [`tensor_from_python`]; which protocol is used is learned once per type and remembered.
+
+mod buffer;
+mod dlpack;
+mod numpy;
+mod route;
+
+use pyo3::prelude::*;
+use uncopy::Tensor;
+
+use crate::error::{ArrayError, type_name_of};
+use route::Route;
+
+/// Any array as a tensor: NumPy, torch, jax, anything with `__dlpack__` or the buffer protocol. Host memory only.
+///
+/// - **Shapes and dtypes**: up to 8 axes, zero-size and 0-d included; any strides that are whole elements (reversed,
+///   broadcast, Fortran order). bool, integers, floats, complex, bfloat16 and fp8 in the machine's byte order.
+/// - **Copy or share**: shares, always. The tensor has the array's own address and strides.
+/// - **Owner**: the tensor keeps the array's memory alive until its last clone is dropped. That may happen on any
+///   thread, without the GIL and after the interpreter has ended: Python is not touched then.
+/// - **Read-only** is kept: a NumPy array that may not be written, a DLPack producer that says so, any jax array.
+/// - **Duty of the Python program**: not to write to the array while the tensor's elements are being read, as with
+///   every library that works on an array with the GIL released.
+///
+/// | object | route |
+/// |---|---|
+/// | NumPy array | buffer protocol; ml_dtypes (bfloat16, fp8) through a view as unsigned integers |
+/// | has `__dlpack__` | `__dlpack_device__` first, then `__dlpack__(max_version=(1, 3))`, without the keyword where the type refused it before; never with a stream |
+/// | has the buffer protocol | buffer protocol |
+///
+/// # Errors
+///
+/// [`ArrayError`], for everything that would lose a meaning: masked arrays, NumPy scalars, objects, text, records,
+/// datetimes, big-endian numbers, `long double`, torch tensors with a pending conjugation, negation or gradient, arrays
+/// on another device; and what the producer itself refuses.
+pub fn tensor_from_python(array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
+    match route::route_of(array)? {
+        Route::NumPy => numpy::tensor_from_numpy(array),
+        Route::Dlpack(producer) => dlpack::tensor_from_producer(array, producer),
+        Route::Buffer => buffer::tensor_from_buffer(array, None),
+        Route::Refused(advice) => Err(ArrayError::NotAnArray { type_name: type_name_of(array), advice }),
+    }
+}

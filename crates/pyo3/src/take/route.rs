@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which protocol a type is asked by: decided once per exact type and remembered, the negative answer included.
+//!
+//! A type is remembered together with a strong reference, since the address of a type that went away is used again.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
+
+use super::buffer::has_buffer;
+use crate::error::ArrayError;
+
+/// How arrays of one type are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Route {
+    NumPy,
+    Dlpack(Producer),
+    Buffer,
+    /// With what to pass instead.
+    Refused(&'static str),
+}
+
+/// What is known of a type that has `__dlpack__`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Producer {
+    pub(crate) keywords: Keywords,
+    /// It has `__dlpack_device__`.
+    pub(crate) tells_device: bool,
+    /// Its arrays never change, whether its capsules say so or not (jax before 0.12 can't).
+    pub(crate) immutable: bool,
+    /// It is a torch tensor, whose negative bit DLPack can't say.
+    pub(crate) torch: bool,
+}
+
+/// Which keywords `__dlpack__` of a type takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Keywords {
+    /// `max_version`, or not tried yet.
+    MaxVersion,
+    /// None: it refused `max_version`.
+    Bare,
+}
+
+/// More types than any program has arrays of; a program that makes types all the time starts over.
+const MOST_TYPES: usize = 256;
+
+type Known = HashMap<usize, (Py<PyType>, Route)>;
+
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+
+/// The remembered route of an object's type, or a new one.
+pub(crate) fn route_of(array: &Bound<'_, PyAny>) -> Result<Route, ArrayError> {
+    let ty = array.get_type();
+    // No Python code runs while the lock is held, so it can't be asked for twice by one thread.
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, route)) = known.get(&key_of(&ty)) {
+        return Ok(*route);
+    }
+    drop(known);
+    let route = learn(array, &ty)?;
+    remember(&ty, route);
+    Ok(route)
+}
+
+/// Keeps what was found out about a type.
+pub(crate) fn remember(ty: &Bound<'_, PyType>, route: Route) {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Dropping a type may run Python code, so that happens after the lock is given back.
+    let forgotten = if known.len() >= MOST_TYPES { std::mem::take(&mut *known) } else { Known::new() };
+    let replaced = known.insert(key_of(ty), (ty.clone().unbind(), route));
+    drop(known);
+    drop((forgotten, replaced));
+}
+
+fn key_of(ty: &Bound<'_, PyType>) -> usize {
+    ty.as_ptr().addr()
+}
+
+fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, ArrayError> {
+    let mut torch = false;
+    let mut immutable = false;
+    for class in ty.mro() {
+        let Ok(class) = class.cast_into::<PyType>() else { continue };
+        let (module, name) = (text_of(class.module()), text_of(class.qualname()));
+        match (root_of(&module), module.as_str(), name.as_str()) {
+            (_, "numpy.ma" | "numpy.ma.core", "MaskedArray") => return Ok(Route::Refused(MASKED)),
+            (_, "numpy", "generic") => return Ok(Route::Refused(SCALAR)),
+            (_, "numpy", "ndarray") => return Ok(Route::NumPy),
+            ("torch", _, "Tensor") => torch = true,
+            ("jax" | "jaxlib", _, _) => immutable = true,
+            _ => {}
+        }
+    }
+    let py = array.py();
+    if ty.hasattr(intern!(py, "__dlpack__"))? {
+        let tells_device = ty.hasattr(intern!(py, "__dlpack_device__"))?;
+        return Ok(Route::Dlpack(Producer {
+            keywords: Keywords::MaxVersion,
+            tells_device,
+            immutable,
+            torch,
+        }));
+    }
+    if has_buffer(array) {
+        return Ok(Route::Buffer);
+    }
+    Ok(Route::Refused(advice_for(array)?))
+}
+
+const MASKED: &str =
+    "an array would lose its mask; pass array.filled(value) or array.data, and the mask as well";
+const SCALAR: &str = "it is a scalar; numpy.asarray(value) makes an array of it";
+const CONVERTIBLE: &str =
+    "it has neither __dlpack__ nor a buffer; pass numpy.asarray(value), which copies it";
+const NO_PROTOCOL: &str =
+    "pass an object with __dlpack__ or a buffer, such as a NumPy array or a torch tensor";
+
+fn advice_for(array: &Bound<'_, PyAny>) -> Result<&'static str, ArrayError> {
+    let py = array.py();
+    let convertible = array.hasattr(intern!(py, "__array__"))?
+        || array.hasattr(intern!(py, "__array_interface__"))?
+        || array.is_instance_of::<pyo3::types::PyList>();
+    Ok(if convertible { CONVERTIBLE } else { NO_PROTOCOL })
+}
+
+fn text_of(name: PyResult<Bound<'_, PyString>>) -> String {
+    name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn root_of(module: &str) -> &str {
+    module.split('.').next().unwrap_or(module)
+}
