@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The producing end of a link in Python.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use uncopy::{DType, ErrorKind, Form, LinkError, PixelFormat, Publisher, PublisherStats, Sent};
+use uncopy_pyo3::tensor_from_python;
+
+use crate::end::{End, Inner, locked};
+use crate::ending::Closable;
+use crate::errors::Failure;
+use crate::form::{LastAsked, Picture, dtype_from_python, layout_from_python};
+use crate::frame::PyFrame;
+use crate::meta::meta_from_python;
+use crate::slot::PySlot;
+use crate::stats::PyPublisherStats;
+use crate::waiting::duration_from_seconds;
+
+/// Opens a link for publishing, under a name of letters, digits, '.', '_' and '-'.
+///
+/// shape and dtype fix the form of every frame; without them each frame brings its own. pixel ('rgba8', 'bgr8', 'nv12',
+/// ...) and origin ('top_left', 'bottom_left') say what the numbers mean as a picture, unless a frame says otherwise.
+/// slots (2 to 64) is the number of frames in shared memory: 2 and the frames that consumers hold at once. when_full
+/// is 'drop': when every slot is held, the incoming frame is dropped and counted. takeover=True takes the name from the
+/// producer that has it.
+///
+/// Raises NameTaken (also a FileExistsError), InvalidName, InvalidArgument, OutOfMemory, PermissionDenied.
+#[pyfunction]
+#[pyo3(signature = (name, *, shape=None, dtype=None, pixel=None, origin=None, slots=4, when_full="drop", takeover=false))]
+#[expect(clippy::too_many_arguments, reason = "the keywords of the Python function")]
+pub fn publish(
+    py: Python<'_>,
+    name: &str,
+    shape: Option<&Bound<'_, PyAny>>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    pixel: Option<&str>,
+    origin: Option<&str>,
+    slots: usize,
+    when_full: &str,
+    takeover: bool,
+) -> Result<PyPublisher, Failure> {
+    if when_full != "drop" {
+        return Err(Failure::argument(format!("when_full is 'drop' in this version, not '{when_full}'")));
+    }
+    let picture = Picture::parse(pixel, origin)?;
+    let mut options = uncopy::publish(name).slots(slots).takeover(takeover);
+    let fixed = match (shape, dtype) {
+        (None, None) => None,
+        (Some(shape), dtype) => Some(form_from_arguments(shape, dtype, picture)?),
+        (None, Some(_)) => {
+            return Err(Failure::argument("a dtype without a shape fixes nothing; give both or none"));
+        }
+    };
+    if let Some(form) = fixed {
+        options = options.form(form);
+    }
+    let publisher = py.detach(|| options.open())?;
+    let end = End::new("publisher", name, publisher);
+    Ok(PyPublisher { end, slots, picture, fixed, last: Mutex::default() })
+}
+
+/// The form of a frame from its shape, and a dtype that the pixel format may imply.
+fn form_from_arguments(
+    shape: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    picture: Picture,
+) -> Result<Form, Failure> {
+    let dtype = match dtype {
+        Some(dtype) => dtype_from_python(dtype)?,
+        None => implied_dtype(picture.pixel)?,
+    };
+    picture.form(layout_from_python(shape, dtype)?)
+}
+
+fn implied_dtype(pixel: Option<PixelFormat>) -> Result<DType, Failure> {
+    pixel.and_then(PixelFormat::dtype).ok_or_else(|| {
+        Failure::argument("a shape needs a dtype, such as 'uint8', or a pixel format that implies one")
+    })
+}
+
+/// What a publisher shows to other threads.
+#[derive(Clone, Copy)]
+pub struct Published {
+    seq: u64,
+    stats: PublisherStats,
+}
+
+impl Inner for Publisher {
+    type Seen = Published;
+
+    fn look(&self) -> Published {
+        Published { seq: self.seq(), stats: self.stats() }
+    }
+}
+
+/// The producing end of a link; made by uncopy.publish().
+///
+/// One thread at a time uses it; close() may come from any. Use it in a with block, or call close().
+#[pyclass(frozen, module = "uncopy", name = "Publisher", weakref)]
+pub struct PyPublisher {
+    end: Arc<End<Publisher>>,
+    slots: usize,
+    picture: Picture,
+    fixed: Option<Form>,
+    last: Mutex<LastAsked>,
+}
+
+#[pymethods]
+impl PyPublisher {
+    /// Copies an array into a slot and publishes it. Returns the frame's number, from 1, or None when it was dropped
+    /// because every slot was held.
+    ///
+    /// array is any array in host memory: NumPy, torch, jax, anything with DLPack or the buffer protocol; any shape of
+    /// up to 8 axes, any strides. It is packed in C order: one copy, recorded with the frame. The GIL is released
+    /// meanwhile, so no other thread may write to the array. meta is bytes or what JSON can say, at most 4096 bytes.
+    /// captured is a time in seconds, or a pair of it and 'monotonic', 'realtime' or 'other'. A Frame that is sent on
+    /// keeps its pixel format and origin.
+    ///
+    /// Raises FormMismatch on a link that was opened for another shape or dtype, InvalidDType, InvalidLayout and
+    /// InvalidArgument for arrays that can't be carried, Unsupported for arrays on a GPU, OutOfMemory, Superseded.
+    #[pyo3(signature = (array, *, meta=None, captured=None, pixel=None, origin=None))]
+    fn send(
+        &self,
+        array: &Bound<'_, PyAny>,
+        meta: Option<&Bound<'_, PyAny>>,
+        captured: Option<&Bound<'_, PyAny>>,
+        pixel: Option<&str>,
+        origin: Option<&str>,
+    ) -> Result<Option<u64>, Failure> {
+        let tensor = tensor_from_python(array)?;
+        let mut picture = Picture::parse(pixel, origin)?.or(self.picture);
+        if let Ok(frame) = array.cast::<PyFrame>() {
+            picture = picture.or(Picture::of(frame.get().form()));
+        }
+        let form = picture.form(tensor.layout().to_c_contiguous())?;
+        let meta = meta_from_python(meta, captured)?;
+        let sent =
+            self.end.with_detached(array.py(), |publisher| publisher.send_form(&form, &tensor, meta))?;
+        match sent {
+            Sent::Published { seq } => Ok(Some(seq)),
+            Sent::Dropped => Ok(None),
+        }
+    }
+
+    /// Lends a slot to write the next frame into, for a with block: nothing is copied.
+    ///
+    /// shape is a tuple, dtype a name or a dtype of any framework; a link that was opened with a shape needs neither.
+    /// The end of the block publishes the frame; an exception inside it publishes nothing.
+    ///
+    /// Raises NoFreeSlot (also a BlockingIOError) when every slot is held, which is counted as a dropped frame;
+    /// FormMismatch, InvalidArgument, InvalidDType, InvalidLayout, OutOfMemory, Superseded.
+    #[pyo3(signature = (shape=None, dtype=None, *, pixel=None, origin=None))]
+    fn loan(
+        &self,
+        shape: Option<&Bound<'_, PyAny>>,
+        dtype: Option<&Bound<'_, PyAny>>,
+        pixel: Option<&Bound<'_, PyAny>>,
+        origin: Option<&Bound<'_, PyAny>>,
+    ) -> Result<PySlot, Failure> {
+        let asked = [shape, dtype, pixel, origin];
+        let known = locked(&self.last).get(&asked);
+        let form = match known {
+            Some(form) => form,
+            None => {
+                // Not under the lock: reading the arguments may run Python code, and that may ask for a loan too.
+                let form = self.form_of_loan(asked)?;
+                locked(&self.last).set(&asked, form);
+                form
+            }
+        };
+        let claim = self.end.with(|publisher| publisher.claim(&form))?;
+        Ok(PySlot::new(Arc::clone(&self.end), claim))
+    }
+
+    /// Waits until at least n consumers are attached, up to timeout seconds (None: for ever). Ctrl-C works.
+    ///
+    /// Raises TimedOut, Superseded.
+    #[pyo3(signature = (n, timeout=None))]
+    fn wait_for_consumers(&self, py: Python<'_>, n: usize, timeout: Option<f64>) -> Result<(), Failure> {
+        let timeout = duration_from_seconds("timeout", timeout)?;
+        let begun = Instant::now();
+        loop {
+            let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+            let slice = left.unwrap_or(SLICE).min(SLICE);
+            let waited = self.end.with_detached(py, |publisher| publisher.wait_for_consumers(n, slice));
+            match waited {
+                Err(Failure::Link(LinkError::FewConsumers { name, wanted, found, .. })) => {
+                    if let Some(waited) = timeout.filter(|timeout| begun.elapsed() >= *timeout) {
+                        return Err(LinkError::FewConsumers { name, wanted, found, waited }.into());
+                    }
+                }
+                done => return done,
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// The name of the link.
+    #[getter]
+    fn name(&self) -> &str {
+        self.end.name()
+    }
+
+    /// Number of the newest frame, 0 before the first.
+    #[getter]
+    fn seq(&self) -> u64 {
+        self.end.seen().seq
+    }
+
+    /// Number of slots.
+    #[getter]
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Counters: frames published and dropped, consumers attached now. Also from other threads, and after close().
+    #[getter]
+    fn stats(&self) -> PyPublisherStats {
+        self.end.seen().stats.into()
+    }
+
+    /// Whether close() was called.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.end.is_closed()
+    }
+
+    /// Closes the link: consumers are told and the name is free. Frames that they hold stay as they are. May be called
+    /// twice, and from any thread.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.end.close());
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Result<Bound<'_, Self>, Failure> {
+        if slf.get().end.is_closed() { Err(slf.get().end.closed()) } else { Ok(slf) }
+    }
+
+    #[pyo3(signature = (kind, error, traceback, /))]
+    fn __exit__(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> bool {
+        let _ = (error, traceback);
+        self.close(kind.py());
+        false
+    }
+
+    fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        let _ = protocol;
+        Err(Failure::argument(
+            "a Publisher can't be pickled or copied: a link has one producer; open it in the process that publishes, \
+             with uncopy.publish",
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.end.is_closed() { ", closed" } else { "" };
+        format!("<uncopy.Publisher '{}'{state}>", self.end.name())
+    }
+}
+
+/// The longest wait without a look at signals.
+const SLICE: Duration = Duration::from_millis(50);
+
+impl PyPublisher {
+    fn form_of_loan(&self, asked: [Option<&Bound<'_, PyAny>>; 4]) -> Result<Form, Failure> {
+        let [shape, dtype, pixel, origin] = asked;
+        let pixel = pixel.map(|pixel| pixel.extract::<String>()).transpose()?;
+        let origin = origin.map(|origin| origin.extract::<String>()).transpose()?;
+        let picture = Picture::parse(pixel.as_deref(), origin.as_deref())?.or(self.picture);
+        match (shape, self.fixed) {
+            (Some(shape), Some(fixed)) if dtype.is_none() => {
+                picture.form(layout_from_python(shape, fixed.dtype())?)
+            }
+            (Some(shape), _) => form_from_arguments(shape, dtype, picture),
+            (None, Some(fixed)) if dtype.is_none() => picture.form(*fixed.layout()),
+            (None, _) => Err(Failure::Said(
+                ErrorKind::InvalidArgument,
+                "loan needs a shape and a dtype; only a link that was opened with them needs neither"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+impl Drop for PyPublisher {
+    fn drop(&mut self) {
+        self.end.warn_if_forgotten();
+    }
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The consuming end of a link in Python.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use pyo3::prelude::*;
+use uncopy::{Frame, LinkError, Subscriber, SubscriberStats};
+
+use crate::end::{End, Inner, locked};
+use crate::ending::Closable;
+use crate::errors::Failure;
+use crate::frame::{Cell, PyFrame};
+use crate::stats::PySubscriberStats;
+use crate::waiting::{Attentive, duration_from_seconds};
+
+/// Opens a link for receiving. Waits for its producer to appear.
+///
+/// timeout is how long to be without a producer, in seconds, now and whenever it goes away later; None for ever. After
+/// 2 seconds the logger 'uncopy' says what is waited for. read is 'latest': always the newest frame; what was published
+/// in between shows as frame.missed. spin is how long a wait for a frame spins before it sleeps, in seconds: it costs a
+/// core and saves the time of a wake-up.
+///
+/// Raises NotFound (also a FileNotFoundError) when nobody publishes under the name in time, TooManyConsumers,
+/// VersionMismatch, CorruptLink, PermissionDenied.
+#[pyfunction]
+#[pyo3(
+    signature = (name, *, timeout=Some(5.0), read="latest", spin=20e-6),
+    text_signature = "(name, *, timeout=5.0, read='latest', spin=2e-05)"
+)]
+pub fn subscribe(
+    py: Python<'_>,
+    name: &str,
+    timeout: Option<f64>,
+    read: &str,
+    spin: f64,
+) -> Result<PySubscriber, Failure> {
+    if read != "latest" {
+        return Err(Failure::argument(format!("read is 'latest' in this version, not '{read}'")));
+    }
+    let timeout = duration_from_seconds("timeout", timeout)?;
+    let spin = duration_from_seconds("spin", Some(spin))?
+        .ok_or_else(|| Failure::argument("spin is a time in seconds, and spinning for ever is none"))?;
+    let options = uncopy::subscribe(name).timeout(timeout).spin(spin);
+    let mut attentive = Attentive::alone();
+    let opened = py.detach(|| options.open_with(&mut attentive));
+    let subscriber = finished(opened, attentive)?;
+    Ok(PySubscriber { end: End::new("subscriber", name, subscriber), last: Mutex::default() })
+}
+
+/// The result of a wait, or the exception that ended it.
+fn finished<R>(result: Result<R, LinkError>, attentive: Attentive<'_>) -> Result<R, Failure> {
+    match (result, attentive.raised()) {
+        (Err(LinkError::Interrupted), Some(raised)) => Err(raised.into()),
+        (result, _) => Ok(result?),
+    }
+}
+
+/// What a subscriber shows to other threads.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    stats: SubscriberStats,
+    connected: bool,
+    restarts: u64,
+}
+
+impl Inner for Subscriber {
+    type Seen = Seen;
+
+    fn look(&self) -> Seen {
+        Seen { stats: self.stats(), connected: self.connected(), restarts: self.restarts() }
+    }
+}
+
+/// The consuming end of a link; made by uncopy.subscribe(). Its own iterator: for frame in sub.
+///
+/// One thread at a time uses it; close() may come from any and ends a wait. Use it in a with block, or call close().
+/// When the producer goes away, it looks for the next one of the same name by itself.
+#[pyclass(frozen, module = "uncopy", name = "Subscriber", weakref)]
+pub struct PySubscriber {
+    end: Arc<End<Subscriber>>,
+    /// The frame of the loop, released when the next one is asked for.
+    last: Mutex<Weak<Cell>>,
+}
+
+impl PySubscriber {
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> Result<Frame, Failure> {
+        let timeout = duration_from_seconds("timeout", timeout)?;
+        let mut attentive = Attentive::until(self.end.closing());
+        let received = self.end.with_detached(py, |subscriber| {
+            Ok::<_, Failure>(subscriber.recv_with(timeout, &mut attentive))
+        })?;
+        finished(received, attentive)
+    }
+
+    fn frame(&self, frame: Frame) -> PyFrame {
+        PyFrame::new(Arc::clone(self.end.name()), frame)
+    }
+
+    fn release_last(&self) {
+        let last = std::mem::take(&mut *locked(&self.last));
+        if let Some(cell) = last.upgrade() {
+            cell.release();
+        }
+    }
+}
+
+#[pymethods]
+impl PySubscriber {
+    /// Waits up to timeout seconds for the next frame that was not received yet (None: as long as there is a producer).
+    /// Ctrl-C works. Frames that were received before stay held.
+    ///
+    /// Raises TimedOut (also a TimeoutError) when the producer published nothing new, ProducerLost when it died and
+    /// Closed when it closed the link, and no other came.
+    #[pyo3(signature = (timeout=None))]
+    fn recv(&self, py: Python<'_>, timeout: Option<f64>) -> Result<PyFrame, Failure> {
+        match self.wait(py, timeout) {
+            // Interrupted without an exception: another thread closed this end in the midst of the wait.
+            Err(Failure::Link(LinkError::Interrupted)) if self.end.is_closed() => Err(self.end.closed()),
+            frame => Ok(self.frame(frame?)),
+        }
+    }
+
+    /// The newest frame that there is, also one that was received before, or None. Never waits.
+    ///
+    /// Raises CorruptLink.
+    fn newest(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
+        let frame = self.end.with_detached(py, Subscriber::newest)?;
+        Ok(frame.map(|frame| self.frame(frame)))
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The next frame; the one before is released unless an array of it lives. Ends when the producer closes the link
+    /// or this subscriber is closed meanwhile; raises ProducerLost when the producer died.
+    fn __next__(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
+        self.release_last();
+        match self.wait(py, None) {
+            Ok(frame) => {
+                let frame = self.frame(frame);
+                *locked(&self.last) = Arc::downgrade(frame.cell());
+                Ok(Some(frame))
+            }
+            Err(Failure::Link(LinkError::ProducerClosed { .. })) => Ok(None),
+            // As in `recv`.
+            Err(Failure::Link(LinkError::Interrupted)) if self.end.is_closed() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The name of the link.
+    #[getter]
+    fn name(&self) -> &str {
+        self.end.name()
+    }
+
+    /// Counters: frames received, and frames that were published in between. Also from other threads, and after close().
+    #[getter]
+    fn stats(&self) -> PySubscriberStats {
+        self.end.seen().stats.into()
+    }
+
+    /// Whether a producer is there; while another thread waits here, whether one was there when its wait began.
+    #[getter]
+    fn connected(&self) -> bool {
+        !self.end.is_closed() && self.end.seen().connected
+    }
+
+    /// How often another producer took the place of one that was gone.
+    #[getter]
+    fn restarts(&self) -> u64 {
+        self.end.seen().restarts
+    }
+
+    /// Whether close() was called.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.end.is_closed()
+    }
+
+    /// Leaves the link. Frames and arrays that are still held stay as they are. May be called twice, and from any
+    /// thread: a wait in another thread ends with Closed, and a for loop ends.
+    fn close(&self, py: Python<'_>) {
+        self.release_last();
+        py.detach(|| self.end.close());
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Result<Bound<'_, Self>, Failure> {
+        if slf.get().end.is_closed() { Err(slf.get().end.closed()) } else { Ok(slf) }
+    }
+
+    #[pyo3(signature = (kind, error, traceback, /))]
+    fn __exit__(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> bool {
+        let _ = (error, traceback);
+        self.close(kind.py());
+        false
+    }
+
+    fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        let _ = protocol;
+        Err(Failure::argument(
+            "a Subscriber can't be pickled or copied: it has a place at its producer; open one in the other process, \
+             with uncopy.subscribe",
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.end.is_closed() { ", closed" } else { "" };
+        format!("<uncopy.Subscriber '{}'{state}>", self.end.name())
+    }
+}
+
+impl Drop for PySubscriber {
+    fn drop(&mut self) {
+        self.end.warn_if_forgotten();
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How Python waits: without the GIL, looking up for Ctrl-C and for `close()` from another thread.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use uncopy::Waiting;
+
+use crate::ending;
+use crate::errors::Failure;
+
+/// Looks up from a wait every 50 ms.
+pub struct Attentive<'a> {
+    closing: Option<&'a AtomicBool>,
+    raised: Option<PyErr>,
+}
+
+impl<'a> Attentive<'a> {
+    /// For a wait that nobody else can end.
+    pub fn alone() -> Self {
+        Attentive { closing: None, raised: None }
+    }
+
+    /// For a wait that ends when this flag is set.
+    pub fn until(closing: &'a AtomicBool) -> Self {
+        Attentive { closing: Some(closing), raised: None }
+    }
+
+    /// The exception that ended the wait: what a signal handler or a logging handler raised.
+    pub fn raised(self) -> Option<PyErr> {
+        self.raised
+    }
+
+    /// Runs Python code in the midst of a wait; false once it raised, or once the interpreter ends.
+    fn attend(&mut self, f: impl FnOnce(Python<'_>) -> PyResult<()>) -> bool {
+        if ending::leaves_this_thread_behind() {
+            return false;
+        }
+        match Python::try_attach(f) {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                self.raised.get_or_insert(error);
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+impl Waiting for Attentive<'_> {
+    fn keep_waiting(&mut self) -> bool {
+        let closing = self.closing.is_some_and(|closing| closing.load(SeqCst));
+        self.raised.is_none() && !closing && self.attend(|py| py.check_signals())
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.attend(|py| {
+            let logger = py.import("logging")?.call_method1("getLogger", ("uncopy",))?;
+            logger.call_method1("warning", ("%s", text)).map(drop)
+        });
+    }
+}
+
+/// A time in seconds from Python; `None` stays `None`, and infinity means it too.
+pub fn duration_from_seconds(what: &str, seconds: Option<f64>) -> Result<Option<Duration>, Failure> {
+    match seconds {
+        None => Ok(None),
+        Some(seconds) if seconds == f64::INFINITY => Ok(None),
+        Some(seconds) => match Duration::try_from_secs_f64(seconds) {
+            Ok(duration) => Ok(Some(duration)),
+            Err(_) => {
+                Err(Failure::argument(format!("{what} is a time in seconds, 0 or more, not {seconds}")))
+            }
+        },
+    }
+}

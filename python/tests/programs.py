@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""What the other process of a test does: each function is a program of its own. They speak in lines."""
+
+import signal
+import sys
+
+import uncopy
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def hear():
+    return sys.stdin.readline().strip()
+
+
+def publish_counted(name):
+    """Publishes a frame that is filled with its number for each line it hears."""
+    with uncopy.publish(name) as pub:
+        say("open")
+        number = 0
+        while hear() == "go":
+            number += 1
+            with pub.loan((4, 6), "uint8") as slot:
+                memoryview(slot).cast("B")[:] = bytes([number]) * 24
+            say(slot.seq)
+
+
+def receive_sums(name, timeout):
+    """Says the number and the sum of the bytes of each frame, until there is no producer for some seconds."""
+    with uncopy.subscribe(name, timeout=float(timeout)) as sub:
+        say("attached")
+        for frame in sub:
+            say(frame.seq, sum(memoryview(frame).cast("B")))
+    say("over")
+
+
+def hold_one(name):
+    """Holds the first frame and says its bytes whenever it is asked to."""
+    with uncopy.subscribe(name, timeout=None) as sub:
+        say("attached")
+        frame = sub.recv()
+        say("held")
+        while hear():
+            say(bytes(frame).hex())
+
+
+def wait_in(where):
+    """Waits for something that never comes."""
+    # However the test runner was started, Ctrl-C is Python's.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if where == "subscribe":
+            say("waiting")
+            uncopy.subscribe("nobody", timeout=None)
+        with uncopy.publish("silent") as pub, uncopy.subscribe("silent") as sub:
+            say("waiting")
+            if where == "recv":
+                sub.recv()
+            if where == "for":
+                for _ in sub:
+                    pass
+            if where == "wait_for_consumers":
+                pub.wait_for_consumers(2)
+    except KeyboardInterrupt:
+        say("interrupted")
+
+
+def stray_write(name, how):
+    """Writes into a received frame, or into a slot that was published."""
+    if how == "torch":
+        import torch  # noqa: F401
+
+        with uncopy.subscribe(name) as sub:
+            tensor = sub.recv().torch()
+            say("writing")
+            tensor.fill_(9)
+    else:
+        with uncopy.publish(name) as pub:
+            pub.wait_for_consumers(1)
+            with pub.loan((4, 6), "uint8") as slot:
+                view = memoryview(slot).cast("B")
+                view[:] = bytes([7]) * 24
+            say("writing")
+            hear()
+            view[0] = 9
+    say("written")
+
+
+def send_from_child(start_method):
+    """Uses a publisher in a child that multiprocessing starts."""
+    import multiprocessing
+
+    with uncopy.publish("parent") as pub, uncopy.subscribe("parent") as sub:
+        context = multiprocessing.get_context(start_method)
+        answers = context.Queue()
+        try:
+            child = context.Process(target=send_in_child, args=(pub, answers))
+            child.start()
+        except TypeError as error:
+            say(type(error).__name__, error)
+        else:
+            say(*answers.get())
+            child.join()
+        pub.send(b"still here")
+        say(bytes(sub.recv()).decode())
+
+
+def send_in_child(pub, answers):
+    try:
+        pub.send(b"from the child")
+    except uncopy.Error as error:
+        answers.put((type(error).__name__, str(error)))
+    else:
+        answers.put(("sent", "which must not be"))
+
+
+def fork_and_use():
+    """Forks with everything open, uses all of it in the child, and lets the child end in order."""
+    import os
+
+    pub = uncopy.publish("forked")
+    sub = uncopy.subscribe("forked")
+    pub.send(b"before")
+    frame = sub.recv()
+    slot = pub.loan((4,), "uint8")
+    child = os.fork()
+    if child == 0:
+        uses = [
+            lambda: pub.send(b"x"),
+            lambda: pub.loan((4,), "uint8"),
+            slot.publish,
+            sub.recv,
+            sub.newest,
+            lambda: pub.wait_for_consumers(1),
+        ]
+        for use in uses:
+            try:
+                use()
+            except RuntimeError as error:
+                say(type(error).__name__)
+        say(bytes(frame).decode())
+        pub.close()
+        sub.close()
+        sys.exit(0)
+    say(os.waitpid(child, 0)[1])
+    say(uncopy.info("forked").published)
+    slot.publish()
+    say(sub.recv().seq)
+    pub.close()
+    sub.close()
+
+
+def end_without_close(how):
+    """Ends in each of the ways that a program can end, with links open."""
+    import threading
+
+    global pub, sub, frame, array
+    pub = uncopy.publish("forgotten")
+    if how == "exit code":
+        sys.exit(3)
+    if how == "exception":
+        raise RuntimeError("of the program's own")
+    sub = uncopy.subscribe("forgotten")
+    if how == "views":
+        pub.send(b"held")
+        frame = sub.recv()
+        array = memoryview(frame)
+    if how == "thread in recv":
+        threading.Thread(target=sub.recv, daemon=True).start()
+    if how == "thread in a loop":
+        threading.Thread(target=list, args=(sub,), daemon=True).start()
+    if how == "busy threads":
+        for number in range(4):
+            threading.Thread(target=send_for_ever, args=(number,), daemon=True).start()
+    if how == "late use":
+        import atexit
+
+        class Late:
+            def __del__(self):
+                use_late("__del__")
+
+        global late
+        late = Late()
+        # Runs after our own exit handler, which was registered first of all... and so runs last.
+        atexit.register(use_late, "atexit")
+    if how == "closed":
+        sub.close()
+        pub.close()
+    if how == "signal":
+        import os
+
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def send_for_ever(number):
+    with uncopy.publish(f"busy{number}") as pub:
+        say("sending")
+        while True:
+            pub.send(bytes(1 << 16))
+
+
+def use_late(where):
+    try:
+        pub.send(b"late")
+        say(where, "sent")
+    except uncopy.Error as error:
+        say(where, type(error).__name__)
+
+
+def forget_one():
+    """Lets a publisher go without closing it, in the midst of a program."""
+    pub = uncopy.publish("gone")
+    del pub
+    say("gone" in [link.name for link in uncopy.list()])
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Frames of one process seen by others, without a copy.
+
+    with uncopy.publish("camera") as pub:
+        pub.send(array)                                    # any array: one copy, into shared memory
+        with pub.loan((1080, 1920, 4), "uint8") as slot:   # or write straight into it: no copy
+            numpy.asarray(slot)[...] = ...
+
+    with uncopy.subscribe("camera") as sub:                # in another process
+        for frame in sub:
+            frame.numpy(), frame.torch(), frame.jax()      # views, no copy; unchanging while held
+
+Every error is an uncopy.Error, and also the built-in that it resembles (TimeoutError, PermissionError, ...).
+No framework is imported unless it is asked for by name.
+"""
+
+from ._uncopy import (
+    Closed,
+    ConsumerInfo,
+    CopyRecord,
+    CopyRequired,
+    CorruptLink,
+    Error,
+    Evicted,
+    ForkedProcess,
+    FormMismatch,
+    Frame,
+    Interrupted,
+    InvalidArgument,
+    InvalidDType,
+    InvalidLayout,
+    InvalidName,
+    LinkInfo,
+    NameTaken,
+    NoFreeSlot,
+    NotFound,
+    OutOfMemory,
+    OutOfResources,
+    PermissionDenied,
+    ProducerLost,
+    Publisher,
+    PublisherStats,
+    ReadOnly,
+    Slot,
+    Subscriber,
+    SubscriberStats,
+    Superseded,
+    System,
+    TimedOut,
+    TooManyConsumers,
+    Unsupported,
+    VersionMismatch,
+    __version__,
+    info,
+    list,
+    publish,
+    subscribe,
+)
+
+__all__ = [
+    "Closed",
+    "ConsumerInfo",
+    "CopyRecord",
+    "CopyRequired",
+    "CorruptLink",
+    "Error",
+    "Evicted",
+    "ForkedProcess",
+    "FormMismatch",
+    "Frame",
+    "Interrupted",
+    "InvalidArgument",
+    "InvalidDType",
+    "InvalidLayout",
+    "InvalidName",
+    "LinkInfo",
+    "NameTaken",
+    "NoFreeSlot",
+    "NotFound",
+    "OutOfMemory",
+    "OutOfResources",
+    "PermissionDenied",
+    "ProducerLost",
+    "Publisher",
+    "PublisherStats",
+    "ReadOnly",
+    "Slot",
+    "Subscriber",
+    "SubscriberStats",
+    "Superseded",
+    "System",
+    "TimedOut",
+    "TooManyConsumers",
+    "Unsupported",
+    "VersionMismatch",
+    "__version__",
+    "info",
+    "list",
+    "publish",
+    "subscribe",
+]
