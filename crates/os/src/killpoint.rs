@@ -4,7 +4,7 @@
 //! A protocol that survives crashes has to be crashed at each of its steps. [`kill_point`] marks a step. In normal
 //! builds it is nothing at all. With the feature `kill-points` (test builds only), `UNCOPY_KILL=NAME:N` in the
 //! environment makes the `N`-th pass (from 1) of the point `NAME` end the process with SIGKILL: no destructor runs, as
-//! in a real crash. Any other value of the variable kills nothing; [`passed`] then tells which points exist on the way
+//! in a real crash. Any other value of the variable kills nothing; `passed()` then tells which points exist on the way
 //! that was taken.
 //!
 //! ```

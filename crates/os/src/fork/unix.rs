@@ -27,10 +27,15 @@ static TABLE_LOCK: AtomicU32 = AtomicU32::new(0);
 #[inline]
 pub fn fork_generation() -> u32 {
     match GENERATION.load(Ordering::Relaxed) {
-        // Installing fails for want of memory only; then 0 stands for every process, and the next call tries again.
-        0 => install().unwrap_or(0),
+        0 => first_generation(),
         generation => generation,
     }
+}
+
+/// Installing fails for want of memory only; then 0 stands for every process, and the next call tries again.
+#[cold]
+fn first_generation() -> u32 {
+    install().unwrap_or(0)
 }
 
 /// A descriptor that a forked child lets go of. Used for locks, listeners and connections.

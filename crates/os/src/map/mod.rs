@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`SharedMemory`] | ours, anonymous, cannot shrink or grow | [`Words`]: atomics |
 //! | [`SlotMemory`], [`SlotMut`] | ours, `n` frame slots; nobody else can write it | `&mut [u8]` of one claimed slot |
-//! | [`Mapping`] | a peer's | [`Words`], and read-only [`Region`](uncopy_tensor::Region)s of frame memory |
+//! | [`Mapping`] | a peer's | [`Words`], and read-only [`Region`]s of frame memory |
 //!
 //! # Why a mapping never faults
 //!

@@ -193,7 +193,8 @@ impl Words {
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod prefetch {
-    use core::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+    use std::arch::asm;
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
     #[inline]
     pub(super) fn for_reading(address: *const u8) {
@@ -204,8 +205,11 @@ mod prefetch {
 
     #[inline]
     pub(super) fn for_writing(address: *const u8) {
-        // SAFETY: as above; processors without the write hint treat its encoding as a read hint or as nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(address.cast()) }
+        // Written out: without the `prfchw` target feature the compiler turns the intrinsic into a read hint, which
+        // brings the line in a state that the coming write has to upgrade.
+        // SAFETY: as above (Intel SDM, PREFETCHW); it changes neither memory, stack nor flags. Processors that do not
+        // know the hint treat its encoding as no operation.
+        unsafe { asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly)) }
     }
 
     #[inline]
@@ -213,13 +217,7 @@ mod prefetch {
         // The bytes are `cldemote [rax]`, written out because not every assembler knows its name.
         // SAFETY: CLDEMOTE only hints and ignores addresses that are not mapped; processors without it execute its
         // encoding as a no-operation (Intel SDM, CLDEMOTE). It changes no register, flag or memory content.
-        unsafe {
-            core::arch::asm!(
-                ".byte 0x0f, 0x1c, 0x00",
-                in("rax") address,
-                options(nostack, preserves_flags)
-            );
-        }
+        unsafe { asm!(".byte 0x0f, 0x1c, 0x00", in("rax") address, options(nostack, preserves_flags)) }
     }
 }
 

@@ -31,6 +31,12 @@ use windows as system;
 
 pub use system::{PidFd, boot_id, current_uid, random_id, spawn_quiet};
 
+/// Whether [`ProcessId`] can tell anything here: `/proc` is mounted and shows the processes of this process's own pid
+/// namespace. After `unshare --pid` without a `/proc` of its own it shows another's.
+pub fn sees_processes() -> bool {
+    system::own_number_in_proc() == Some(std::process::id().cast_signed())
+}
+
 /// One process, for ever: a number and a start time. The pair is not used again within one boot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ProcessId {
@@ -41,19 +47,24 @@ pub struct ProcessId {
 }
 
 impl ProcessId {
-    /// This process. `start_ticks` is 0 where `/proc` is not mounted, and then matches no process.
+    /// This process. `start_ticks` is 0, and matches no process, where it [cannot be told](sees_processes).
     pub fn current() -> ProcessId {
         let pid = std::process::id().cast_signed();
         ProcessId::of(pid).unwrap_or(ProcessId { pid, start_ticks: 0 })
     }
 
-    /// The living process with that number; `None` when there is none, or only a zombie.
+    /// The living process with that number; `None` when there is none, or only a zombie, or where it
+    /// [cannot be told](sees_processes).
     pub fn of(pid: i32) -> Option<ProcessId> {
+        if !sees_processes() {
+            return None;
+        }
         let stat = stat::parse(&system::read_stat(pid)?)?;
         stat.is_alive().then_some(ProcessId { pid, start_ticks: stat.start_ticks })
     }
 
-    /// Whether this very process lives: neither collected nor a zombie, and not another one with its number.
+    /// Whether this very process lives: neither collected nor a zombie, and not another one with its number. Means
+    /// nothing where it [cannot be told](sees_processes).
     pub fn is_alive(self) -> bool {
         ProcessId::of(self.pid) == Some(self)
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::{Pid, Resource, Rlimit, WaitOptions, getrlimit, setrlimit, waitpid};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use uncopy_core::ErrorKind;
 use uncopy_os::fork::MAX_GUARDED;
 use uncopy_os::{
@@ -37,11 +37,6 @@ impl Producer {
         let connection = Connection::connect(dir, "peer.sock").unwrap();
         Producer { lock, listener, connection }
     }
-}
-
-fn collect(pid: i32) {
-    let (_, status) = waitpid(Pid::from_raw(pid), WaitOptions::empty()).unwrap().unwrap();
-    assert_eq!(status.exit_status(), Some(0), "{status:?}");
 }
 
 /// Forks, plays `child` there, and says whether all went well by the exit code.
@@ -123,7 +118,7 @@ fn goes_on_after_its_child() {
     let memory = SharedMemory::create("inherited", 4096).unwrap();
     let generation = fork_generation();
     let before = support::Holdings::now();
-    collect(fork_and_play(|| {
+    support::collect(fork_and_play(|| {
         assert_ne!(fork_generation(), generation);
         let producer = held.take().unwrap(); // from this process's copy
         assert!(matches!(producer.lock.write_note("the child"), Err(OsError::Forked)));
@@ -187,7 +182,7 @@ fn forks_while_threads_connect() {
         // Also when the test fails, so that the threads end.
         let _end = support::OnDrop(|| is_over.store(true, Ordering::Relaxed));
         for _ in 0..300 {
-            collect(fork_and_play(|| {
+            support::collect(fork_and_play(|| {
                 let kept: Vec<_> = fs::read_dir("/proc/self/fd")
                     .unwrap()
                     .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())

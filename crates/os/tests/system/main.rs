@@ -13,6 +13,8 @@
 mod dir;
 mod fork;
 mod guard;
+#[cfg(feature = "kill-points")]
+mod killpoint;
 mod limits;
 mod mapping;
 mod memory;
@@ -33,6 +35,8 @@ const ROLES: &[&[support::Role]] = &[
     peers::ROLES,
     process::ROLES,
     wake::ROLES,
+    #[cfg(feature = "kill-points")]
+    killpoint::ROLES,
 ];
 
 #[test]

@@ -19,6 +19,7 @@ pub const ROLES: &[Role] = &[
     ("peers::echoes", echoes),
     ("peers::cannot_take_handles", cannot_take_handles),
     ("peers::leaves_nothing", leaves_nothing),
+    ("peers::listens_in_a_namespace", listens_in_a_namespace),
 ];
 
 fn connects_and_waits() {
@@ -159,6 +160,51 @@ fn memory_goes_to_another_process_and_back() {
         back.words().load_bytes(0, &mut seen).unwrap();
         assert_eq!(seen, word);
     }
+    drop(connection);
+    child.finish();
+}
+
+fn listens_in_a_namespace() {
+    if let Err(error) = support::next_child_gets_a_pid_namespace() {
+        return support::tell(format!("a pid namespace cannot be made: {error}"));
+    }
+    let child = support::fork();
+    if child != 0 {
+        support::collect(child);
+        return;
+    }
+    assert_eq!(std::process::id(), 1, "the first process of its namespace");
+    assert!(!uncopy_os::process::sees_processes(), "/proc is that of the namespace outside");
+    assert_eq!(ProcessId::of(1), None, "not the first process outside");
+    assert_eq!(ProcessId::current(), ProcessId { pid: 1, start_ticks: 0 });
+    assert_eq!(PidFd::open_same(ProcessId::current()).unwrap_err().kind(), ErrorKind::Unsupported);
+    let dir = RuntimeDir::open_at(support::argument()).unwrap();
+    let listener = Listener::bind(&dir, "peer.sock").unwrap();
+    support::tell("listening");
+    let connection = support::accept(&listener);
+    let peer = connection.peer().unwrap();
+    assert_eq!((peer.pid, peer.uid), (None, uncopy_os::current_uid()));
+    let held = connection.peer_pidfd().unwrap();
+    assert!(held.is_none_or(|held| !held.is_dead()));
+    let _ = connection.send(b"seen", &[]).unwrap();
+    connection.wait_readable(None).unwrap();
+    assert!(matches!(connection.recv(&mut [0; 8]).unwrap(), Received::Closed));
+    support::leave(0);
+}
+
+// F38
+#[test]
+fn a_peer_of_another_pid_namespace_has_no_number_but_its_hang_up_is_seen() {
+    let scratch = Scratch::new();
+    let dir = scratch.runtime_dir();
+    let mut child = Child::start("peers::listens_in_a_namespace", dir.path());
+    match child.hear().as_str() {
+        "listening" => {}
+        reason => return skip(reason),
+    }
+    let connection = Connection::connect(&dir, "peer.sock").unwrap();
+    connection.wait_readable(None).unwrap();
+    assert!(matches!(connection.recv(&mut [0; 8]).unwrap(), Received::Message { .. }));
     drop(connection);
     child.finish();
 }

@@ -218,6 +218,13 @@ pub fn accept(listener: &uncopy_os::Listener) -> uncopy_os::Connection {
     }
 }
 
+/// Waits for the end of a forked child and fails if it failed.
+pub fn collect(pid: i32) {
+    use rustix::process::{Pid, WaitOptions, waitpid};
+    let (_, status) = waitpid(Pid::from_raw(pid), WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(0), "{status:?}");
+}
+
 /// Runs `act` in a thread of its own in which the system call `call` always fails with `errno` and does nothing. The
 /// filter ends with the thread.
 pub fn in_thread_without_call<R: Send>(
@@ -254,8 +261,8 @@ pub fn signal_thread(thread: libc::pthread_t, signal: i32) {
 }
 
 pub use raw::{
-    current_thread, end_this_thread, fork, handle, ignore, ignore_with_handler, leave, restore_default,
-    set_user, write_byte,
+    current_thread, end_this_thread, fork, handle, ignore, ignore_with_handler, leave,
+    next_child_gets_a_pid_namespace, restore_default, set_user, write_byte,
 };
 
 /// Calls that safe libraries do not offer.
@@ -333,6 +340,15 @@ mod raw {
         // SAFETY: takes a number; the thread's stack stays, so nothing that others borrow from it goes away.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
         unreachable!("the thread has ended")
+    }
+
+    /// The next forked child, alone, is the first process of a pid namespace.
+    pub fn next_child_gets_a_pid_namespace() -> std::io::Result<()> {
+        // SAFETY: takes a number; it changes nothing for the calling process itself.
+        match unsafe { libc::unshare(libc::CLONE_NEWPID) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
     }
 
     /// Gives up root for good.

@@ -111,7 +111,7 @@ impl RuntimeDir {
 
     /// Tries to take the lock `file_name`. Never waits.
     ///
-    /// The kernel holds the lock for this process until [`NameLock`] is dropped or the process dies, however it dies.
+    /// The kernel holds the lock for this process until [`NameLock`](crate::NameLock) is dropped or the process dies, however it dies.
     /// Forked children do not share it.
     ///
     /// # Errors

@@ -11,6 +11,11 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::clock::realtime_nanos;
 
+/// This process's number in the pid namespace that `/proc` shows, if it has one there.
+pub(in crate::process) fn own_number_in_proc() -> Option<i32> {
+    fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
+}
+
 /// `/proc/PID/stat`, if there is such a process. A name that is not UTF-8 is read with replacement characters.
 pub(in crate::process) fn read_stat(pid: i32) -> Option<String> {
     let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;

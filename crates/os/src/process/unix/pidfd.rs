@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 
+use crate::process::sees_processes;
 use crate::wake::Woken;
 use crate::{OsError, ProcessId};
 
@@ -41,8 +42,14 @@ impl PidFd {
     ///
     /// # Errors
     ///
-    /// As for [`PidFd::open`], except that a missing process is `None`.
+    /// As for [`PidFd::open`], except that a missing process is `None`; [`OsError::Unsupported`] where start times
+    /// [cannot be told](crate::process::sees_processes).
     pub fn open_same(process: ProcessId) -> Result<Option<PidFd>, OsError> {
+        if !sees_processes() {
+            return Err(OsError::Unsupported {
+                what: "telling processes by their start time (/proc is another's)",
+            });
+        }
         let held = match PidFd::open(process.pid) {
             Ok(held) => held,
             Err(OsError::System { source, .. }) if is_no_such_process(&source) => return Ok(None),
