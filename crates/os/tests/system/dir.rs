@@ -198,6 +198,22 @@ fn a_removed_directory_is_gone_and_opening_it_makes_a_new_one() {
     assert_eq!(again.entries().unwrap(), ["x.lock"], "the old holder removes nothing that is not its own");
 }
 
+// F37
+#[test]
+fn a_holder_whose_file_was_removed_by_hand_removes_no_successors_file() {
+    let scratch = Scratch::new();
+    let dir = scratch.runtime_dir();
+    let first = locked(&dir, "x.lock");
+    fs::remove_file(dir.path().join("x.lock")).unwrap();
+    let second = locked(&dir, "x.lock");
+    second.write_note("the second").unwrap();
+    drop(first);
+    assert_eq!(holder(&dir, "x.lock").as_deref(), Some("the second"));
+    fs::remove_file(dir.path().join("x.lock")).unwrap();
+    second.unlink().unwrap();
+    assert_eq!(dir.entries().unwrap(), Vec::<String>::new());
+}
+
 // F10
 #[test]
 fn a_taken_name_tells_its_holder() {

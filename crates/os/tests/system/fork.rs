@@ -39,20 +39,10 @@ impl Producer {
     }
 }
 
-/// Forks, plays `child` there, and says whether all went well by the exit code.
-fn fork_and_play(child: impl FnOnce()) -> i32 {
-    let pid = support::fork();
-    if pid == 0 {
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-        support::leave(i32::from(outcome.is_err()));
-    }
-    pid
-}
-
 fn holds_and_forks() {
     let dir = RuntimeDir::open_at(support::argument()).unwrap();
     let producer = Producer::new(&dir);
-    fork_and_play(|| {
+    support::fork_and_play(|| {
         support::tell(std::process::id());
         support::hear();
     });
@@ -97,7 +87,7 @@ fn forks_without_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(u64::from(number) + 1), maximum }).unwrap();
     let _all: Vec<_> = std::iter::from_fn(|| EventFd::new().ok()).collect();
-    fork_and_play(|| {
+    support::fork_and_play(|| {
         assert!(matches!(producer.connection.send(b"x", &[]).unwrap_err(), OsError::Forked));
         support::tell(std::process::id());
         support::hear();
@@ -118,7 +108,7 @@ fn goes_on_after_its_child() {
     let memory = SharedMemory::create("inherited", 4096).unwrap();
     let generation = fork_generation();
     let before = support::Holdings::now();
-    support::collect(fork_and_play(|| {
+    support::collect(support::fork_and_play(|| {
         assert_ne!(fork_generation(), generation);
         let producer = held.take().unwrap(); // from this process's copy
         assert!(matches!(producer.lock.write_note("the child"), Err(OsError::Forked)));
@@ -182,7 +172,7 @@ fn forks_while_threads_connect() {
         // Also when the test fails, so that the threads end.
         let _end = support::OnDrop(|| is_over.store(true, Ordering::Relaxed));
         for _ in 0..300 {
-            support::collect(fork_and_play(|| {
+            support::collect(support::fork_and_play(|| {
                 let kept: Vec<_> = fs::read_dir("/proc/self/fd")
                     .unwrap()
                     .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())

@@ -218,6 +218,16 @@ pub fn accept(listener: &uncopy_os::Listener) -> uncopy_os::Connection {
     }
 }
 
+/// Forks, plays `child` there, and says by the exit code whether all went well.
+pub fn fork_and_play(child: impl FnOnce()) -> i32 {
+    let pid = fork();
+    if pid == 0 {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+        leave(i32::from(outcome.is_err()));
+    }
+    pid
+}
+
 /// Waits for the end of a forked child and fails if it failed.
 pub fn collect(pid: i32) {
     use rustix::process::{Pid, WaitOptions, waitpid};

@@ -16,9 +16,10 @@ use super::{limits, seals_of};
 use crate::OsError;
 use crate::map::{Seals, Words};
 
-/// What is allocated in one call. The kernel gives up an allocation that a signal interrupts and undoes that call's
-/// share, so a large one in a single call might never end in a process with a profiling timer.
-const ALLOCATION_STEP_BYTES: u64 = 1 << 20;
+/// What is allocated in one call, at first and at least. The kernel gives up an allocation that a signal interrupts and
+/// undoes that call's share, so in a process with a profiling timer a large one might never end: each interruption
+/// halves the next.
+const ALLOCATION_STEP_BYTES: (u64, u64) = (64 << 20, 64 << 10);
 
 /// Anonymous shared memory made by this process, mapped for reading and writing.
 ///
@@ -155,12 +156,13 @@ fn anonymous_file(label: &str) -> Result<OwnedFd, OsError> {
 
 /// Gives `file` its size with memory behind every page of it.
 fn allocate(file: &OwnedFd, len_bytes: u64) -> Result<(), OsError> {
+    let (mut step_bytes, least_bytes) = ALLOCATION_STEP_BYTES;
     let mut done_bytes = 0;
     while done_bytes < len_bytes {
-        let step_bytes = ALLOCATION_STEP_BYTES.min(len_bytes - done_bytes);
-        match fallocate(file, FallocateFlags::empty(), done_bytes, step_bytes) {
-            Ok(()) => done_bytes += step_bytes,
-            Err(Errno::INTR) => {}
+        let now_bytes = step_bytes.min(len_bytes - done_bytes);
+        match fallocate(file, FallocateFlags::empty(), done_bytes, now_bytes) {
+            Ok(()) => done_bytes += now_bytes,
+            Err(Errno::INTR) => step_bytes = (step_bytes / 2).max(least_bytes),
             Err(Errno::NOSPC | Errno::NOMEM | Errno::DQUOT) => return Err(limits::refused(len_bytes)),
             Err(errno) => {
                 return Err(OsError::from_errno(
