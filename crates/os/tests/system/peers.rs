@@ -19,6 +19,7 @@ pub const ROLES: &[Role] = &[
     ("peers::echoes", echoes),
     ("peers::cannot_take_handles", cannot_take_handles),
     ("peers::leaves_nothing", leaves_nothing),
+    ("peers::sends_to_the_gone", sends_to_the_gone),
     ("peers::listens_in_a_namespace", listens_in_a_namespace),
 ];
 
@@ -207,6 +208,19 @@ fn a_peer_of_another_pid_namespace_has_no_number_but_its_hang_up_is_seen() {
     assert!(matches!(connection.recv(&mut [0; 8]).unwrap(), Received::Message { .. }));
     drop(connection);
     child.finish();
+}
+
+fn sends_to_the_gone() {
+    // As in a C program; Rust and Python ignore the signal.
+    support::restore_default(libc::SIGPIPE);
+    let (here, there) = Connection::pair().unwrap();
+    drop(there);
+    assert_eq!(here.send(b"x", &[]).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn sending_to_a_peer_that_is_gone_raises_no_signal() {
+    Child::start("peers::sends_to_the_gone", "").finish();
 }
 
 fn cannot_take_handles() {

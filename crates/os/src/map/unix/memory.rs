@@ -156,21 +156,23 @@ fn anonymous_file(label: &str) -> Result<OwnedFd, OsError> {
 
 /// Gives `file` its size with memory behind every page of it.
 fn allocate(file: &OwnedFd, len_bytes: u64) -> Result<(), OsError> {
+    let allocated = in_steps(len_bytes, |offset, len| fallocate(file, FallocateFlags::empty(), offset, len));
+    allocated.map_err(|errno| match errno {
+        Errno::NOSPC | Errno::NOMEM | Errno::DQUOT => limits::refused(len_bytes),
+        errno => OsError::from_errno("fallocate", format!("{len_bytes} bytes of shared memory"), errno),
+    })
+}
+
+/// Calls `step` with offset and length until `len_bytes` are done; what was interrupted is tried again in halves.
+fn in_steps(len_bytes: u64, mut step: impl FnMut(u64, u64) -> Result<(), Errno>) -> Result<(), Errno> {
     let (mut step_bytes, least_bytes) = ALLOCATION_STEP_BYTES;
     let mut done_bytes = 0;
     while done_bytes < len_bytes {
         let now_bytes = step_bytes.min(len_bytes - done_bytes);
-        match fallocate(file, FallocateFlags::empty(), done_bytes, now_bytes) {
+        match step(done_bytes, now_bytes) {
             Ok(()) => done_bytes += now_bytes,
             Err(Errno::INTR) => step_bytes = (step_bytes / 2).max(least_bytes),
-            Err(Errno::NOSPC | Errno::NOMEM | Errno::DQUOT) => return Err(limits::refused(len_bytes)),
-            Err(errno) => {
-                return Err(OsError::from_errno(
-                    "fallocate",
-                    format!("{len_bytes} bytes of shared memory"),
-                    errno,
-                ));
-            }
+            Err(errno) => return Err(errno),
         }
     }
     Ok(())
@@ -182,4 +184,51 @@ fn add_seals(file: &OwnedFd, seals: SealFlags) -> Result<(), OsError> {
 
 fn sealing_failed(errno: Errno) -> OsError {
     OsError::from_errno("fcntl(F_ADD_SEALS)", "shared memory", errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn an_allocation_is_made_whole_and_in_order() {
+        for len_bytes in [1, 4096, 64 * MIB, 64 * MIB + 1, 200 * MIB + 12345] {
+            let mut next = 0;
+            in_steps(len_bytes, |offset, len| {
+                assert_eq!(offset, next);
+                assert!(len > 0);
+                next = offset + len;
+                Ok(())
+            })
+            .expect("no step fails");
+            assert_eq!(next, len_bytes);
+        }
+    }
+
+    #[test]
+    fn an_allocation_ends_when_all_but_short_steps_are_interrupted() {
+        let mut next = 0;
+        in_steps(100 * MIB, |offset, len| {
+            assert_eq!(offset, next);
+            if len > 64 << 10 {
+                return Err(Errno::INTR);
+            }
+            next = offset + len;
+            Ok(())
+        })
+        .expect("interruptions are no failure");
+        assert_eq!(next, 100 * MIB);
+    }
+
+    #[test]
+    fn an_allocation_stops_at_the_first_refusal() {
+        let mut calls = 0;
+        let refused = in_steps(200 * MIB, |_, _| {
+            calls += 1;
+            if calls == 2 { Err(Errno::NOSPC) } else { Ok(()) }
+        });
+        assert_eq!((refused, calls), (Err(Errno::NOSPC), 2));
+    }
 }
