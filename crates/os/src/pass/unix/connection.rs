@@ -129,8 +129,11 @@ impl Connection {
             match recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
                 Ok(message) => break message,
                 Err(Errno::INTR) => {}
+                // The peer hung up without having read all that we sent. The kernel says so once, before it gives what
+                // the peer sent before that, which may be why it hung up.
+                Err(Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => return Ok(Received::WouldBlock),
-                Err(Errno::CONNRESET | Errno::NOTCONN) => return Ok(Received::Closed),
+                Err(Errno::NOTCONN) => return Ok(Received::Closed),
                 Err(errno) => return Err(OsError::from_errno("recvmsg", "a message", errno)),
             }
         };
