@@ -82,17 +82,21 @@ impl Drop for Registration {
         }
         // Failing to remove means that the kernel has forgotten it already.
         let _ = self.service.poller.remove(&*self.watched);
-        let gone = {
+        let (gone, ended) = {
             let mut entries = lock(&self.service.entries);
             let gone = entries.handlers.remove(&self.token);
             entries.ended = entries.handlers.is_empty();
             if entries.ended {
                 self.service.wake.ring();
             }
-            gone
+            (gone, entries.ended)
         };
         // Outside the lock: a handler's own drop may end other registrations.
         drop(gone);
+        if ended {
+            // Nobody joins a service that has ended; its descriptors go with its thread.
+            lock(&CURRENT).take_if(|current| Arc::ptr_eq(current, &self.service));
+        }
     }
 }
 
