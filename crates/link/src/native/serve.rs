@@ -58,8 +58,11 @@ pub(crate) fn take_name(dir: &RuntimeDir, name: &LinkName, takeover: bool) -> Re
         };
         let waited = begun.elapsed();
         match holder {
-            // The holder has the lock and has not written its note yet: it will within an instant.
-            None if waited < Duration::from_millis(200) => std::thread::sleep(Duration::from_millis(1)),
+            // Whoever has the lock has not written its note yet, or is removing what a dead holder left, whose note it
+            // still is. Both take an instant.
+            None | Some(Holder { is_alive: false, .. }) if waited < Duration::from_millis(200) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             holder if !takeover => return Err(holder.unwrap_or_default().taken(name)),
             holder if waited > TAKEOVER_PATIENCE => {
                 let pid = holder.unwrap_or_default().pid;
@@ -73,23 +76,25 @@ pub(crate) fn take_name(dir: &RuntimeDir, name: &LinkName, takeover: bool) -> Re
 /// Who holds a name, as it noted in the lock file.
 struct Holder {
     pid: i32,
+    is_alive: bool,
     opened_nanos: u64,
     command: String,
 }
 
 impl Default for Holder {
     fn default() -> Self {
-        Self { pid: 0, opened_nanos: monotonic_nanos(), command: "unknown".to_owned() }
+        Self { pid: 0, is_alive: false, opened_nanos: monotonic_nanos(), command: "unknown".to_owned() }
     }
 }
 
 impl Holder {
     fn parse(note: Option<&str>) -> Option<Self> {
         let mut parts = note?.splitn(4, ' ');
-        let (pid, _start_ticks, opened, command) =
+        let (pid, start_ticks, opened, command) =
             (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let (pid, opened_nanos) = (pid.parse().ok()?, opened.parse().ok()?);
-        Some(Self { pid, opened_nanos, command: command.trim().to_owned() })
+        let process = ProcessId { pid: pid.parse().ok()?, start_ticks: start_ticks.parse().ok()? };
+        let (is_alive, opened_nanos) = (process.is_alive(), opened.parse().ok()?);
+        Some(Self { pid: process.pid, is_alive, opened_nanos, command: command.trim().to_owned() })
     }
 
     fn taken(self, name: &LinkName) -> LinkError {
