@@ -175,6 +175,18 @@ pub enum LinkError {
         /// Its words.
         detail: String,
     },
+    /// Another user's process serves the name.
+    #[error(
+        "the producer of '{name}' belongs to user {theirs}, you are user {ours}; a link has one user on both sides"
+    )]
+    ForeignProducer {
+        /// The link.
+        name: String,
+        /// Its user id.
+        theirs: u32,
+        /// Ours.
+        ours: u32,
+    },
     /// The other side speaks another major version, or needs a feature that this build lacks.
     #[error("link '{name}' speaks protocol {theirs}, this build {ours}; update the older side")]
     VersionMismatch {
@@ -278,6 +290,7 @@ impl LinkError {
             Self::Superseded { .. } => ErrorKind::Superseded,
             Self::TooManyConsumers { .. } => ErrorKind::TooManyConsumers,
             Self::Refused { kind, .. } => *kind,
+            Self::ForeignProducer { .. } => ErrorKind::PermissionDenied,
             Self::VersionMismatch { .. } => ErrorKind::VersionMismatch,
             Self::Corrupt { .. } => ErrorKind::CorruptLink,
             Self::UnsupportedScheme { .. } => ErrorKind::Unsupported,

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind;
 use uncopy_os::{
-    Connection, Mapping, PidFd, ProcessId, Received, RuntimeDir, WatchGuard, fork_generation, futex_wake,
-    kill_point, monotonic_nanos, watch_read_only,
+    Connection, Mapping, PidFd, ProcessId, Received, RuntimeDir, WatchGuard, current_uid, fork_generation,
+    futex_wake, kill_point, monotonic_nanos, watch_read_only,
 };
 use uncopy_tensor::{Access, ShareHandle};
 
@@ -133,10 +133,10 @@ impl Handler for Doorbell {
 impl Attachment {
     /// Greets the producer of `name` and maps what it hands over.
     pub(crate) fn attempt(dir: &RuntimeDir, name: &str) -> Result<Attempt, LinkError> {
-        let connection = match Connection::connect(dir, &socket_file(name)) {
+        let connection = match reach(dir, name) {
             Ok(connection) => connection,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Attempt::Absent(None)),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         kill_point("consumer.connected");
         let us = ProcessId::current();
@@ -485,6 +485,17 @@ pub(crate) enum Reply {
     Silence,
 }
 
+/// Connects to the producer of `name`, which must be a process of this user.
+pub(crate) fn reach(dir: &RuntimeDir, name: &str) -> Result<Connection, LinkError> {
+    let connection = Connection::connect(dir, &socket_file(name))?;
+    let (theirs, ours) = (connection.peer()?.uid, current_uid());
+    if theirs == ours {
+        Ok(connection)
+    } else {
+        Err(LinkError::ForeignProducer { name: name.to_owned(), theirs, ours })
+    }
+}
+
 /// Sends `first` and waits for one answer. A refusal is an error in the words of the other side.
 pub(crate) fn converse(
     connection: &Connection,
@@ -492,9 +503,8 @@ pub(crate) fn converse(
     name: &str,
     patience: Duration,
 ) -> Result<Reply, LinkError> {
-    if connection.send(&first.encode(), &[]).is_err() {
-        return Ok(Reply::HungUp);
-    }
+    // A producer that refuses at the door has hung up already. What it said before that is still there to be read.
+    let _ = connection.send(&first.encode(), &[]);
     receive_reply(connection, name, patience)
 }
 

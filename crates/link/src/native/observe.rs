@@ -9,7 +9,7 @@ use uncopy_core::LinkName;
 use uncopy_os::{Connection, LockOutcome, Mapping, ProcessId, RuntimeDir, monotonic_nanos};
 use uncopy_tensor::Access;
 
-use super::attachment::{Reply, receive_reply};
+use super::attachment::{Reply, reach, receive_reply};
 use super::control::{Control, Header};
 use super::description;
 use super::ring::{self, Cells};
@@ -155,16 +155,17 @@ fn greet(dir: &RuntimeDir, name: &str) -> Option<Result<Connection, LinkError>> 
         start_ticks: us.start_ticks,
         known_features: KNOWN_REQUIRED_FEATURES,
     };
-    match Connection::connect(dir, &socket_file(name)) {
-        Ok(connection) => Some(match connection.send(&hello.encode(), &[]) {
-            Ok(_) => Ok(connection),
-            Err(error) => Err(error.into()),
-        }),
+    match reach(dir, name) {
+        Ok(connection) => {
+            // A producer that has hung up already may have said why; that is read next.
+            let _ = connection.send(&hello.encode(), &[]);
+            Some(Ok(connection))
+        }
         Err(error) if error.kind() == uncopy_core::ErrorKind::NotFound => {
             sweep(dir, name);
             None
         }
-        Err(error) => Some(Err(error.into())),
+        Err(error) => Some(Err(error)),
     }
 }
 
