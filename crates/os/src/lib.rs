@@ -69,6 +69,6 @@ pub use killpoint::kill_point;
 pub use map::{
     Available, HostMemory, Mapping, Seals, SharedMemory, SlotMemory, SlotMut, Words, available_bytes,
 };
-pub use pass::{Connection, Listener, MAX_HANDLES, Peer, Received, Sent};
+pub use pass::{Connection, Listener, MAX_HANDLES, Peer, Received, Sent, temporary_name};
 pub use process::{PidFd, ProcessId, boot_id, current_uid, random_id, spawn_quiet};
 pub use wake::{DirectoryWatch, Event, EventFd, Interest, Pollable, Poller, Woken, futex_wait, futex_wake};

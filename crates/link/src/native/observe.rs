@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
 use uncopy_core::LinkName;
-use uncopy_os::{Connection, LockOutcome, Mapping, ProcessId, RuntimeDir, monotonic_nanos};
+use uncopy_os::{Connection, LockOutcome, Mapping, ProcessId, RuntimeDir, monotonic_nanos, temporary_name};
 use uncopy_tensor::Access;
 
 use super::attachment::{Reply, reach, receive_reply};
@@ -98,8 +98,12 @@ pub fn list() -> Result<Vec<LinkInfo>, LinkError> {
 /// The directory can't be read.
 pub fn list_in(dir: &RuntimeDir) -> Result<Vec<LinkInfo>, LinkError> {
     // Everyone is greeted before anyone is waited for.
-    let greeted: Vec<_> =
-        names(dir).into_iter().filter_map(|name| Some((greet(dir, &name)?, name))).collect();
+    let names = names(dir);
+    let greeted: Vec<_> = names.iter().filter_map(|name| Some((greet(dir, name)?, name.clone()))).collect();
+    // A producer that was killed before it had a socket left other files.
+    for name in dead_names(dir).iter().filter(|name| !names.contains(name)) {
+        sweep(dir, name);
+    }
     Ok(greeted.into_iter().filter_map(|(connection, name)| look(&connection, name)).collect())
 }
 
@@ -132,16 +136,29 @@ pub(crate) fn names(dir: &RuntimeDir) -> Vec<String> {
     names
 }
 
+/// The names of links that have a file other than a socket. Those of live producers are among them.
+fn dead_names(dir: &RuntimeDir) -> Vec<String> {
+    let entries = dir.entries().unwrap_or_default();
+    let name_of = |file: &String| {
+        let name =
+            file.strip_suffix(".lock").or_else(|| file.strip_prefix('.')?.strip_suffix(".sock.tmp"))?;
+        LinkName::parse(name).is_ok().then(|| name.to_owned())
+    };
+    entries.iter().filter_map(name_of).collect()
+}
+
 /// Removes what a dead producer left behind. A live one holds the lock, and then nothing is touched.
 pub(crate) fn sweep(dir: &RuntimeDir, name: &str) {
-    let leftovers = [socket_file(name), lock_file(name)];
+    let socket = socket_file(name);
+    let leftovers = [temporary_name(&socket), socket, lock_file(name)];
     let Ok(entries) = dir.entries() else { return };
     if !entries.iter().any(|entry| leftovers.contains(entry)) {
         return;
     }
     // A failure means that somebody else is at it: a new producer, or another sweeper.
     if let Ok(LockOutcome::Locked(lock)) = dir.lock(&lock_file(name)) {
-        let _ = dir.remove(&socket_file(name));
+        let [temporary, socket, _] = &leftovers;
+        let _ = (dir.remove(temporary), dir.remove(socket));
         drop(lock);
     }
 }

@@ -43,6 +43,13 @@ use windows as system;
 
 pub use system::{Connection, Listener};
 
+/// The name under which [`Listener::bind`] makes a socket before it gets the name `file_name`. A process that is killed
+/// in between leaves it; it then belongs to whoever holds the lock of the name.
+#[must_use]
+pub fn temporary_name(file_name: &str) -> String {
+    format!(".{file_name}.tmp")
+}
+
 /// The most handles in one message.
 pub const MAX_HANDLES: usize = 16;
 

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, bind, listen};
 
 use super::{Connection, address, new_socket};
+use crate::pass::temporary_name;
 use crate::{CloseInChild, OsError, RuntimeDir};
 
 /// Connections that may wait to be accepted; the kernel may allow fewer.
@@ -34,7 +35,7 @@ impl Listener {
     /// [`OsError::TooManyGuarded`], [`OsError::System`].
     pub fn bind(dir: &RuntimeDir, file_name: &str) -> Result<Listener, OsError> {
         dir.check_name(file_name)?;
-        let temporary = format!(".{file_name}.tmp");
+        let temporary = temporary_name(file_name);
         let address = address(dir, &temporary)?;
         let socket = CloseInChild::make(new_socket)?;
         dir.remove(&temporary)?; // of a process that was killed between the next steps
