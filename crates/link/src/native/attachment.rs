@@ -20,8 +20,8 @@ use super::description::{self, Description, FormKey};
 use super::ring::{self, Cells, Unheld};
 use super::serve::socket_file;
 use super::wire::{
-    BYE_CLOSED, BYE_SUPERSEDED, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS,
-    Message, Role, SLOT_ALIGN_BYTES, VERSION_MAJOR, VERSION_MINOR, place,
+    BYE_CLOSED, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, Role,
+    SLOT_ALIGN_BYTES, VERSION_MAJOR, VERSION_MINOR, place,
 };
 use crate::error::LinkError;
 use crate::form::Form;
@@ -297,10 +297,8 @@ impl Attachment {
                 let _ = self.connection.send(&Message::EpochTaken { epoch }.encode(), &[]);
                 kill_point("consumer.epoch_taken");
             }
-            Message::Bye { reason } => {
-                debug_assert!(matches!(reason, BYE_CLOSED | BYE_SUPERSEDED));
-                self.end(CLOSED);
-            }
+            // A producer that says goodbye has closed, whatever its reason.
+            Message::Bye { .. } => self.end(CLOSED),
             _ => return None,
         }
         Some(())

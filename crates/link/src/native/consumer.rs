@@ -299,12 +299,14 @@ impl Subscriber {
             }
             Next::Frame(lease, description) => {
                 let seq = description.seq;
-                let missed = if cursor.seq == 0 { 0 } else { seq.saturating_sub(cursor.seq + 1) };
+                let missed =
+                    if cursor.seq == 0 { 0 } else { seq.saturating_sub(cursor.seq).saturating_sub(1) };
                 let frame = Frame::new(lease, description, missed);
                 if seq > cursor.seq {
                     cursor.seq = seq;
                     cursor.received += 1;
-                    cursor.missed += missed;
+                    // What a number says is the producer's word; it may be any.
+                    cursor.missed = cursor.missed.saturating_add(missed);
                     attachment.count_received(cursor.received, cursor.missed, seq);
                 }
                 Ok(Some(frame))

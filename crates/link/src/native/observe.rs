@@ -251,8 +251,9 @@ fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
         epoch: control.epoch().load(Acquire),
         form: newest.as_ref().map(|(form, _)| *form),
         last_frame_age: newest.map(|(_, published)| since(published)),
-        memory_bytes: wire::control_len_bytes(control.slots()) as u64
-            + slots.saturating_mul(control.slot_stride().load(Relaxed)),
+        memory_bytes: slots
+            .saturating_mul(control.slot_stride().load(Relaxed))
+            .saturating_add(wire::control_len_bytes(control.slots()) as u64),
         consumers: (0..MAX_CONSUMERS as u32).filter_map(|place| consumer_at(control, place)).collect(),
         name,
     }
