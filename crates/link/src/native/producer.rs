@@ -128,7 +128,7 @@ impl PublishOptions {
         let control = Control::create(&name, &header)?;
         kill_point("producer.control");
         let mut publisher = Publisher {
-            hall: Hall::open(dir, name, lock, control.clone())?,
+            hall: Hall::open(&dir, name, lock, control.clone())?,
             control,
             generation: fork_generation(),
             writer: Writer::new(self.slots),

@@ -131,7 +131,6 @@ fn ask_to_leave(dir: &RuntimeDir, name: &LinkName, patience: Duration) -> Result
 pub(crate) struct Hall {
     name: LinkName,
     generation: u32,
-    dir: RuntimeDir,
     control: Control,
     state: AtomicU32,
     attached: AtomicU32,
@@ -178,17 +177,16 @@ impl Handler for Door {
 impl Hall {
     /// Binds the socket of the link, whose name the caller has locked, and starts to answer it.
     pub(crate) fn open(
-        dir: RuntimeDir,
+        dir: &RuntimeDir,
         name: LinkName,
         name_lock: NameLock,
         control: Control,
     ) -> Result<Arc<Self>, LinkError> {
-        let listener = Arc::new(Listener::bind(&dir, &socket_file(name.as_str()))?);
+        let listener = Arc::new(Listener::bind(dir, &socket_file(name.as_str()))?);
         kill_point("producer.bound");
         let hall = Arc::new(Self {
             name,
             generation: fork_generation(),
-            dir,
             control,
             state: AtomicU32::new(producer_state::LIVE),
             attached: AtomicU32::new(0),
@@ -303,12 +301,8 @@ impl Hall {
         }
         self.control.producer_state().store(why, Release);
         let table = std::mem::take(&mut *lock(&self.table));
-        if table.listener.is_some() {
-            // While the name is still locked nobody else can have bound a socket here.
-            if let Err(error) = self.dir.remove(&socket_file(self.name())) {
-                tracing::warn!(link = self.name(), %error, "the socket of a closed link stays behind");
-            }
-        }
+        // Removes its name, if that is still its own, while the lock is held.
+        drop(table.listener);
         drop(table.lock);
         let reason = if why == producer_state::SUPERSEDED { BYE_SUPERSEDED } else { BYE_CLOSED };
         for guest in table.guests.values() {
