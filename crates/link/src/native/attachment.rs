@@ -117,11 +117,10 @@ struct Doorbell(Weak<Attachment>);
 impl Handler for Doorbell {
     fn ready(&self, key: u64) {
         let Some(attachment) = self.0.upgrade() else { return };
-        match key {
-            PROCESS_KEY if attachment.pidfd.as_ref().is_some_and(|pidfd| pidfd.is_dead()) => {
-                attachment.end(LOST)
-            }
-            _ => attachment.pump(),
+        // First what it said: a producer that closes and ends at once has closed.
+        attachment.pump();
+        if key == PROCESS_KEY && attachment.pidfd.as_ref().is_some_and(|pidfd| pidfd.is_dead()) {
+            attachment.end(LOST);
         }
         if attachment.ended().is_some() {
             let watches = std::mem::take(&mut *lock(&attachment.watches));
@@ -245,7 +244,8 @@ impl Attachment {
 
     /// Marks the end and wakes everyone who waits for this producer. The first reason stays.
     fn end(&self, why: u32) {
-        self.ended_nanos.store(monotonic_nanos(), Relaxed);
+        // The time of the first call stays too, and is there before anybody sees the end.
+        let _ = self.ended_nanos.compare_exchange(0, monotonic_nanos(), Relaxed, Relaxed);
         if self.ended.compare_exchange(LIVE, why, AcqRel, Relaxed).is_err() {
             return;
         }
@@ -526,6 +526,8 @@ pub(crate) fn receive_reply(
         };
         return match Message::decode(buffer.get(..len).unwrap_or_default()) {
             Ok(Message::Refuse { kind_code, detail }) => Err(refusal(name, kind_code, detail)),
+            // It closed before it came to answer us.
+            Ok(Message::Bye { .. }) => Ok(Reply::HungUp),
             Ok(message) => Ok(Reply::Message(message, handles)),
             Err(super::wire::MessageError::Version { major, minor }) => Err(LinkError::VersionMismatch {
                 name: name.to_owned(),
