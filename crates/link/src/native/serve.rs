@@ -159,6 +159,8 @@ struct Guest {
     epoch_sent: u32,
     epoch_taken: bool,
     said_bye: bool,
+    /// It asked for the name and has not hung up since.
+    wants_name: bool,
 }
 
 const LISTENER_KEY: u64 = 0;
@@ -372,6 +374,7 @@ impl Hall {
                 epoch_sent: 0,
                 epoch_taken: true,
                 said_bye: false,
+                wants_name: false,
             },
         );
     }
@@ -382,7 +385,7 @@ impl Hall {
             let Some(guest) = table.guests.get(&key) else { return };
             let received = guest.connection.recv(&mut buffer);
             let message = match received {
-                Ok(Received::WouldBlock) => return,
+                Ok(Received::WouldBlock) => return self.hand_over_if_asked(table, key),
                 Ok(Received::Message { len, .. }) => Message::decode(buffer.get(..len).unwrap_or_default()),
                 Ok(Received::Closed) | Err(_) => return self.hung_up(table, key, gone),
             };
@@ -418,8 +421,9 @@ impl Hall {
                 }
             }
             Message::TakeOver { .. } => {
-                let asker = table.guests.get(&key).map(|guest| Arc::clone(&guest.connection));
-                self.hand_over(asker);
+                if let Some(guest) = table.guests.get_mut(&key) {
+                    guest.wants_name = true;
+                }
             }
             Message::Welcome { .. } | Message::Refuse { .. } | Message::Epoch { .. } => {
                 self.hung_up(table, key, gone);
@@ -427,16 +431,18 @@ impl Hall {
         }
     }
 
-    /// Closes the link in favour of another producer. Runs on a thread of its own turn: the table is locked here.
-    fn hand_over(self: &Arc<Self>, asker: Option<Arc<Connection>>) {
+    /// Closes the link in favour of another producer, if the guest asked for that and still waits for it: this process
+    /// may have been stopped for longer than the asker's patience, and then nobody would have the name.
+    fn hand_over_if_asked(self: &Arc<Self>, table: &mut Table, key: u64) {
+        let Some(guest) = table.guests.get_mut(&key).filter(|guest| guest.wants_name) else { return };
+        guest.wants_name = false;
+        let asker = Arc::clone(&guest.connection);
         let hall = Arc::clone(self);
         // The caller holds the table; closing needs it.
         let closing = uncopy_os::spawn_quiet("uncopy-handover", move || {
             hall.close(producer_state::SUPERSEDED);
-            if let Some(asker) = asker {
-                // The asker also sees the hang-up that follows.
-                let _ = asker.send(&Message::Bye { reason: BYE_SUPERSEDED }.encode(), &[]);
-            }
+            // The asker also sees the hang-up that follows.
+            let _ = asker.send(&Message::Bye { reason: BYE_SUPERSEDED }.encode(), &[]);
         });
         if let Err(error) = closing {
             tracing::warn!(link = self.name(), %error, "a takeover could not be answered");
