@@ -402,7 +402,7 @@ impl Hall {
 
     fn answer(self: &Arc<Self>, table: &mut Table, key: u64, message: Message, gone: &mut Vec<Guest>) {
         match message {
-            Message::Hello { role: Role::Observer, .. } => self.show(table, key),
+            Message::Hello { role: Role::Observer, .. } => self.show(table, key, gone),
             Message::Hello { role: Role::Consumer, start_ticks, .. } => {
                 self.admit(table, key, start_ticks, gone)
             }
@@ -450,7 +450,7 @@ impl Hall {
     }
 
     /// Shows the control memory to an observer.
-    fn show(&self, table: &Table, key: u64) {
+    fn show(&self, table: &mut Table, key: u64, gone: &mut Vec<Guest>) {
         let Some(guest) = table.guests.get(&key) else { return };
         let welcome = self.welcome(u32::MAX, None);
         match self.control.share() {
@@ -458,8 +458,16 @@ impl Hall {
                 let _ = guest.connection.send(&welcome.encode(), &[&control]);
             }
             Ok(None) => {}
-            Err(error) => refuse(&guest.connection, error.kind(), &error.to_string()),
+            Err(error) => self.turn_away(table, key, gone, error.kind(), &error.to_string()),
         }
+    }
+
+    /// Tells a guest why it may not stay, and hangs up.
+    fn turn_away(&self, table: &mut Table, key: u64, gone: &mut Vec<Guest>, kind: ErrorKind, detail: &str) {
+        if let Some(guest) = table.guests.get(&key) {
+            refuse(&guest.connection, kind, detail);
+        }
+        self.bury(table, key, gone);
     }
 
     fn welcome(&self, place: u32, epoch: Option<&(u32, Arc<SlotMemory>)>) -> Message {
@@ -482,20 +490,19 @@ impl Hall {
         self.sweep(table, gone);
         let taken = table.guests.values().filter_map(|guest| guest.place).fold(0u32, |mask, p| mask | 1 << p);
         let free = (0..MAX_CONSUMERS as u32).find(|place| taken & (1 << place) == 0);
-        let Table { guests, epoch, .. } = table;
-        let Some(guest) = guests.get_mut(&key) else { return };
         let Some(place) = free else {
             let detail = format!("it has {MAX_CONSUMERS} consumers, which is the most");
-            return refuse(&guest.connection, ErrorKind::TooManyConsumers, &detail);
+            return self.turn_away(table, key, gone, ErrorKind::TooManyConsumers, &detail);
         };
+        let Table { guests, epoch, .. } = table;
+        let Some(guest) = guests.get_mut(&key) else { return };
         if let Err(detail) = self.identify(guest, key, start_ticks) {
-            return refuse(&guest.connection, ErrorKind::PermissionDenied, &detail);
+            return self.turn_away(table, key, gone, ErrorKind::PermissionDenied, &detail);
         }
         self.seat(guest, place);
         kill_point("producer.seated");
         if let Err(error) = self.send_welcome(guest, place, epoch.as_ref()) {
-            refuse(&guest.connection, error.kind(), &error.to_string());
-            self.unseat(guest);
+            self.turn_away(table, key, gone, error.kind(), &error.to_string());
         }
     }
 
