@@ -3,6 +3,7 @@
 //!
 //! Tests that need another process start this program again in a role: see `support`.
 #![cfg(target_os = "linux")]
+#![deny(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,6 +22,7 @@ mod memory;
 mod pass;
 mod peers;
 mod process;
+mod raw;
 mod slots;
 mod support;
 mod wake;
