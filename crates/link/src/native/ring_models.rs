@@ -8,41 +8,41 @@
     reason = "fence: frame bytes are loom's cells, shared between model threads on purpose"
 )]
 
-use std::sync::atomic::Ordering as Std;
+use std::sync::atomic::Ordering::{self, SeqCst};
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
 use loom::thread;
 
 use super::*;
 
 impl Word64 for AtomicU64 {
-    fn load(&self, o: Std) -> u64 {
+    fn load(&self, o: Ordering) -> u64 {
         AtomicU64::load(self, o)
     }
-    fn store(&self, value: u64, o: Std) {
+    fn store(&self, value: u64, o: Ordering) {
         AtomicU64::store(self, value, o);
     }
-    fn swap_if(&self, current: u64, new: u64, ok: Std) -> Result<u64, u64> {
-        AtomicU64::compare_exchange(self, current, new, ok, Std::Relaxed)
+    fn swap_if(&self, current: u64, new: u64, ok: Ordering) -> Result<u64, u64> {
+        AtomicU64::compare_exchange(self, current, new, ok, Relaxed)
     }
-    fn clear_bits(&self, bits: u64, o: Std) -> u64 {
+    fn clear_bits(&self, bits: u64, o: Ordering) -> u64 {
         AtomicU64::fetch_and(self, !bits, o)
     }
 }
 
 impl Word32 for AtomicU32 {
-    fn load(&self, o: Std) -> u32 {
+    fn load(&self, o: Ordering) -> u32 {
         AtomicU32::load(self, o)
     }
-    fn store(&self, value: u32, o: Std) {
+    fn store(&self, value: u32, o: Ordering) {
         AtomicU32::store(self, value, o);
     }
-    fn set_bits(&self, bits: u32, o: Std) -> u32 {
+    fn set_bits(&self, bits: u32, o: Ordering) -> u32 {
         AtomicU32::fetch_or(self, bits, o)
     }
-    fn clear_bits(&self, bits: u32, o: Std) -> u32 {
+    fn clear_bits(&self, bits: u32, o: Ordering) -> u32 {
         AtomicU32::fetch_and(self, !bits, o)
     }
 }
@@ -102,7 +102,7 @@ impl Cells for Model {
         &self.sleepers
     }
     fn fence(&self) {
-        fence(Ordering::SeqCst);
+        fence(SeqCst);
     }
 }
 
@@ -213,8 +213,8 @@ fn poison_marks_half_written_slots_only() {
         let hold = hold_latest(&*ring, 0, 0).unwrap();
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(hold.slot, whole);
-        assert_eq!(state_of(ring.words[half].load(Ordering::Relaxed)), state::POISONED);
-        assert_eq!(state_of(ring.words[whole].load(Ordering::Relaxed)), state::PUBLISHED);
+        assert_eq!(state_of(ring.words[half].load(Relaxed)), state::POISONED);
+        assert_eq!(state_of(ring.words[whole].load(Relaxed)), state::PUBLISHED);
     });
 }
 
@@ -225,7 +225,7 @@ fn would_sleep(ring: &Model) -> bool {
         return false;
     }
     // The kernel compares once more, under its own lock, before it sleeps.
-    ring.doorbell.load(Ordering::Relaxed) == value
+    ring.doorbell.load(Relaxed) == value
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_ring_without_leases_tears() {
         let reader = {
             let ring = ring.clone();
             thread::spawn(move || {
-                if let Some((_, slot)) = unpack_latest(ring.latest.load(Ordering::Acquire)) {
+                if let Some((_, slot)) = unpack_latest(ring.latest.load(Acquire)) {
                     Model::read(&ring.frames[slot]);
                 }
             })
@@ -261,7 +261,7 @@ fn a_ring_without_leases_tears() {
         for seq in 1..=3u64 {
             let slot = (seq % 2) as usize;
             Model::write(&ring.frames[slot], seq);
-            ring.latest.store(pack_latest(seq, slot), Ordering::Release);
+            ring.latest.store(pack_latest(seq, slot), Release);
         }
         reader.join().unwrap();
     });
@@ -277,16 +277,16 @@ fn a_hold_in_two_words_tears() {
         let reader = {
             let slot = slot.clone();
             thread::spawn(move || {
-                let before = slot.0.load(Ordering::Acquire);
-                slot.1.fetch_add(1, Ordering::AcqRel);
-                if slot.0.load(Ordering::Acquire) == before {
+                let before = slot.0.load(Acquire);
+                slot.1.fetch_add(1, AcqRel);
+                if slot.0.load(Acquire) == before {
                     Model::read(&slot.2.frames[0]);
                 }
-                slot.1.fetch_sub(1, Ordering::AcqRel);
+                slot.1.fetch_sub(1, AcqRel);
             })
         };
-        if slot.1.load(Ordering::Acquire) == 0 {
-            slot.0.store(2, Ordering::Release);
+        if slot.1.load(Acquire) == 0 {
+            slot.0.store(2, Release);
             Model::write(&slot.2.frames[0], 2);
         }
         reader.join().unwrap();
@@ -302,12 +302,12 @@ fn a_wake_up_without_fences_is_lost() {
         let sleeper = {
             let ring = ring.clone();
             thread::spawn(move || {
-                ring.sleepers.fetch_or(1, Ordering::AcqRel);
-                ring.latest.load(Ordering::Acquire) == 0
+                ring.sleepers.fetch_or(1, AcqRel);
+                ring.latest.load(Acquire) == 0
             })
         };
-        ring.latest.store(pack_latest(1, 0), Ordering::Release);
-        let woke = ring.sleepers.load(Ordering::Acquire) != 0;
+        ring.latest.store(pack_latest(1, 0), Release);
+        let woke = ring.sleepers.load(Acquire) != 0;
         assert!(!sleeper.join().unwrap() || woke, "it sleeps and nobody wakes it");
     });
 }
