@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use uncopy_core::ErrorKind;
 use uncopy_os::{
     Connection, Mapping, PidFd, ProcessId, Received, RuntimeDir, WatchGuard, current_uid, fork_generation,
-    futex_wake, kill_point, monotonic_nanos, watch_read_only,
+    kill_point, monotonic_nanos, watch_read_only,
 };
 use uncopy_tensor::{Access, ShareHandle};
 
 use super::control::{Control, Header};
 use super::description::{self, Description, FormKey};
-use super::ring::{self, Cells, Unheld};
+use super::ring::{self, Unheld};
 use super::serve::socket_file;
 use super::wire::{
     BYE_CLOSED, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, Role,
@@ -112,9 +112,9 @@ pub(crate) enum Attempt {
 const SOCKET_KEY: u64 = 0;
 const PROCESS_KEY: u64 = 1;
 
-struct Doorbell(Weak<Attachment>);
+struct Bell(Weak<Attachment>);
 
-impl Handler for Doorbell {
+impl Handler for Bell {
     fn ready(&self, key: u64) {
         let Some(attachment) = self.0.upgrade() else { return };
         // First what it said: a producer that closes and ends at once has closed.
@@ -209,7 +209,7 @@ impl Attachment {
     }
 
     fn watch(self: &Arc<Self>) -> Result<(), LinkError> {
-        let bell: Arc<dyn Handler> = Arc::new(Doorbell(Arc::downgrade(self)));
+        let bell: Arc<dyn Handler> = Arc::new(Bell(Arc::downgrade(self)));
         let mut watches =
             vec![service::watch(Arc::clone(&self.connection) as _, Arc::clone(&bell), SOCKET_KEY)?];
         if let Some(pidfd) = &self.pidfd {
@@ -253,7 +253,6 @@ impl Attachment {
             ring::poison_half_written(&self.control);
         }
         self.control.kick();
-        futex_wake(self.control.doorbell(), u32::MAX);
     }
 
     /// Reads what the producer has sent. Any thread may call it.
@@ -399,6 +398,14 @@ impl Attachment {
         }
     }
 
+    /// One more frame of this process is in a slot that it holds.
+    fn retain(&self, slot: usize) {
+        if let Some(count) = self.counts.get(slot) {
+            // The caller has a frame in the slot, so that the count is above 0 and stays so.
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
     fn release(&self, slot: usize) {
         if self.is_foreign() {
             // The bit is the parent's.
@@ -468,6 +475,13 @@ impl Drop for Hold<'_> {
 pub(crate) struct Lease {
     pub(crate) scene: Arc<Scene>,
     pub(crate) slot: usize,
+}
+
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        self.scene.attachment.retain(self.slot);
+        Self { scene: Arc::clone(&self.scene), slot: self.slot }
+    }
 }
 
 impl Drop for Lease {

@@ -10,7 +10,7 @@ use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, Woken, fork_genera
 use super::attachment::{Attachment, Attempt, Ended, Next, Scene};
 use super::frame::Frame;
 use super::observe;
-use super::ring::{self, Cells};
+use super::ring;
 use crate::error::{LinkError, Missing};
 
 /// Which frames a subscriber wants.
@@ -340,8 +340,11 @@ impl Subscriber {
                 (left, false) => left,
             };
             let value = ring::announce_sleep(control, attachment.place);
-            let woken =
-                if news() { Woken::ValueChanged } else { futex_wait(control.doorbell(), value, slice) };
+            let woken = if news() {
+                Woken::ValueChanged
+            } else {
+                futex_wait(control.latest_futex(), value as u32, slice)
+            };
             ring::end_sleep(control, attachment.place);
             if news() {
                 return Ok(true);

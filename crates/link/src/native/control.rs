@@ -5,13 +5,13 @@
 //! Whatever is scribbled into the header afterwards changes nothing for it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use uncopy_core::LinkName;
-use uncopy_os::{Mapping, ProcessId, SharedMemory, Words};
+use uncopy_os::{Mapping, ProcessId, SharedMemory, Words, futex_wake};
 
-use super::ring::{Cells, Word32, Word64};
+use super::ring::{self, Cells, Word32, Word64};
 use super::wire::{
     self, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, MAX_SLOTS, MIN_SLOTS, VERSION_MAJOR, VERSION_MINOR, block,
     header, live, place, producer_state,
@@ -241,16 +241,29 @@ impl Control {
         wire::meta_offset(self.slots) + slot * block::META_STRIDE
     }
 
-    /// Changes the doorbell, so that whoever sleeps on it looks up. Any side may do it; the caller wakes the sleepers.
+    /// Makes everyone who sleeps on this link look up. Any side may do it.
     pub(crate) fn kick(&self) {
-        // Added, not stored: two kicks in a row must not bring an old value back.
-        Cells::doorbell(self).fetch_add(1 << 24, Ordering::AcqRel);
-        self.fence();
+        // Changed, so that who is about to sleep does not; a frame that is published meanwhile has done that already.
+        let latest = Cells::latest(self);
+        let seen = AtomicU64::load(latest, Acquire);
+        let _ = latest.compare_exchange(seen, ring::kicked(seen), AcqRel, Relaxed);
+        self.wake_all();
+    }
+
+    /// Wakes everyone who sleeps on this link.
+    pub(crate) fn wake_all(&self) {
+        futex_wake(self.latest_futex(), u32::MAX);
+    }
+
+    /// The half of the newest-frame word that the kernel compares: its lower one, which changes with every frame. Only
+    /// the kernel reads it through this.
+    pub(crate) fn latest_futex(&self) -> &AtomicU32 {
+        self.u32_at(live::LATEST)
     }
 
     /// Sequence number of the newest frame, 0 before the first.
     pub(crate) fn newest_seq(&self) -> u64 {
-        super::ring::unpack_latest(Cells::latest(self).load(Acquire)).map_or(0, |(seq, _)| seq)
+        ring::unpack_latest(Cells::latest(self).load(Acquire)).map_or(0, |(seq, _)| seq)
     }
 }
 
@@ -283,10 +296,6 @@ impl Word32 for AtomicU32 {
         AtomicU32::load(self, order)
     }
     #[inline]
-    fn store(&self, value: u32, order: Ordering) {
-        AtomicU32::store(self, value, order);
-    }
-    #[inline]
     fn set_bits(&self, bits: u32, order: Ordering) -> u32 {
         self.fetch_or(bits, order)
     }
@@ -311,10 +320,6 @@ impl Cells for Control {
     #[inline]
     fn latest(&self) -> &AtomicU64 {
         self.u64_at(live::LATEST)
-    }
-    #[inline]
-    fn doorbell(&self) -> &AtomicU32 {
-        self.u32_at(live::DOORBELL)
     }
     #[inline]
     fn sleepers(&self) -> &AtomicU32 {

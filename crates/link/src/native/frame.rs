@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A received frame: a description of its own and a lease that keeps the shared bytes as they are.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use uncopy_core::{CopyRecord, Layout};
@@ -18,54 +18,64 @@ use crate::meta::{Captured, UserMeta};
 ///
 /// The memory is shared and read-only; nothing was copied to get here. Holding a frame keeps one slot from the
 /// producer, so hold as many as the link has slots for (slots - 2) and drop the others.
+///
+/// A clone is the same lease and costs two counters; nothing is allocated to receive a frame.
 #[derive(Clone)]
-pub struct Frame(Arc<Held>);
-
-struct Held {
+pub struct Frame {
     lease: Lease,
     description: Description,
     missed: u64,
-    // Made on demand, and boxed so that receiving a frame moves few bytes.
-    tensor: OnceLock<Option<Box<Tensor>>>,
+    lazy: Lazy,
+}
+
+/// What is made of a frame on demand. A clone makes its own.
+#[derive(Default)]
+struct Lazy(OnceLock<Box<Made>>);
+
+#[derive(Default)]
+struct Made {
+    tensor: OnceLock<Option<Tensor>>,
     meta: OnceLock<Box<[u8]>>,
     copies: OnceLock<Box<[CopyRecord]>>,
 }
 
+impl Clone for Lazy {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl Frame {
     pub(crate) fn new(lease: Lease, description: Description, missed: u64) -> Self {
-        Self(Arc::new(Held {
-            lease,
-            description,
-            missed,
-            tensor: OnceLock::new(),
-            meta: OnceLock::new(),
-            copies: OnceLock::new(),
-        }))
+        Self { lease, description, missed, lazy: Lazy::default() }
+    }
+
+    fn made(&self) -> &Made {
+        self.lazy.0.get_or_init(Box::default)
     }
 
     /// The tensor behind borrowed views; it needs no lease of its own. The range was checked when the frame was held,
     /// and the mapping is frozen or it would not have been opened, so that there always is one.
     fn borrowed(&self) -> Option<&Tensor> {
-        let Held { lease, tensor, .. } = &*self.0;
-        tensor.get_or_init(|| tensor_over(lease, ()).ok().map(Box::new)).as_deref()
+        self.made().tensor.get_or_init(|| tensor_over(&self.lease, ()).ok()).as_ref()
     }
 
     /// The producer's number of this frame, from 1.
     #[must_use]
     pub fn seq(&self) -> u64 {
-        self.0.description.seq
+        self.description.seq
     }
 
     /// The allocation of frame memory that it lies in; changes when frames outgrow their slots.
     #[must_use]
     pub fn epoch(&self) -> u32 {
-        self.0.description.form.epoch
+        self.description.form.epoch
     }
 
     /// Dtype, shape, strides, pixel format and origin.
     #[must_use]
     pub fn form(&self) -> &Form {
-        &self.0.lease.scene.form
+        &self.lease.scene.form
     }
 
     /// Dtype, shape and strides.
@@ -77,7 +87,7 @@ impl Frame {
     /// When it was published: nanoseconds of `CLOCK_MONOTONIC`, which all processes of this machine share.
     #[must_use]
     pub fn published_nanos(&self) -> u64 {
-        self.0.description.published_nanos
+        self.description.published_nanos
     }
 
     /// Time since it was published.
@@ -89,32 +99,31 @@ impl Frame {
     /// When its content came to be, if the producer said so, on the producer's clock.
     #[must_use]
     pub fn captured(&self) -> Option<Captured> {
-        self.0.description.captured
+        self.description.captured
     }
 
     /// Frames that were published between the one received before and this one: the price of reading the latest.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        self.0.missed
+        self.missed
     }
 
     /// The producer's metadata, copied out of shared memory on the first call.
     #[must_use]
     pub fn meta(&self) -> UserMeta<'_> {
-        let Held { lease, description, meta, .. } = &*self.0;
-        let bytes = meta.get_or_init(|| {
-            description::load_meta(&lease.scene.attachment.control, lease.slot, description.meta_len)
-        });
-        UserMeta { kind: description.meta_kind, bytes }
+        let Description { meta_len, meta_kind, .. } = self.description;
+        let control = &self.lease.scene.attachment.control;
+        let bytes =
+            self.made().meta.get_or_init(|| description::load_meta(control, self.lease.slot, meta_len));
+        UserMeta { kind: meta_kind, bytes }
     }
 
     /// Every copy that the content went through, with the reason. Empty for a frame that was rendered into its slot.
     #[must_use]
     pub fn copies(&self) -> &[CopyRecord] {
-        let Held { lease, description, copies, .. } = &*self.0;
-        copies.get_or_init(|| {
-            description::load_copies(&lease.scene.attachment.control, lease.slot, description.copies_len)
-        })
+        let control = &self.lease.scene.attachment.control;
+        let len = self.description.copies_len;
+        self.made().copies.get_or_init(|| description::load_copies(control, self.lease.slot, len))
     }
 
     /// The bytes of the frame from its first to its last element, shared and read-only.
@@ -140,20 +149,20 @@ impl Frame {
     /// # Errors
     /// [`LinkError::Os`] where the system refuses; not expected for a frame that was received.
     pub fn tensor(&self) -> Result<Tensor, LinkError> {
-        tensor_over(&self.0.lease, self.clone())
+        tensor_over(&self.lease, self.lease.clone())
     }
 
     /// Address of the first element in this process: equal addresses are the same memory.
     #[must_use]
     pub fn address(&self) -> usize {
-        let Lease { scene, slot } = &self.0.lease;
+        let Lease { scene, slot } = &self.lease;
         scene.map.mapping.address() + slot * scene.map.stride
     }
 }
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frame {} of '{}': {}", self.seq(), self.0.lease.scene.attachment.name, self.form())
+        write!(f, "Frame {} of '{}': {}", self.seq(), self.lease.scene.attachment.name, self.form())
     }
 }
 

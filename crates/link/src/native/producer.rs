@@ -361,7 +361,7 @@ impl Publisher {
         self.small_frames = if small { self.small_frames.saturating_add(1) } else { 0 };
         kill_point("producer.published");
         if asleep {
-            uncopy_os::futex_wake(self.control.doorbell(), u32::MAX);
+            self.control.wake_all();
         }
         kill_point("producer.woken");
         Ok(seq)

@@ -2,7 +2,8 @@
 //! The slot machine: which slot the producer may write and which frame a consumer may hold. Nothing else.
 //!
 //! A slot is one 64-bit word, `generation:28 | state:4 | gpu_mask:16 | cpu_mask:16`. A consumer is a *bit*, not a
-//! count, so that a dead consumer's hold is removed exactly. `latest = seq << 8 | slot` names the newest frame.
+//! count, so that a dead consumer's hold is removed exactly. `latest = seq:52 | slot:6 | kick:6` names the newest frame
+//! and is what consumers sleep on, so that publishing is one store beyond the slot's word.
 //!
 //! # Why nothing tears
 //! | danger | what prevents it |
@@ -29,7 +30,6 @@ pub(crate) trait Word64 {
 /// A 32-bit atomic word, wherever it lives.
 pub(crate) trait Word32 {
     fn load(&self, order: std::sync::atomic::Ordering) -> u32;
-    fn store(&self, value: u32, order: std::sync::atomic::Ordering);
     fn set_bits(&self, bits: u32, order: std::sync::atomic::Ordering) -> u32;
     fn clear_bits(&self, bits: u32, order: std::sync::atomic::Ordering) -> u32;
 }
@@ -42,7 +42,6 @@ pub(crate) trait Cells {
     /// The word of a slot; `None` beyond `slots()`.
     fn word(&self, slot: usize) -> Option<&Self::W64>;
     fn latest(&self) -> &Self::W64;
-    fn doorbell(&self) -> &Self::W32;
     fn sleepers(&self) -> &Self::W32;
     /// A sequentially consistent fence: orders "I published" against "I sleep".
     fn fence(&self);
@@ -78,12 +77,22 @@ pub(crate) fn holders_of(word: u64) -> u16 {
 }
 
 pub(crate) fn pack_latest(seq: u64, slot: usize) -> u64 {
-    (seq << 8) | slot as u64
+    (seq << SEQ_SHIFT) | ((slot as u64) << SLOT_SHIFT)
 }
+
+const SLOT_SHIFT: u32 = 6;
+const SEQ_SHIFT: u32 = 12;
+const KICK_MASK: u64 = 0x3F;
 
 /// Sequence number and slot of the newest frame; `None` before the first.
 pub(crate) fn unpack_latest(latest: u64) -> Option<(u64, usize)> {
-    (latest != 0).then_some((latest >> 8, (latest & 0xFF) as usize))
+    let (seq, slot) = (latest >> SEQ_SHIFT, (latest >> SLOT_SHIFT) & 0x3F);
+    (seq != 0).then_some((seq, slot as usize))
+}
+
+/// The same newest frame as another value, so that whoever sleeps on it looks up.
+pub(crate) fn kicked(latest: u64) -> u64 {
+    (latest & !KICK_MASK) | (latest.wrapping_add(1) & KICK_MASK)
 }
 
 /// What only the producer knows: the order in which its slots were written. Never read from shared memory.
@@ -127,17 +136,15 @@ impl Writer {
         cell.swap_if(word, pack(generation(word) + 1, state::WRITING), Acquire).is_ok()
     }
 
-    /// Makes the frame in `slot` the newest and changes the doorbell. [`somebody_sleeps`] must follow.
+    /// Makes the frame in `slot` the newest. [`somebody_sleeps`] must follow.
     pub(crate) fn publish<C: Cells>(&mut self, cells: &C, slot: usize, seq: u64) {
         let Some(cell) = cells.word(slot) else { return };
         // Nobody else changes a WRITING word, so load and store need not be one step.
         let generation = generation(cell.load(Relaxed));
-        // pairs with: acquire/hold. The frame and its description happen before.
+        // pairs with: hold_latest/word. The frame and its description happen before.
         cell.store(pack(generation, state::PUBLISHED), Release);
-        // pairs with: acquire/latest.
+        // pairs with: hold_latest/latest, announce_sleep/latest.
         cells.latest().store(pack_latest(seq, slot), Release);
-        // pairs with: announce_sleep/doorbell.
-        cells.doorbell().store(seq as u32, Release);
         self.order.push(slot as u8);
         self.newest = Some(slot);
     }
@@ -151,9 +158,9 @@ impl Writer {
     }
 }
 
-/// Whether anybody may sleep on the doorbell, asked after it was changed. The caller wakes them.
+/// Whether anybody may sleep on `latest`, asked after it was changed. The caller wakes them.
 pub(crate) fn somebody_sleeps<C: Cells>(cells: &C) -> bool {
-    // Either we see the sleeper's bit, or it sees our doorbell: both sides fence between their store and their load.
+    // Either we see the sleeper's bit, or it sees our change: both sides fence between their store and their load.
     // pairs with: announce_sleep/fence.
     cells.fence();
     cells.sleepers().load(Relaxed) != 0
@@ -236,11 +243,11 @@ pub(crate) fn poison_half_written<C: Cells>(cells: &C) {
     }
 }
 
-/// Says that the consumer at `place` is about to sleep on the doorbell. Returns the doorbell's value to sleep on;
+/// Says that the consumer at `place` is about to sleep on `latest`. Returns the value of it to sleep on;
 /// the caller must look for frames once more before it sleeps.
-pub(crate) fn announce_sleep<C: Cells>(cells: &C, place: u32) -> u32 {
-    // Read before the caller looks for frames: a later ring changes it, and then the kernel refuses to sleep.
-    let value = cells.doorbell().load(Acquire);
+pub(crate) fn announce_sleep<C: Cells>(cells: &C, place: u32) -> u64 {
+    // Read before the caller looks for frames: a later frame changes it, and then the kernel refuses to sleep.
+    let value = cells.latest().load(Acquire);
     cells.sleepers().set_bits(1 << place, Relaxed);
     // pairs with: somebody_sleeps/fence.
     cells.fence();

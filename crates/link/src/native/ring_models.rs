@@ -36,9 +36,6 @@ impl Word32 for AtomicU32 {
     fn load(&self, o: Ordering) -> u32 {
         AtomicU32::load(self, o)
     }
-    fn store(&self, value: u32, o: Ordering) {
-        AtomicU32::store(self, value, o);
-    }
     fn set_bits(&self, bits: u32, o: Ordering) -> u32 {
         AtomicU32::fetch_or(self, bits, o)
     }
@@ -51,7 +48,6 @@ impl Word32 for AtomicU32 {
 struct Model {
     words: Vec<AtomicU64>,
     latest: AtomicU64,
-    doorbell: AtomicU32,
     sleepers: AtomicU32,
     frames: Vec<UnsafeCell<u64>>,
     descriptions: Vec<UnsafeCell<u64>>,
@@ -65,7 +61,6 @@ impl Model {
         Self {
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             latest: AtomicU64::new(0),
-            doorbell: AtomicU32::new(0),
             sleepers: AtomicU32::new(0),
             frames: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
             descriptions: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
@@ -94,9 +89,6 @@ impl Cells for Model {
     }
     fn latest(&self) -> &AtomicU64 {
         &self.latest
-    }
-    fn doorbell(&self) -> &AtomicU32 {
-        &self.doorbell
     }
     fn sleepers(&self) -> &AtomicU32 {
         &self.sleepers
@@ -225,7 +217,7 @@ fn would_sleep(ring: &Model) -> bool {
         return false;
     }
     // The kernel compares once more, under its own lock, before it sleeps.
-    ring.doorbell.load(Relaxed) == value
+    ring.latest.load(Relaxed) == value
 }
 
 #[test]

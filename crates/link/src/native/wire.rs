@@ -55,7 +55,6 @@ pub(crate) mod header {
 /// Control memory, words that change. (link-v1.md, "Control memory: live words")
 pub(crate) mod live {
     pub(crate) const LATEST: usize = 256;
-    pub(crate) const DOORBELL: usize = 264;
     pub(crate) const SLEEPERS: usize = 384;
     pub(crate) const PRODUCER_STATE: usize = 512;
     pub(crate) const EPOCH: usize = 516;
