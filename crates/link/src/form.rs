@@ -125,18 +125,18 @@ pub trait AsForm {
     ///
     /// # Errors
     /// The error that making it met.
-    fn as_form(&self) -> Result<Form, LayoutError>;
+    fn as_form(&self) -> Result<&Form, LayoutError>;
 }
 
 impl AsForm for Form {
-    fn as_form(&self) -> Result<Form, LayoutError> {
-        Ok(*self)
+    fn as_form(&self) -> Result<&Form, LayoutError> {
+        Ok(self)
     }
 }
 
 impl AsForm for Result<Form, LayoutError> {
-    fn as_form(&self) -> Result<Form, LayoutError> {
-        self.clone()
+    fn as_form(&self) -> Result<&Form, LayoutError> {
+        self.as_ref().map_err(Clone::clone)
     }
 }
 

@@ -351,8 +351,8 @@ impl Attachment {
         kill_point("consumer.held");
         let description = description::load(&self.control, slot).map_err(|detail| self.corrupt(detail))?;
         let known = match scene {
-            Some(scene) if scene.key == description.form => scene,
-            _ => match self.set_scene(slot, &description.form, patience)? {
+            Some(scene) if scene.key == description.form_key() => scene,
+            _ => match self.new_scene(slot, &description, patience)? {
                 Some(new) => scene.insert(Arc::new(new)),
                 None => return Ok(Next::Unreachable { seq: description.seq }),
             },
@@ -363,20 +363,22 @@ impl Attachment {
     }
 
     /// Memory and form of the frame in `slot`, which the caller holds; `None` where its memory never arrives.
-    fn set_scene(
+    fn new_scene(
         self: &Arc<Self>,
         slot: usize,
-        key: &FormKey,
+        description: &Description,
         patience: Duration,
     ) -> Result<Option<Scene>, LinkError> {
-        let form = description::load_form(&self.control, slot, key).map_err(|detail| self.corrupt(detail))?;
-        let Some(map) = self.known(key.epoch).or_else(|| self.memory_of(key.epoch, patience)) else {
+        let form = description::load_form(&self.control, slot, description)
+            .map_err(|detail| self.corrupt(detail))?;
+        let epoch = description.epoch();
+        let Some(map) = self.known(epoch).or_else(|| self.memory_of(epoch, patience)) else {
             return Ok(None);
         };
         if form.len_bytes() > map.stride {
             return Err(self.corrupt(format!("{form} in a slot of {} bytes", map.stride)));
         }
-        Ok(Some(Scene { attachment: Arc::clone(self), map, key: *key, form }))
+        Ok(Some(Scene { attachment: Arc::clone(self), map, key: description.form_key(), form }))
     }
 
     fn hold_slot(&self, after: u64) -> Result<usize, Unheld> {

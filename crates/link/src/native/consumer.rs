@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
 use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, Woken, fork_generation, futex_wait};
@@ -10,7 +11,7 @@ use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, Woken, fork_genera
 use super::attachment::{Attachment, Attempt, Ended, Next, Scene};
 use super::frame::Frame;
 use super::observe;
-use super::ring;
+use super::ring::{self, Cells};
 use crate::error::{LinkError, Missing};
 
 /// Which frames a subscriber wants.
@@ -324,7 +325,9 @@ impl Subscriber {
         let Some(attachment) = &self.attachment else { return Ok(true) };
         let control = &attachment.control;
         let seq = self.cursor.seq;
-        let news = || control.newest_seq() > seq || attachment.ended().is_some();
+        // One address, found once: the spin below does nothing but look at it.
+        let latest = control.latest();
+        let news = || ring::seq_of(latest.load(Acquire)) > seq || attachment.ended().is_some();
         if spin_until(self.spin.min(timeout.unwrap_or(self.spin)), news) {
             return Ok(true);
         }

@@ -136,6 +136,9 @@ fn field<const N: usize>(bytes: &[u8; header::LEN], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
 }
 
+/// The words of one slot's block; indexed by the offsets of [`block`] divided by 8.
+pub(crate) type Block = [AtomicU64; block::STRIDE / 8];
+
 /// Where the words of a control memory are: ours, or somebody else's.
 #[derive(Clone)]
 enum Backing {
@@ -232,9 +235,12 @@ impl Control {
         block::TABLE + slot * block::STRIDE
     }
 
+    /// The words of a slot's block.
     #[inline]
-    pub(crate) fn block_u64(&self, slot: usize, field: usize) -> &AtomicU64 {
-        self.u64_at(Self::block_offset(slot) + field)
+    pub(crate) fn block(&self, slot: usize) -> &Block {
+        // As in `u32_at`: slots are below the number that was checked against the length.
+        static NOWHERE: Block = [const { AtomicU64::new(0) }; block::STRIDE / 8];
+        self.words().u64s_at(Self::block_offset(slot)).unwrap_or(&NOWHERE)
     }
 
     pub(crate) fn meta_offset(&self, slot: usize) -> usize {
@@ -263,7 +269,7 @@ impl Control {
 
     /// Sequence number of the newest frame, 0 before the first.
     pub(crate) fn newest_seq(&self) -> u64 {
-        ring::unpack_latest(Cells::latest(self).load(Acquire)).map_or(0, |(seq, _)| seq)
+        ring::seq_of(Cells::latest(self).load(Acquire))
     }
 }
 
@@ -315,7 +321,7 @@ impl Cells for Control {
     }
     #[inline]
     fn word(&self, slot: usize) -> Option<&AtomicU64> {
-        (slot < self.slots).then(|| self.block_u64(slot, block::WORD))
+        (slot < self.slots).then(|| &self.block(slot)[block::WORD / 8])
     }
     #[inline]
     fn latest(&self) -> &AtomicU64 {

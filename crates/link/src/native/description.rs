@@ -4,6 +4,7 @@
 //! A reader copies the words into a [`Description`] of its own, checks that copy against the memory that it mapped,
 //! and never looks at the shared words again. (link-v1.md, "Control memory: slot blocks")
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use uncopy_core::{
@@ -16,27 +17,61 @@ use super::wire::block;
 use crate::form::Form;
 use crate::meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind};
 
-/// The fixed part of a description, small enough to copy for every frame.
-#[derive(Clone, Debug)]
+/// A private copy of the first line of a slot's block, without the slot's word. Checked by [`load`].
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Description {
     pub(crate) seq: u64,
     pub(crate) published_nanos: u64,
-    pub(crate) captured: Option<Captured>,
-    pub(crate) meta_kind: MetaKind,
-    pub(crate) meta_len: usize,
-    pub(crate) copies_len: usize,
-    pub(crate) form: FormKey,
-}
-
-/// What tells one form, in one epoch, from another without reading all of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct FormKey {
-    pub(crate) epoch: u32,
-    number: u32,
-    ndim: u8,
+    captured: u64,
+    epoch_ndim: u64,
     kind: u64,
+    meta: u64,
     len_bytes: u64,
 }
+
+impl Description {
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch_ndim as u32
+    }
+
+    fn ndim(&self) -> u8 {
+        self.epoch_ndim.to_le_bytes()[4]
+    }
+
+    pub(crate) fn captured(&self) -> Option<Captured> {
+        let clock = CaptureClock(self.epoch_ndim.to_le_bytes()[5]);
+        (clock.0 != 0).then(|| Captured { nanos: self.captured.cast_signed(), clock })
+    }
+
+    pub(crate) fn meta_len(&self) -> usize {
+        usize::from(self.meta as u16)
+    }
+
+    pub(crate) fn meta_kind(&self) -> MetaKind {
+        MetaKind(self.meta.to_le_bytes()[2])
+    }
+
+    pub(crate) fn copies_len(&self) -> usize {
+        usize::from(self.meta.to_le_bytes()[3])
+    }
+
+    fn planes(&self) -> u8 {
+        self.meta.to_le_bytes()[4]
+    }
+
+    fn form_number(&self) -> u32 {
+        (self.meta >> 40) as u32
+    }
+
+    /// What tells one form, in one epoch, from another without reading all of it.
+    pub(crate) fn form_key(&self) -> FormKey {
+        FormKey([self.epoch_ndim & 0xFF_FFFF_FFFF, self.kind, self.len_bytes, self.meta >> 40])
+    }
+}
+
+/// See [`Description::form_key`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FormKey([u64; 4]);
 
 /// Words of a description that only change with the form.
 ///
@@ -112,36 +147,34 @@ const FORM_NUMBER_MASK: u32 = 0xFF_FFFF;
 
 /// Writes what a form says into the block of `slot`. The slot must be ours to write.
 pub(crate) fn store_form(control: &Control, slot: usize, form: &FormWords) {
-    let put = |field: usize, value: u64| control.block_u64(slot, field).store(value, Relaxed);
-    put(block::TYPE, form.kind);
-    put(block::LEN_BYTES, form.len_bytes);
-    for (axis, &(len, stride)) in form.dims.iter().enumerate().take(usize::from(form.ndim)) {
-        put(block::DIMS + axis * 16, len);
-        put(block::DIMS + axis * 16 + 8, stride);
+    let words = control.block(slot);
+    words[block::TYPE / 8].store(form.kind, Relaxed);
+    words[block::LEN_BYTES / 8].store(form.len_bytes, Relaxed);
+    let pairs =
+        words.iter().skip(block::DIMS / 8).zip(form.dims.iter().flat_map(|&(len, stride)| [len, stride]));
+    for (word, value) in pairs.take(2 * usize::from(form.ndim)) {
+        word.store(value, Relaxed);
     }
 }
 
 /// Writes the rest of the description of a frame, whose form is in the block of `slot` already.
 pub(crate) fn store(control: &Control, slot: usize, head: &Head, form: &FormWords, meta: &Meta) {
-    let put = |field: usize, value: u64| control.block_u64(slot, field).store(value, Relaxed);
+    let words = control.block(slot);
     let captured = meta.captured.unwrap_or(Captured { nanos: 0, clock: CaptureClock(0) });
-    put(block::SEQ, head.seq);
-    put(block::PUBLISHED, head.published_nanos);
-    put(block::CAPTURED, captured.nanos.cast_unsigned());
-    put(
-        block::EPOCH_NDIM,
-        u64::from(head.epoch) | u64::from(form.ndim) << 32 | u64::from(captured.clock.0) << 40,
-    );
+    let epoch_ndim = u64::from(head.epoch) | u64::from(form.ndim) << 32 | u64::from(captured.clock.0) << 40;
     let meta_words = meta.bytes.len() as u64
         | u64::from(meta.kind.0) << 16
         | (meta.copies.len() as u64) << 24
         | 1 << 32
         | u64::from(form.number) << 40;
-    put(block::META, meta_words);
-    for (index, record) in meta.copies.iter().enumerate().take(MAX_COPY_RECORDS) {
-        let [what, len_bytes] = words_of_copy(record);
-        put(block::COPIES + index * 16, what);
-        put(block::COPIES + index * 16 + 8, len_bytes);
+    words[block::SEQ / 8].store(head.seq, Relaxed);
+    words[block::PUBLISHED / 8].store(head.published_nanos, Relaxed);
+    words[block::CAPTURED / 8].store(captured.nanos.cast_unsigned(), Relaxed);
+    words[block::EPOCH_NDIM / 8].store(epoch_ndim, Relaxed);
+    words[block::META / 8].store(meta_words, Relaxed);
+    let records = meta.copies.iter().take(MAX_COPY_RECORDS).flat_map(words_of_copy);
+    for (word, value) in words.iter().skip(block::COPIES / 8).zip(records) {
+        word.store(value, Relaxed);
     }
     if !meta.bytes.is_empty() {
         let stored = control.words().store_bytes(control.meta_offset(slot), &meta.bytes);
@@ -160,42 +193,35 @@ pub(crate) struct Head {
 ///
 /// Everything that it reads lies in the line of the slot's word, which the hold has just fetched.
 pub(crate) fn load(control: &Control, slot: usize) -> Result<Description, String> {
-    let get = |field: usize| control.block_u64(slot, field).load(Relaxed);
-    let [e0, e1, e2, e3, ndim, clock, _, _] = get(block::EPOCH_NDIM).to_le_bytes();
-    let [meta_low, meta_high, meta_kind, copies, planes, n0, n1, n2] = get(block::META).to_le_bytes();
-    let meta_len = usize::from(u16::from_le_bytes([meta_low, meta_high]));
-    let copies_len = usize::from(copies);
-    let number = u32::from_le_bytes([n0, n1, n2, 0]);
+    let words = control.block(slot);
+    let get = |word: &AtomicU64| word.load(Relaxed);
+    let description = Description {
+        seq: get(&words[block::SEQ / 8]),
+        published_nanos: get(&words[block::PUBLISHED / 8]),
+        captured: get(&words[block::CAPTURED / 8]),
+        epoch_ndim: get(&words[block::EPOCH_NDIM / 8]),
+        kind: get(&words[block::TYPE / 8]),
+        meta: get(&words[block::META / 8]),
+        len_bytes: get(&words[block::LEN_BYTES / 8]),
+    };
+    let (meta_len, copies_len) = (description.meta_len(), description.copies_len());
+    let (planes, number) = (description.planes(), description.form_number());
     if meta_len > MAX_META_BYTES || copies_len > MAX_COPY_RECORDS || planes != 1 || number == 0 {
         return Err(format!(
             "{meta_len} bytes of metadata, {copies_len} copies, {planes} planes, form number {number}"
         ));
     }
-    Ok(Description {
-        seq: get(block::SEQ),
-        published_nanos: get(block::PUBLISHED),
-        captured: (clock != 0)
-            .then(|| Captured { nanos: get(block::CAPTURED).cast_signed(), clock: CaptureClock(clock) }),
-        meta_kind: MetaKind(meta_kind),
-        meta_len,
-        copies_len,
-        form: FormKey {
-            epoch: u32::from_le_bytes([e0, e1, e2, e3]),
-            number,
-            ndim,
-            kind: get(block::TYPE),
-            len_bytes: get(block::LEN_BYTES),
-        },
-    })
+    Ok(description)
 }
 
-/// Reads and checks the form that `key` stands for, from the block of `slot`, which the caller holds.
-pub(crate) fn load_form(control: &Control, slot: usize, key: &FormKey) -> Result<Form, String> {
-    let get = |field: usize| control.block_u64(slot, field).load(Relaxed);
-    let FormKey { number, ndim, kind, len_bytes, .. } = *key;
+/// Reads and checks the form of the frame in `slot`, which the caller holds and whose description it has loaded.
+pub(crate) fn load_form(control: &Control, slot: usize, description: &Description) -> Result<Form, String> {
+    let Description { kind, len_bytes, .. } = *description;
+    let (number, ndim) = (description.form_number(), description.ndim());
     let mut words = FormWords { number, ndim, kind, len_bytes, ..Default::default() };
-    for (axis, dim) in words.dims.iter_mut().enumerate().take(usize::from(ndim)) {
-        *dim = (get(block::DIMS + axis * 16), get(block::DIMS + axis * 16 + 8));
+    let mut shared = control.block(slot).iter().skip(block::DIMS / 8).map(|word| word.load(Relaxed));
+    for dim in words.dims.iter_mut().take(usize::from(ndim)) {
+        *dim = (shared.next().unwrap_or_default(), shared.next().unwrap_or_default());
     }
     words.form()
 }
@@ -210,12 +236,13 @@ pub(crate) fn load_meta(control: &Control, slot: usize, len: usize) -> Box<[u8]>
 
 /// The records of copies of the frame in `slot`, which the caller holds.
 pub(crate) fn load_copies(control: &Control, slot: usize, len: usize) -> Box<[CopyRecord]> {
-    (0..len.min(MAX_COPY_RECORDS))
-        .map(|index| {
-            let what = control.block_u64(slot, block::COPIES + index * 16).load(Relaxed);
-            let len_bytes = control.block_u64(slot, block::COPIES + index * 16 + 8).load(Relaxed);
-            copy_of_words(what, len_bytes)
-        })
+    let words: Vec<u64> =
+        control.block(slot).iter().skip(block::COPIES / 8).map(|word| word.load(Relaxed)).collect();
+    let (records, _) = words.as_chunks::<2>();
+    records
+        .iter()
+        .take(len.min(MAX_COPY_RECORDS))
+        .map(|&[what, len_bytes]| copy_of_words(what, len_bytes))
         .collect()
 }
 
@@ -288,9 +315,9 @@ mod tests {
         for form in forms() {
             let control = written(&form, &Meta::default());
             let read = load(&control, 1).unwrap();
-            assert_eq!(load_form(&control, 1, &read.form), Ok(form));
-            assert_eq!((read.seq, read.published_nanos, read.form.epoch), (42, 77, 3));
-            assert_eq!(read.captured, None);
+            assert_eq!(load_form(&control, 1, &read), Ok(form));
+            assert_eq!((read.seq, read.published_nanos, read.epoch()), (42, 77, 3));
+            assert_eq!(read.captured(), None);
         }
     }
 
@@ -309,10 +336,10 @@ mod tests {
         }
         let control = written(&forms()[2], &meta);
         let read = load(&control, 1).unwrap();
-        assert_eq!(read.captured, Some(captured));
-        assert_eq!((read.meta_kind, read.meta_len), (MetaKind::RAW, MAX_META_BYTES - 3));
-        assert_eq!(*load_meta(&control, 1, read.meta_len), *meta.bytes);
-        assert_eq!(*load_copies(&control, 1, read.copies_len), [record; MAX_COPY_RECORDS]);
+        assert_eq!(read.captured(), Some(captured));
+        assert_eq!((read.meta_kind(), read.meta_len()), (MetaKind::RAW, MAX_META_BYTES - 3));
+        assert_eq!(*load_meta(&control, 1, read.meta_len()), *meta.bytes);
+        assert_eq!(*load_copies(&control, 1, read.copies_len()), [record; MAX_COPY_RECORDS]);
     }
 
     #[test]
@@ -331,8 +358,8 @@ mod tests {
         ];
         for (field, value, what) in lies {
             let control = written(&form, &Meta::default());
-            control.block_u64(1, field).store(value, Relaxed);
-            let read = load(&control, 1).and_then(|read| load_form(&control, 1, &read.form));
+            control.block(1)[field / 8].store(value, Relaxed);
+            let read = load(&control, 1).and_then(|read| load_form(&control, 1, &read));
             assert!(read.is_err(), "{what} is taken for {read:?}");
         }
     }
@@ -348,7 +375,7 @@ mod tests {
             (1 << 32, "no form number"),
         ] {
             let control = written(&forms()[0], &Meta::default());
-            control.block_u64(1, block::META).store(value, Relaxed);
+            control.block(1)[block::META / 8].store(value, Relaxed);
             assert!(load(&control, 1).is_err(), "{what}");
         }
     }
@@ -358,12 +385,12 @@ mod tests {
         fn f14_no_words_in_a_block_make_reading_panic(words in proptest::collection::vec(any::<u64>(), 48)) {
             let control = control();
             for (index, word) in words.iter().enumerate() {
-                control.block_u64(0, index * 8).store(*word, Relaxed);
+                control.block(0)[index].store(*word, Relaxed);
             }
             if let Ok(read) = load(&control, 0) {
-                let _ = load_form(&control, 0, &read.form);
-                prop_assert!(load_meta(&control, 0, read.meta_len).len() <= MAX_META_BYTES);
-                prop_assert!(load_copies(&control, 0, read.copies_len).len() <= MAX_COPY_RECORDS);
+                let _ = load_form(&control, 0, &read);
+                prop_assert!(load_meta(&control, 0, read.meta_len()).len() <= MAX_META_BYTES);
+                prop_assert!(load_copies(&control, 0, read.copies_len()).len() <= MAX_COPY_RECORDS);
             }
         }
     }

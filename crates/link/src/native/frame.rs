@@ -69,7 +69,7 @@ impl Frame {
     /// The allocation of frame memory that it lies in; changes when frames outgrow their slots.
     #[must_use]
     pub fn epoch(&self) -> u32 {
-        self.description.form.epoch
+        self.description.epoch()
     }
 
     /// Dtype, shape, strides, pixel format and origin.
@@ -99,7 +99,7 @@ impl Frame {
     /// When its content came to be, if the producer said so, on the producer's clock.
     #[must_use]
     pub fn captured(&self) -> Option<Captured> {
-        self.description.captured
+        self.description.captured()
     }
 
     /// Frames that were published between the one received before and this one: the price of reading the latest.
@@ -111,18 +111,17 @@ impl Frame {
     /// The producer's metadata, copied out of shared memory on the first call.
     #[must_use]
     pub fn meta(&self) -> UserMeta<'_> {
-        let Description { meta_len, meta_kind, .. } = self.description;
         let control = &self.lease.scene.attachment.control;
-        let bytes =
-            self.made().meta.get_or_init(|| description::load_meta(control, self.lease.slot, meta_len));
-        UserMeta { kind: meta_kind, bytes }
+        let len = self.description.meta_len();
+        let bytes = self.made().meta.get_or_init(|| description::load_meta(control, self.lease.slot, len));
+        UserMeta { kind: self.description.meta_kind(), bytes }
     }
 
     /// Every copy that the content went through, with the reason. Empty for a frame that was rendered into its slot.
     #[must_use]
     pub fn copies(&self) -> &[CopyRecord] {
         let control = &self.lease.scene.attachment.control;
-        let len = self.description.copies_len;
+        let len = self.description.copies_len();
         self.made().copies.get_or_init(|| description::load_copies(control, self.lease.slot, len))
     }
 

@@ -265,7 +265,7 @@ fn glance(control: &Control) -> Option<(Form, u64)> {
         let (_, slot) = ring::unpack_latest(Cells::latest(control).load(Acquire))?;
         let before = control.word(slot)?.load(Acquire);
         let seen = description::load(control, slot).and_then(|description| {
-            Ok((description::load_form(control, slot, &description.form)?, description.published_nanos))
+            Ok((description::load_form(control, slot, &description)?, description.published_nanos))
         });
         std::sync::atomic::fence(Acquire);
         let after = control.word(slot)?.load(Relaxed);

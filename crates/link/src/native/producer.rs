@@ -198,7 +198,7 @@ pub struct Publisher {
     fixed: Option<Form>,
     epoch: Option<Epoch>,
     /// The form of the last loan, with its words on the wire.
-    form: Option<(Form, FormWords)>,
+    form: Option<(Arc<Form>, FormWords)>,
     slots: Vec<SlotState>,
     seq: u64,
     dropped: u64,
@@ -280,10 +280,11 @@ impl Publisher {
     /// As for [`Publisher::loan`].
     pub fn claim(&mut self, form: &impl AsForm) -> Result<Claim, LinkError> {
         self.check_usable()?;
-        let form = form.as_form()?;
-        self.prepare(&form)?;
+        self.prepare(form.as_form()?)?;
         self.hall.take_back(|slot| self.writer.abandon(&self.control, slot));
-        let Some(epoch) = &self.epoch else { return Err(LinkError::ForeignClaim) };
+        let (Some(epoch), Some((form, words))) = (&self.epoch, &self.form) else {
+            return Err(LinkError::ForeignClaim);
+        };
         let slots = &mut self.slots;
         let memory = &epoch.memory;
         let attached = self.hall.attached();
@@ -298,9 +299,9 @@ impl Publisher {
         match memory.claim(slot) {
             Ok(bytes) => Ok(Claim {
                 bytes: Some(bytes),
-                form,
+                form: Arc::clone(form),
                 slot,
-                form_number: self.form.as_ref().map_or(0, |(_, words)| words.number()),
+                form_number: words.number(),
                 epoch: epoch.number,
                 hall: Arc::clone(&self.hall),
                 views: slots.get(slot).map(|s| Arc::clone(&s.views)).unwrap_or_default(),
@@ -328,7 +329,7 @@ impl Publisher {
             Some((_, words)) if words.number() == claim.form_number => words,
             before => {
                 let words = FormWords::of(&claim.form, before.as_ref().map(|(_, words)| words));
-                &self.form.insert((claim.form, words)).1
+                &self.form.insert((Arc::clone(&claim.form), words)).1
             }
         };
         let slot = claim.slot;
@@ -466,7 +467,7 @@ impl Publisher {
     /// Makes sure that the slots of the current epoch can take a frame of `form`.
     fn prepare(&mut self, form: &Form) -> Result<(), LinkError> {
         let shrinks = self.small_frames >= SHRINK_AFTER_FRAMES;
-        if !shrinks && matches!(&self.form, Some((last, _)) if last == form) && self.epoch.is_some() {
+        if !shrinks && matches!(&self.form, Some((last, _)) if **last == *form) && self.epoch.is_some() {
             return Ok(());
         }
         if let Some(fixed) = self.fixed.filter(|fixed| fixed != form) {
@@ -492,9 +493,9 @@ impl Publisher {
             self.start_epoch(stride)?;
         }
         self.small_frames = 0;
-        if !matches!(&self.form, Some((last, _)) if last == form) {
+        if !matches!(&self.form, Some((last, _)) if **last == *form) {
             let words = FormWords::of(form, self.form.as_ref().map(|(_, words)| words));
-            self.form = Some((*form, words));
+            self.form = Some((Arc::new(*form), words));
         }
         Ok(())
     }
@@ -528,7 +529,7 @@ fn wastes(have: usize, need: usize) -> bool {
 /// A slot on loan as a value of its own; see [`Publisher::claim`].
 pub struct Claim {
     bytes: Option<SlotMut>,
-    form: Form,
+    form: Arc<Form>,
     slot: usize,
     form_number: u32,
     epoch: u32,

@@ -90,6 +90,11 @@ pub(crate) fn unpack_latest(latest: u64) -> Option<(u64, usize)> {
     (seq != 0).then_some((seq, slot as usize))
 }
 
+/// Sequence number of the newest frame, 0 before the first.
+pub(crate) fn seq_of(latest: u64) -> u64 {
+    latest >> SEQ_SHIFT
+}
+
 /// The same newest frame as another value, so that whoever sleeps on it looks up.
 pub(crate) fn kicked(latest: u64) -> u64 {
     (latest & !KICK_MASK) | (latest.wrapping_add(1) & KICK_MASK)

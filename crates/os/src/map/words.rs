@@ -85,6 +85,20 @@ impl Words {
         Some(unsafe { AtomicU64::from_ptr(address.cast()) })
     }
 
+    /// `N` 64-bit words from `offset_bytes` on, checked once: `None` where [`Words::u64_at`] would give `None` for any.
+    #[inline]
+    pub fn u64s_at<const N: usize>(&self, offset_bytes: usize) -> Option<&[AtomicU64; N]> {
+        let end = offset_bytes.checked_add(N.checked_mul(8)?)?;
+        if end > self.writable_bytes || !offset_bytes.is_multiple_of(8) {
+            return None;
+        }
+        let first = self.base.as_ptr().wrapping_add(offset_bytes);
+        // SAFETY: 1. the words lie inside the writable memory (checked), which outlives `self`. 2. Base and offset are
+        // multiples of 8, and an array of atomics has their alignment. 3. Atomics may be shared; as in `u64_at`, nobody
+        // makes a plain reference to this memory.
+        Some(unsafe { &*first.cast::<[AtomicU64; N]>() })
+    }
+
     /// Loads the 32-bit word at `offset_bytes`, also from memory that is mapped for reading only. `order` must be one
     /// for loads: `Relaxed`, `Acquire` or `SeqCst`.
     #[inline]
@@ -325,6 +339,19 @@ mod tests {
         assert_eq!(owned.words.load_u32(4, Ordering::Acquire), Some(0));
         assert_eq!(owned.words.load_u64(8, Ordering::Acquire), Some(0));
         assert_eq!(owned.words.load_bytes(0, &mut [0; 32]), Some(()));
+    }
+
+    #[test]
+    fn a_run_of_words_is_the_same_words_and_ends_with_the_memory() {
+        let owned = Owned::new(64, true);
+        let run = owned.words.u64s_at::<4>(16).expect("32 bytes at 16 of 64");
+        run[3].store(7, Ordering::Relaxed);
+        assert_eq!(owned.words.u64_at(40).map(|word| word.load(Ordering::Relaxed)), Some(7));
+        assert!(owned.words.u64s_at::<4>(32).is_some());
+        for offset in [4, 20, 40, 64, usize::MAX - 7, usize::MAX] {
+            assert!(owned.words.u64s_at::<4>(offset).is_none(), "offset {offset}");
+        }
+        assert!(Owned::new(64, false).words.u64s_at::<1>(0).is_none(), "read-only memory");
     }
 
     #[test]
