@@ -324,6 +324,18 @@ impl Description {
     }
 }
 
+/// The word that names the newest frame.
+#[must_use]
+pub fn latest(seq: u64, slot: usize) -> u64 {
+    seq << 12 | (slot as u64) << 6
+}
+
+/// The slot of the newest frame.
+#[must_use]
+pub fn newest_slot(words: &Words) -> usize {
+    (load_u64(words, LIVE) >> 6 & 63) as usize
+}
+
 /// Makes a control memory for a link, with a correct header and state.
 ///
 /// # Panics
@@ -353,7 +365,7 @@ pub fn publish(words: &Words, slot: usize, description: &Description) {
         store_u64(words, at + 72 + axis * 16, stride.cast_unsigned());
     }
     store_u64(words, at, 1 << 36 | 2 << 32);
-    store_u64(words, 256, seq << 8 | slot as u64);
+    store_u64(words, LIVE, latest(seq, slot));
 }
 
 /// Stores a number in control memory.
