@@ -103,6 +103,16 @@ pub enum OsError {
         /// Bytes there.
         got_bytes: u64,
     },
+    /// Shared memory with pages that its maker has not allocated.
+    #[error(
+        "shared memory of {len_bytes} bytes has only {allocated_bytes} allocated; the peer does not follow the protocol"
+    )]
+    NotAllocated {
+        /// Its length.
+        len_bytes: u64,
+        /// Bytes that are behind it.
+        allocated_bytes: u64,
+    },
     /// A length that cannot be mapped.
     #[error("{what} of {len_bytes} bytes cannot be mapped: it must be at least 1 and at most 2^63 - 1 bytes")]
     BadLength {
@@ -191,7 +201,9 @@ impl OsError {
             | OsError::TooManyGuarded { .. }
             | OsError::QueueFull { .. } => ErrorKind::OutOfResources,
             OsError::Permission { .. } => ErrorKind::PermissionDenied,
-            OsError::NotSealed { .. } | OsError::TooSmall { .. } => ErrorKind::CorruptLink,
+            OsError::NotSealed { .. } | OsError::TooSmall { .. } | OsError::NotAllocated { .. } => {
+                ErrorKind::CorruptLink
+            }
             OsError::BadLength { .. }
             | OsError::BadAlignment { .. }
             | OsError::OutOfBounds { .. }

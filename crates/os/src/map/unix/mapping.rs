@@ -30,7 +30,7 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// [`OsError::NotSealed`], [`OsError::TooSmall`], [`OsError::BadLength`]; [`OsError::System`] of kind
+    /// [`OsError::NotSealed`], [`OsError::TooSmall`], [`OsError::NotAllocated`], [`OsError::BadLength`]; [`OsError::System`] of kind
     /// `PermissionDenied` for write access to frozen memory; [`OsError::OutOfMemory`] without address space.
     pub fn open(handle: &ShareHandle, min_len_bytes: usize, access: Access) -> Result<Mapping, OsError> {
         let seals = seals_of(handle)?;
@@ -48,6 +48,12 @@ impl Mapping {
         let Some(len_bytes) = len_bytes else {
             return Err(OsError::BadLength { what: "a peer's memory", len_bytes: got_bytes });
         };
+        // Memory is mapped with all its pages. What its maker has not allocated would be allocated here, on this
+        // process's account, or kill it where there is no more.
+        let allocated_bytes = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        if allocated_bytes < got_bytes {
+            return Err(OsError::NotAllocated { len_bytes: got_bytes, allocated_bytes });
+        }
         let pages = Pages::map(handle, len_bytes, access)?;
         Ok(Mapping { pages, seals, access })
     }
