@@ -72,6 +72,10 @@ impl SlotMap {
             return Err(corrupt());
         }
         let mapping = Arc::new(Mapping::open(handle, need, Access::ReadOnly)?);
+        if !mapping.seals().are_frozen() {
+            let detail = format!("frame memory is sealed {}: anybody could write to it", mapping.seals());
+            return Err(LinkError::Corrupt { name: name.to_owned(), detail });
+        }
         let note =
             format!("frames of link '{name}' are shared and read-only; ask for a private copy (copy=True)");
         let guard = watch_read_only((mapping.address(), mapping.address() + mapping.len_bytes()), note);
