@@ -31,6 +31,10 @@ use crate::service::{self, Handler, Registration, lock};
 /// very busy machine takes this long.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
+/// after this nobody will, and somebody else has written it.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Why an attachment came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ended {
@@ -386,6 +390,7 @@ impl Attachment {
     }
 
     fn hold_slot(&self, after: u64) -> Result<usize, Unheld> {
+        let mut begun = None;
         loop {
             let hold = ring::hold_latest(&self.control, self.place, after)?;
             let Some(count) = self.counts.get(hold.slot) else { return Err(Unheld::Corrupt) };
@@ -401,6 +406,9 @@ impl Attachment {
             // saw is not ours to keep. Step back until it is done.
             count.fetch_sub(1, AcqRel);
             std::thread::yield_now();
+            if begun.get_or_insert_with(Instant::now).elapsed() > RELEASE_PATIENCE {
+                return Err(Unheld::Corrupt);
+            }
         }
     }
 
