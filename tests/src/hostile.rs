@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 
 use uncopy::ShareHandle;
 use uncopy::os::{
-    Connection, EventFd, Interest, Listener, Poller, Received, RuntimeDir, SharedMemory, SlotMemory,
+    Connection, EventFd, Interest, Listener, LockOutcome, NameLock, Poller, Received, RuntimeDir,
+    SharedMemory, SlotMemory,
 };
 
 use crate::wire::{self, Welcome};
@@ -16,6 +17,8 @@ use crate::wire::{self, Welcome};
 pub struct Server {
     stop: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
+    /// Without it the socket would be a leftover for anyone to remove.
+    _lock: NameLock,
 }
 
 const STOP: u64 = 0;
@@ -32,6 +35,9 @@ impl Server {
         name: &str,
         mut answer: impl FnMut(&Connection, &[u8]) + Send + 'static,
     ) -> Self {
+        let LockOutcome::Locked(lock) = dir.lock(&format!("{name}.lock")).expect("our own directory") else {
+            panic!("'{name}' is taken")
+        };
         let listener = Listener::bind(dir, &format!("{name}.sock")).expect("a free name");
         let stop = Arc::new(EventFd::new().expect("an eventfd"));
         let stopped = Arc::clone(&stop);
@@ -61,7 +67,7 @@ impl Server {
                 }
             }
         });
-        Self { stop, thread: Some(thread) }
+        Self { stop, thread: Some(thread), _lock: lock }
     }
 }
 

@@ -294,6 +294,8 @@ pub struct Description {
     pub copies: u8,
     /// Planes.
     pub planes: u8,
+    /// Form number, 24 bits.
+    pub form_number: u32,
     /// Bytes of the frame.
     pub len_bytes: u64,
     /// Length and stride of each axis.
@@ -318,6 +320,7 @@ impl Description {
             meta_len: 0,
             copies: 0,
             planes: 1,
+            form_number: 1,
             len_bytes: shape.iter().product(),
             dims,
         }
@@ -356,8 +359,9 @@ pub fn publish(words: &Words, slot: usize, description: &Description) {
     store_u64(words, at + 16, uncopy::os::monotonic_nanos());
     store_u64(words, at + 32, u64::from(epoch) | u64::from(ndim) << 32);
     store_u64(words, at + 40, u64::from(code) | u64::from(bits) << 8 | u64::from(lanes) << 16);
-    let Description { meta_len, copies, planes, .. } = *description;
-    let meta = u64::from(meta_len) | u64::from(copies) << 24 | u64::from(planes) << 32;
+    let Description { meta_len, copies, planes, form_number, .. } = *description;
+    let counts = u64::from(copies) << 24 | u64::from(planes) << 32;
+    let meta = u64::from(meta_len) | counts | u64::from(form_number) << 40;
     store_u64(words, at + 48, meta);
     store_u64(words, at + 56, description.len_bytes);
     for (axis, (len, stride)) in description.dims.iter().enumerate() {

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Producers that hand out nonsense: every answer, header and description is checked before it is believed, refused with
+//! the values that were found, and costs the reader neither a panic nor memory.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use uncopy::os::{Connection, SharedMemory};
+use uncopy::{Answer, ErrorKind, LinkError, ShareHandle, Subscriber};
+use uncopy_tests::hostile::{Props, SLOTS, STRIDE, Server};
+use uncopy_tests::pattern::next_random;
+use uncopy_tests::wire::{self, Description, HEADER_BYTES, Welcome, kind};
+use uncopy_tests::{Stage, footprint};
+
+const PEER: &str = env!("CARGO_BIN_EXE_peer");
+const SHORT: Duration = Duration::from_millis(1);
+
+/// What a producer sends when it is greeted.
+#[derive(Default)]
+struct Answering {
+    message: Vec<u8>,
+    handles: Vec<ShareHandle>,
+}
+
+/// A producer whose answer can be changed between two readers.
+struct Liar {
+    answer: Arc<Mutex<Answering>>,
+    _server: Server,
+}
+
+impl Liar {
+    fn new(stage: &Stage) -> Self {
+        let answer: Arc<Mutex<Answering>> = Arc::default();
+        let said = Arc::clone(&answer);
+        let server = Server::start(&stage.runtime_dir(), "cam", move |guest: &Connection, message| {
+            if message.get(4..6) == Some(&kind::HELLO.to_le_bytes()) {
+                let said = said.lock().unwrap();
+                let handles: Vec<&ShareHandle> = said.handles.iter().collect();
+                let _ = guest.send(&said.message, &handles);
+            }
+        });
+        Self { answer, _server: server }
+    }
+
+    fn say(&self, message: Vec<u8>, handles: Vec<ShareHandle>) {
+        *self.answer.lock().unwrap() = Answering { message, handles };
+    }
+
+    fn say_with(&self, props: &Props, header: &[u8; HEADER_BYTES]) {
+        props.control.words().store_bytes(0, header).unwrap();
+        self.say(props.welcome.encode(), props.handles().into());
+    }
+}
+
+fn open(stage: &Stage) -> Result<Subscriber, LinkError> {
+    stage.subscribe("cam").timeout(Some(SHORT)).open()
+}
+
+/// The error of a reader that must not be let in.
+#[track_caller]
+fn refused(stage: &Stage, what: &str) -> LinkError {
+    match open(stage) {
+        Ok(_) => panic!("a reader accepts {what}"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn f14_every_flipped_byte_of_the_header_is_a_corrupt_link_or_another_version() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    let good = wire::header("cam", SLOTS);
+    liar.say_with(&props, &good);
+    drop(open(&stage).expect("what is changed below is right to begin with"));
+    for at in 0..HEADER_BYTES {
+        for flip in [0x01, 0x80, 0xFF] {
+            let mut bad = good;
+            bad[at] ^= flip;
+            liar.say_with(&props, &bad);
+            let error = refused(&stage, &format!("byte {at} ^ {flip:#x}"));
+            let is_version = (8..10).contains(&at) || (24..32).contains(&at);
+            let wanted = if is_version { ErrorKind::VersionMismatch } else { ErrorKind::CorruptLink };
+            assert_eq!(error.kind(), wanted, "byte {at} ^ {flip:#x}: {error}");
+        }
+    }
+}
+
+#[test]
+fn f14_headers_of_one_value_or_of_noise_are_refused_also_with_a_right_checksum() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    let mut state = 14;
+    let good = wire::header("cam", SLOTS);
+    for round in 0..600 {
+        let mut bad = [0; HEADER_BYTES];
+        match round {
+            0 => {}
+            1 => bad = [0xFF; HEADER_BYTES],
+            _ => bad.iter_mut().for_each(|byte| *byte = next_random(&mut state) as u8),
+        }
+        if round % 2 == 1 {
+            // Past magic, version and features, to where the numbers are.
+            bad[..12].copy_from_slice(&good[..12]);
+            bad[24..32].copy_from_slice(&[0; 8]);
+            wire::seal_header(&mut bad);
+        }
+        liar.say_with(&props, &bad);
+        let error = refused(&stage, &format!("noise {round}"));
+        assert!([ErrorKind::CorruptLink, ErrorKind::VersionMismatch].contains(&error.kind()), "{error}");
+    }
+}
+
+#[test]
+fn f14_each_number_of_the_header_is_checked_against_the_protocol_and_the_memory() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    let numbers = [12, 16, 20, 76, 96, 100, 104, 108, 112, 116];
+    let values = [0, 1, 2, 3, 5, 64, 65, 255, 4096, 0x7FFF_FFFF, 0x8000_0000, u32::MAX];
+    for at in numbers {
+        for value in values {
+            let mut bad = wire::header("cam", SLOTS);
+            if bad[at..at + 4] == value.to_le_bytes() {
+                continue;
+            }
+            bad[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            wire::seal_header(&mut bad);
+            liar.say_with(&props, &bad);
+            let error = refused(&stage, &format!("{value} at {at}"));
+            assert_eq!(error.kind(), ErrorKind::CorruptLink, "{value} at {at}: {error}");
+        }
+    }
+}
+
+#[test]
+fn f20_another_major_version_and_unknown_required_features_are_named_and_what_is_newer_and_optional_is_read()
+{
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    wire::publish(props.control.words(), 0, &Description::of_bytes(&[64, 64]));
+    let with = |change: &dyn Fn(&mut [u8; HEADER_BYTES])| {
+        let mut header = wire::header("cam", SLOTS);
+        change(&mut header);
+        wire::seal_header(&mut header);
+        liar.say_with(&props, &header);
+        open(&stage)
+    };
+    for (what, change) in [
+        ("2.0", (&|h: &mut [u8; HEADER_BYTES]| h[8] = 2) as &dyn Fn(&mut [u8; HEADER_BYTES])),
+        ("0.0", &|h| h[8] = 0),
+        ("1.0 with required features 0x1", &|h| h[24] = 1),
+        ("1.0 with required features 0x8000000000000000", &|h| h[31] = 0x80),
+    ] {
+        let error = with(change).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::VersionMismatch, "{error}");
+        for part in [what, "this build 1.0", "update"] {
+            assert!(error.to_string().contains(part), "{part}: {error}");
+        }
+    }
+    for change in [
+        &(|h: &mut [u8; HEADER_BYTES]| h[10..12].fill(0xFF)) as &dyn Fn(&mut [u8; HEADER_BYTES]),
+        &|h| h[32..40].fill(0xFF),
+        &|h| h[184..252].fill(0xAB),
+    ] {
+        let mut sub = with(change).unwrap();
+        assert_eq!(sub.newest().unwrap().unwrap().form().shape(), [64, 64]);
+    }
+    // The same in messages: the major version counts, the minor one and what comes after known fields do not.
+    let welcome = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut message = props.welcome.encode();
+        change(&mut message);
+        liar.say(message, props.handles().into());
+        open(&stage)
+    };
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    assert_eq!(welcome(&|m| m[6] = 2).err().unwrap().kind(), ErrorKind::VersionMismatch);
+    drop(welcome(&|m| m[7] = 200).unwrap());
+    drop(
+        welcome(&|m| {
+            m.extend([0xEE; 40]);
+            let len = m.len() as u32;
+            m[8..12].copy_from_slice(&len.to_le_bytes());
+        })
+        .unwrap(),
+    );
+}
+
+#[test]
+fn f14_answers_with_any_byte_changed_or_cut_off_are_refused_or_harmless() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let good = props.welcome.encode();
+    for at in 0..good.len() {
+        for flip in [0x01, 0x80, 0xFF] {
+            let mut bad = good.clone();
+            bad[at] ^= flip;
+            liar.say(bad, props.handles().into());
+            // Place, epoch, minor version and reserved fields may have other values.
+            let may_pass = at == 7 || (12..20).contains(&at) || at >= 48;
+            match open(&stage) {
+                Ok(mut sub) => {
+                    assert!(may_pass || at == 32 || at >= 40, "byte {at} ^ {flip:#x}");
+                    let _ = sub.newest();
+                }
+                // Another kind of message may be a refusal, with any words.
+                Err(error) => assert!(
+                    (4..6).contains(&at)
+                        || [ErrorKind::CorruptLink, ErrorKind::VersionMismatch, ErrorKind::NotFound]
+                            .contains(&error.kind()),
+                    "byte {at} ^ {flip:#x}: {error}"
+                ),
+            }
+        }
+    }
+    for len in 1..good.len() {
+        liar.say(good[..len].to_vec(), props.handles().into());
+        assert_eq!(refused(&stage, "a part of a message").kind(), ErrorKind::CorruptLink);
+    }
+    for handles in [vec![], vec![props.control.share().unwrap()]] {
+        liar.say(good.clone(), handles);
+        assert_eq!(refused(&stage, "memory that was not sent").kind(), ErrorKind::CorruptLink);
+    }
+    for message in
+        [wire::message(kind::EPOCH, &[0; 24]), wire::message(kind::HELLO, &[1; 24]), wire::message(99, &[])]
+    {
+        liar.say(message, vec![]);
+        assert_eq!(refused(&stage, "another message").kind(), ErrorKind::CorruptLink);
+    }
+    let code = |code: i32| {
+        wire::message(kind::REFUSE, &[&code.to_le_bytes()[..], &9u32.to_le_bytes(), b"not today"].concat())
+    };
+    for (number, wanted) in [(ErrorKind::OutOfMemory.code(), ErrorKind::OutOfMemory), (-5, ErrorKind::System)]
+    {
+        liar.say(code(number), vec![]);
+        let error = refused(&stage, "a refusal");
+        assert_eq!(error.kind(), wanted, "{error}");
+        assert!(error.to_string().contains("not today"), "{error}");
+    }
+}
+
+#[test]
+fn f14_numbers_of_a_welcome_never_map_or_allocate_more_than_there_is() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let good = props.welcome;
+    let huge = 1u64 << 40;
+    for bad in [
+        Welcome { control_len: huge, ..good },
+        Welcome { control_len: u64::MAX, ..good },
+        Welcome { control_len: good.control_len + 1, ..good },
+        Welcome { stride: huge, ..good },
+        Welcome { stride: u64::MAX, ..good },
+        Welcome { stride: u64::MAX - 4095, ..good },
+        Welcome { stride: 0, ..good },
+        Welcome { stride: 100, ..good },
+        Welcome { frames_len: huge, stride: huge / 4, ..good },
+        Welcome { frames_len: good.frames_len - 1, ..good },
+        Welcome { slots: 0, ..good },
+        Welcome { slots: 3, ..good },
+        Welcome { slots: 5, ..good },
+        Welcome { slots: u32::MAX, ..good },
+        Welcome { place: 16, ..good },
+        Welcome { place: u32::MAX, ..good },
+    ] {
+        liar.say(bad.encode(), props.handles().into());
+        let error = refused(&stage, &format!("{bad:?}"));
+        assert_eq!(error.kind(), ErrorKind::CorruptLink, "{bad:?}: {error}");
+    }
+}
+
+/// Memory that looks large and has no pages, sealed or not.
+fn hollow(len_bytes: u64, seals: SealFlags) -> ShareHandle {
+    let file = memfd_create("uncopy-test-hollow", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).unwrap();
+    ftruncate(&file, len_bytes).unwrap();
+    fcntl_add_seals(&file, seals).unwrap();
+    ShareHandle::from(file)
+}
+
+#[test]
+fn f19_memory_that_can_be_cut_off_or_written_by_others_is_refused() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let message = props.welcome.encode();
+    let plain = |len: usize| SharedMemory::create("uncopy-test-plain", len).unwrap().share().unwrap();
+    let frames_len = SLOTS * STRIDE;
+    let [control, frames] = props.handles();
+    // Control memory that is not sealed against shrinking would kill its reader by SIGBUS.
+    let unsealed = hollow(wire::control_len(SLOTS) as u64, SealFlags::empty());
+    liar.say(message.clone(), vec![unsealed, frames]);
+    let error = refused(&stage, "unsealed control memory");
+    assert_eq!(error.kind(), ErrorKind::CorruptLink, "{error}");
+    assert!(error.to_string().contains("sealed"), "{error}");
+    // Frame memory that anybody could map for writing.
+    liar.say(message.clone(), vec![control, plain(frames_len)]);
+    let error = match open(&stage) {
+        Err(error) => error,
+        Ok(mut sub) => {
+            wire::publish(props.control.words(), 0, &Description::of_bytes(&[64, 64]));
+            sub.newest().map(drop).expect_err("a frame in memory that others can write")
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::CorruptLink, "{error}");
+    // Files and pipes are no memory.
+    let not_memory = std::fs::File::open("/proc/self/exe").unwrap();
+    let [_, frames] = props.handles();
+    liar.say(message, vec![ShareHandle::from(std::os::fd::OwnedFd::from(not_memory)), frames]);
+    let error = refused(&stage, "a file");
+    assert!(!error.to_string().is_empty() && error.kind() != ErrorKind::NotFound, "{error}");
+}
+
+#[test]
+fn f14_memory_without_pages_is_refused_instead_of_allocated() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let len = 1u64 << 30;
+    let frozen = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE;
+    let hollow = hollow(len, frozen);
+    let welcome = Welcome { stride: len / SLOTS as u64, frames_len: len, ..props.welcome };
+    let kept = ShareHandle::from(rustix::io::fcntl_dupfd_cloexec(&hollow, 0).unwrap());
+    liar.say(welcome.encode(), vec![props.control.share().unwrap(), hollow]);
+    let before = footprint::private_bytes(std::process::id().cast_signed());
+    let error = refused(&stage, "a gigabyte that nobody has allocated");
+    assert_eq!(error.kind(), ErrorKind::CorruptLink, "{error}");
+    assert_eq!(rustix::fs::fstat(&kept).unwrap().st_blocks, 0, "looking at it has allocated it");
+    let after = footprint::private_bytes(std::process::id().cast_signed());
+    assert!(after < before + (16 << 20), "{before} bytes grew to {after}");
+}
+
+#[test]
+fn f18_impossible_descriptions_are_refused_with_what_they_say() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let good = Description::of_bytes(&[64, 64]);
+    let axes = |dims: &[(u64, i64)]| {
+        let mut all = [(0, 0); 8];
+        all[..dims.len()].copy_from_slice(dims);
+        all
+    };
+    let bad = [
+        ("ndim 65", Description { ndim: 65, ..good.clone() }),
+        ("ndim 9", Description { ndim: 9, ..good.clone() }),
+        ("ndim 255", Description { ndim: 255, ..good.clone() }),
+        ("an overflowing shape", Description { dims: axes(&[(u64::MAX, 1), (2, 1)]), ..good.clone() }),
+        (
+            "a product that wraps to 0",
+            Description { dims: axes(&[(1 << 32, 1 << 32), (1 << 32, 1)]), len_bytes: 0, ..good.clone() },
+        ),
+        ("a length beyond 2^63", Description { dims: axes(&[(1 << 63, 1), (1, 1)]), ..good.clone() }),
+        ("a backward stride", Description { dims: axes(&[(64, -64), (64, 1)]), ..good.clone() }),
+        ("the lowest stride", Description { dims: axes(&[(64, i64::MIN), (64, 1)]), ..good.clone() }),
+        ("the highest stride", Description { dims: axes(&[(64, i64::MAX), (64, 1)]), ..good.clone() }),
+        ("strides beyond the named bytes", Description { dims: axes(&[(64, 65), (64, 1)]), ..good.clone() }),
+        (
+            "bytes beyond the slot",
+            Description { dims: axes(&[(65, 128), (128, 1)]), len_bytes: 65 * 128, ..good.clone() },
+        ),
+        (
+            "bytes far beyond the memory",
+            Description { dims: axes(&[(1 << 30, 1)]), ndim: 1, len_bytes: 1 << 30, ..good.clone() },
+        ),
+        ("fewer named bytes than the shape has", Description { len_bytes: 1, ..good.clone() }),
+        ("all named bytes", Description { len_bytes: u64::MAX, ..good.clone() }),
+        ("dtype code 200", Description { dtype: (200, 8, 1), ..good.clone() }),
+        ("0 bits", Description { dtype: (1, 0, 1), ..good.clone() }),
+        ("7 bits of float", Description { dtype: (2, 7, 1), ..good.clone() }),
+        ("no lanes", Description { dtype: (1, 8, 0), ..good.clone() }),
+        ("all lanes", Description { dtype: (1, 8, u16::MAX), ..good.clone() }),
+        ("metadata beyond its place", Description { meta_len: 4097, ..good.clone() }),
+        ("all metadata", Description { meta_len: u16::MAX, ..good.clone() }),
+        ("9 copies", Description { copies: 9, ..good.clone() }),
+        ("no planes", Description { planes: 0, ..good.clone() }),
+        ("2 planes", Description { planes: 2, ..good.clone() }),
+        ("no form number", Description { form_number: 0, ..good.clone() }),
+    ];
+    for (what, description) in bad {
+        wire::publish(props.control.words(), 1, &description);
+        let mut sub = open(&stage).unwrap();
+        let error = sub.newest().map(|frame| format!("{frame:?}")).expect_err(what);
+        assert_eq!(error.kind(), ErrorKind::CorruptLink, "{what}: {error}");
+        // The same through the call that waits, and after it the reader still lives.
+        assert_eq!(sub.recv(SHORT).map(drop).unwrap_err().kind(), ErrorKind::CorruptLink, "{what}");
+        let word = wire::load_u64(props.control.words(), wire::BLOCKS + wire::BLOCK_BYTES);
+        assert_eq!(word & 0xFFFF, 0, "{what}: the slot stays held");
+        wire::publish(props.control.words(), 1, &Description { form_number: 7, ..good.clone() });
+        assert_eq!(sub.newest().unwrap().unwrap().form().shape(), [64, 64], "{what}");
+    }
+}
+
+#[test]
+fn f18_shapes_that_are_odd_and_possible_are_read() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    for shape in [&[][..], &[0], &[5, 0, 3], &[1; 8], &[1, 1, 7, 1], &[8192], &[2, 2, 2, 2, 2, 2, 2, 2]] {
+        wire::publish(props.control.words(), 2, &Description::of_bytes(shape));
+        let frame = open(&stage).unwrap().newest().unwrap().unwrap();
+        let found: Vec<u64> = frame.form().shape().iter().map(|len| *len as u64).collect();
+        assert_eq!(found, shape);
+        assert_eq!(frame.bytes().len() as u64, shape.iter().product::<u64>(), "{shape:?}");
+        assert!(frame.tensor().is_ok());
+    }
+    // Strides that overlap are odd, and reading through them is safe.
+    let mut broadcast = Description::of_bytes(&[64, 64]);
+    broadcast.dims[0].1 = 0;
+    broadcast.len_bytes = 64;
+    wire::publish(props.control.words(), 2, &broadcast);
+    let frame = open(&stage).unwrap().newest().unwrap().unwrap();
+    assert_eq!((frame.bytes().len(), frame.view::<u8, 2>().unwrap().iter().count()), (64, 64 * 64));
+}
+
+#[test]
+fn f15_a_header_that_changes_after_it_was_checked_changes_nothing() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    wire::publish(props.control.words(), 3, &Description::of_bytes(&[64, 64]));
+    let mut sub = open(&stage).unwrap();
+    props.control.words().store_bytes(0, &[0xFF; HEADER_BYTES]).unwrap();
+    let frame = sub.newest().unwrap().unwrap();
+    assert_eq!((frame.form().shape(), frame.bytes().len()), (&[64, 64][..], 4096));
+}
+
+#[test]
+fn f14_live_words_of_any_value_are_corrupt_or_nothing_new() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let words = props.control.words();
+    let good = Description::of_bytes(&[64, 64]);
+    for latest in [wire::latest(1, 4), wire::latest(1, 63), u64::MAX, 63, wire::latest(5, 3)] {
+        wire::publish(words, 0, &good);
+        wire::store_u64(words, wire::LIVE, latest);
+        let mut sub = open(&stage).unwrap();
+        match sub.recv(SHORT) {
+            Ok(frame) => panic!("{latest:#x} names a frame: {frame:?}"),
+            Err(error) => assert!(
+                [ErrorKind::CorruptLink, ErrorKind::TimedOut].contains(&error.kind()),
+                "{latest:#x}: {error}"
+            ),
+        }
+        // Observers read the same words.
+        assert_eq!(stage.info("cam").answer, Answer::Answering);
+    }
+    // The highest number that a frame can have, twice.
+    let last = Description { seq: u64::MAX, ..good.clone() };
+    wire::publish(words, 0, &last);
+    wire::store_u64(words, wire::LIVE, wire::latest(u64::MAX, 0));
+    let mut sub = open(&stage).unwrap();
+    for _ in 0..2 {
+        assert_eq!(sub.newest().unwrap().unwrap().seq(), u64::MAX);
+    }
+    // A frame that claims another number than the one that named it.
+    wire::publish(words, 0, &good);
+    assert_eq!(open(&stage).unwrap().newest().unwrap().unwrap().seq(), 1);
+    // A bit of ours that nobody will ever clear.
+    let mut sub = open(&stage).unwrap();
+    wire::store_u64(words, wire::BLOCKS, 1 << 36 | 2 << 32 | 1);
+    assert_eq!(sub.recv(SHORT).unwrap_err().kind(), ErrorKind::CorruptLink);
+    // Places and counters of any value.
+    for at in (wire::LIVE..4096).step_by(8) {
+        wire::store_u64(words, at, u64::MAX);
+    }
+    assert_eq!(stage.info("cam").consumers.len(), 16);
+}
+
+#[test]
+fn f14_messages_that_come_later_end_the_attachment_at_most() {
+    let stage = Stage::new(PEER);
+    let props = Arc::new(Props::new("cam"));
+    wire::publish(props.control.words(), 0, &Description::of_bytes(&[64, 64]));
+    let epoch = |number: u32, stride: u64, len: u64| {
+        let mut body = u64::from(number).to_le_bytes().to_vec();
+        body.extend(stride.to_le_bytes());
+        body.extend(len.to_le_bytes());
+        wire::message(kind::EPOCH, &body)
+    };
+    let later: Vec<Vec<u8>> = vec![
+        epoch(2, u64::MAX, u64::MAX),
+        epoch(2, 0, 0),
+        epoch(u32::MAX, STRIDE as u64, (SLOTS * STRIDE) as u64),
+        epoch(0, STRIDE as u64, (SLOTS * STRIDE) as u64),
+        wire::message(kind::BYE, &77u32.to_le_bytes()),
+        wire::message(kind::BYE, &[]),
+        wire::message(kind::WELCOME, &[0xFF; 48]),
+        wire::message(kind::TAKE_OVER, &[1; 4]),
+        wire::message(4242, &[3; 100]),
+        b"UNCP".to_vec(),
+        vec![0; 512],
+        vec![0xFF; 1000],
+    ];
+    for message in later {
+        let said = message.clone();
+        let host = Arc::clone(&props);
+        let server = Server::start(&stage.runtime_dir(), "cam", move |guest, first| {
+            if first.get(4..6) == Some(&kind::HELLO.to_le_bytes()) {
+                host.greet(guest);
+                let [_, frames] = host.handles();
+                let _ = guest.send(&said, &[&frames]);
+            }
+        });
+        let mut sub = stage.subscribe("cam").timeout(None).open().unwrap();
+        // Whatever it heard, what it has stays readable, and asking again is an answer.
+        for _ in 0..3 {
+            match sub.newest() {
+                Ok(frame) => drop(frame),
+                Err(error) => assert_ne!(error.kind(), ErrorKind::System, "{message:?}: {error}"),
+            }
+        }
+        let _ = sub.recv(SHORT);
+        drop((sub, server));
+    }
+}
+
+#[test]
+fn a_producer_that_never_answers_is_said_to_be_silent() {
+    let stage = Stage::new(PEER);
+    let server = Server::start(&stage.runtime_dir(), "cam", |_, _| {});
+    assert_eq!(stage.info("cam").answer, Answer::Silent);
+    let error = refused(&stage, "silence");
+    assert!(error.to_string().contains("does not answer"), "{error}");
+    drop(server);
+}
+
+#[test]
+fn an_observer_says_why_it_cannot_read_a_link() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    let mut header = wire::header("cam", SLOTS);
+    header[100] ^= 1;
+    liar.say_with(&props, &header);
+    let Answer::Refused(why) = stage.info("cam").answer else { panic!("a corrupt header answers nothing") };
+    assert!(why.contains("checksum"), "{why}");
+}
