@@ -3,8 +3,8 @@
 //!
 //! | role | does |
 //! |---|---|
-//! | `produce NAME [--slots N] [--form FORM] [--takeover]` | publishes: see [`produce`] for its commands |
-//! | `consume NAME [--timeout MS]` | receives, holds, checks every byte: see [`consume`] |
+//! | `produce NAME [--slots N] [--form FORM] [--takeover]` | publishes: see `produce` for its commands |
+//! | `consume NAME [--timeout MS]` | receives, holds, checks every byte: see `consume` |
 //! | `observe NAME` | lists links on demand |
 //! | `contend NAME` | tries to take the name when told |
 //! | `fork NAME` | forks with a link open |
