@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::console::Console;
 use crate::error::CliError;
 use crate::host::{Host, Session};
-use crate::{doctor, exit_codes, info, list, recv, send};
+use crate::{demo, doctor, exit_codes, info, list, recv, send};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +38,10 @@ enum Task {
     Send(Box<send::Options>),
     Recv(recv::Options),
     Doctor(doctor::Options),
+    Demo(demo::Options),
     ExitCodes(exit_codes::Options),
+    #[command(name = "demo-consumer", hide = true)]
+    DemoConsumer(demo::ConsumerOptions),
 }
 
 /// Runs the command line and returns its exit code.
@@ -72,7 +75,9 @@ fn answer(task: Task, session: &Session<'_>) -> Result<(), CliError> {
         Task::Send(options) => send::run(*options, session),
         Task::Recv(options) => recv::run(&options, session),
         Task::Doctor(options) => doctor::run(&options, session),
+        Task::Demo(options) => demo::run(&options, session),
         Task::ExitCodes(options) => exit_codes::run(&options, session),
+        Task::DemoConsumer(options) => demo::consume(&options, session),
     }
 }
 

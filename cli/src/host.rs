@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use uncopy::Waiting;
@@ -67,6 +68,17 @@ impl Session<'_> {
     /// What a waiting subscriber asks and tells.
     pub fn waiting(&self) -> impl Waiting + '_ {
         Patience(self)
+    }
+
+    /// This command again, for another process.
+    pub fn command_again(&self) -> Command {
+        let (program, first) = match self.host.program.split_first() {
+            Some((program, first)) => (program.clone(), first),
+            None => (own_program(&self.called_by).into_os_string(), &[][..]),
+        };
+        let mut command = Command::new(program);
+        command.args(first);
+        command
     }
 
     /// The directory that this command was started from: where its Python is, when it came with one.

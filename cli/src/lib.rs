@@ -6,7 +6,7 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `list`, `info`, `send`, `recv`, `doctor`, `exit_codes` | one subcommand each |
+//! | `list`, `info`, `send`, `recv`, `doctor`, `demo`, `exit_codes` | one subcommand each |
 //! | `host`, `console`, `table`, `units` | where it runs, and how it speaks |
 //! | `picture`, `checksum`, `tally`, `report` | what several subcommands know about frames and links |
 //! | `python` | the interpreter that decodes video where ffmpeg is missing |
@@ -24,6 +24,7 @@ use std::ffi::OsString;
 mod checksum;
 mod command;
 mod console;
+mod demo;
 mod doctor;
 mod error;
 mod exit_codes;

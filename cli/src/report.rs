@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `--json` says of links, forms and copies: plain values under stable names, with units in the names.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uncopy::{Answer, ChannelOrder, ConsumerInfo, CopyRecord, Form, LinkInfo, Origin, PixelFormat};
 
 /// A link as `list --json` and `info --json` print it.
@@ -138,7 +138,7 @@ impl FormReport {
 }
 
 /// One kind of copy that frames went through, and how often.
-#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CopyReport {
     /// The stable name of the reason.
     pub reason: String,

@@ -113,6 +113,7 @@ impl<T: Inner> End<T> {
     }
 
     fn enter(&self) -> Result<MutexGuard<'_, Option<T>>, Failure> {
+        ending::stay_if_left_behind();
         // Before the lock: in a forked child it may be held for ever, by a thread that is not there.
         if self.generation != fork_generation() {
             return Err(LinkError::Forked { name: self.name.to_string() }.into());

@@ -77,6 +77,14 @@ pub fn leaves_this_thread_behind() -> bool {
     ENDED_BY.get().is_some_and(|ender| *ender != thread::current().id())
 }
 
+/// Where a thread begins to use a link: a daemon thread that is still at work when the interpreter ends stays here,
+/// since the link that it works on was closed under it, and nobody could read the exception.
+pub fn stay_if_left_behind() {
+    if leaves_this_thread_behind() {
+        Python::try_attach(|py| py.detach(|| Detached::enter().stay()));
+    }
+}
+
 /// A thread that has given up the GIL for a call of ours; the exit handler waits for it.
 pub struct Detached(());
 

@@ -120,6 +120,16 @@ fn named(dtype: &Bound<'_, PyAny>, name: &str) -> Result<DType, Failure> {
 }
 
 fn parse_dtype(name: &str) -> Result<DType, Failure> {
+    // "u8" counts bits in Rust and bytes in NumPy, so here it is neither.
+    if let [letter, digits @ ..] = name.as_bytes()
+        && letter.is_ascii_alphabetic()
+        && !digits.is_empty()
+        && digits.iter().all(u8::is_ascii_digit)
+    {
+        let message =
+            format!("dtype '{name}' counts bits in Rust and bytes in NumPy: write it out, such as 'uint8'");
+        return Err(Failure::Said(ErrorKind::InvalidDType, message));
+    }
     Ok(name.parse::<DType>()?)
 }
 

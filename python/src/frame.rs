@@ -16,7 +16,7 @@ use uncopy::os::monotonic_nanos;
 use uncopy::{
     Captured, CopyReason, CopyRecord, Device, ErrorKind, Form, Frame, MetaKind, Origin, PixelFormat, Tensor,
 };
-use uncopy_pyo3::give;
+use uncopy_pyo3::{ArrayError, give};
 
 use crate::end::locked;
 use crate::errors::Failure;
@@ -131,6 +131,21 @@ impl PyFrame {
 
     fn name_in_messages(&self) -> String {
         format!("frame {} of '{}'", self.seq, self.link)
+    }
+
+    /// The array itself, or its copy by the framework's own method, written down.
+    fn copied_if<'py>(
+        &self,
+        copy: bool,
+        array: Bound<'py, PyAny>,
+        method: &str,
+    ) -> Result<Bound<'py, PyAny>, Failure> {
+        if !copy {
+            return Ok(array);
+        }
+        let copied = array.call_method0(method)?;
+        self.record_copy();
+        Ok(copied)
     }
 
     /// Writes down a copy that the caller asked for.
@@ -258,11 +273,7 @@ impl PyFrame {
         let frame = slf.get();
         frame.check_held()?;
         let array = frameworks::numpy(slf.as_any(), frame.form.dtype(), || frame.tensor())?;
-        if copy {
-            frame.record_copy();
-            return Ok(array.call_method0("copy")?);
-        }
-        Ok(array)
+        frame.copied_if(copy, array, "copy")
     }
 
     /// The pixels as a torch.Tensor on the CPU that shares the frame's memory and holds it.
@@ -275,12 +286,7 @@ impl PyFrame {
     fn torch<'py>(slf: &Bound<'py, Self>, copy: bool) -> Result<Bound<'py, PyAny>, Failure> {
         let frame = slf.get();
         let capsule = give::legacy_capsule_without_read_only(slf.py(), &frame.tensor()?)?;
-        let tensor = frameworks::torch(&capsule)?;
-        if copy {
-            frame.record_copy();
-            return Ok(tensor.call_method0("clone")?);
-        }
-        Ok(tensor)
+        frame.copied_if(copy, frameworks::torch(&capsule)?, "clone")
     }
 
     /// The pixels as a jax.Array on the CPU that shares the frame's memory and holds it; with copy=True a private copy.
@@ -290,11 +296,14 @@ impl PyFrame {
     #[pyo3(signature = (*, copy=false))]
     fn jax<'py>(slf: &Bound<'py, Self>, copy: bool) -> Result<Bound<'py, PyAny>, Failure> {
         let frame = slf.get();
-        let capsule = give::legacy_capsule_without_read_only(slf.py(), &frame.tensor()?)?;
+        let tensor = frame.tensor()?;
+        // jax.dlpack.from_dlpack has taken copy=True and shared all the same, so the copy is made here.
+        let tensor = if copy { tensor.to_packed().map_err(ArrayError::from)? } else { tensor };
+        let array = frameworks::jax(&give::legacy_capsule_without_read_only(slf.py(), &tensor)?)?;
         if copy {
             frame.record_copy();
         }
-        frameworks::jax(&capsule, copy)
+        Ok(array)
     }
 
     /// Lets go of the frame. Arrays that were made of it keep it; without any, the producer gets the slot back. Numbers

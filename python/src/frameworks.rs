@@ -36,9 +36,9 @@ pub fn torch<'py>(capsule: &Bound<'py, PyCapsule>) -> Result<Bound<'py, PyAny>, 
 }
 
 /// `jax.dlpack.from_dlpack`, with a capsule that every version of jax takes.
-pub fn jax<'py>(capsule: &Bound<'py, PyCapsule>, copy: bool) -> Result<Bound<'py, PyAny>, Failure> {
+pub fn jax<'py>(capsule: &Bound<'py, PyCapsule>) -> Result<Bound<'py, PyAny>, Failure> {
     static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    Ok(FUNCTION.import(capsule.py(), "uncopy.frameworks._jax", "array_from")?.call1((capsule, copy))?)
+    Ok(FUNCTION.import(capsule.py(), "uncopy.frameworks._jax", "array_from")?.call1((capsule,))?)
 }
 
 /// A function of `uncopy.notebook`, for a frame.

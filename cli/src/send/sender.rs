@@ -76,9 +76,9 @@ impl<'s> Sender<'s> {
         while self.plan.frames.is_none_or(|limit| self.frames < limit) {
             self.session.check()?;
             let Some(form) = feeder.next_form(self.plan.again && self.frames > 0)? else { break };
-            self.frames += 1;
             self.form = Some(form);
             self.send_frame(&mut feeder, form)?;
+            self.frames += 1;
             progress.show(self.frames, || self.state_in_words());
         }
         if self.frames == 0 {
@@ -91,8 +91,13 @@ impl<'s> Sender<'s> {
     fn send_frame(&mut self, feeder: &mut Feeder<'_>, form: Form) -> Result<(), CliError> {
         let claim = match self.publisher.claim(&form) {
             Ok(claim) => claim,
-            Err(LinkError::NoFreeSlot { .. }) => {
+            Err(error @ LinkError::NoFreeSlot { .. }) => {
                 // Counted by the publisher. The source goes on, and so does the clock.
+                if self.publisher.stats().dropped == 1 {
+                    self.session
+                        .console
+                        .note(format_args!("{error}; frames are dropped until then (said once)"));
+                }
                 feeder.skip(form)?;
                 return self.wait_until_due();
             }
@@ -108,11 +113,12 @@ impl<'s> Sender<'s> {
     }
 
     fn meta(&self, claim: &mut Claim, feeder: &Feeder<'_>) -> Meta {
+        let number = self.frames + 1;
         let mut meta = Meta::default();
         if self.plan.crc {
-            meta = meta.json(Checksum::of(claim.bytes_mut(), self.frames).to_json());
+            meta = meta.json(Checksum::of(claim.bytes_mut(), number).to_json());
         }
-        if self.plan.break_frame == Some(self.frames) {
+        if self.plan.break_frame == Some(number) {
             let bytes = claim.bytes_mut();
             let middle = bytes.len() / 2;
             if let Some(byte) = bytes.get_mut(middle) {

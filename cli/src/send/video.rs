@@ -93,6 +93,19 @@ pub(super) fn open(
     })
 }
 
+/// How many frames a video has, where that is known; it may be an estimate.
+pub(crate) fn frames_of_video(
+    path: &Path,
+    python: Option<&Path>,
+    session: &Session<'_>,
+) -> Result<Option<u64>, CliError> {
+    let details = match find(Decoder::Auto, python, session)? {
+        Program::Ffmpeg(_) => ffmpeg::details(path)?,
+        Program::Pyav(python) => pyav::begin(&python, path)?.0,
+    };
+    Ok(details.frames)
+}
+
 /// The ffmpeg that would decode videos, where there is one.
 pub(crate) fn ffmpeg_name() -> Option<String> {
     Ffmpeg::find().ok().map(|ffmpeg| ffmpeg.name())

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Waits: Ctrl-C, timeouts, other threads."""
+
+import signal
+import threading
+
+import pytest
+
+import uncopy
+from conftest import eventually
+
+
+@pytest.mark.fault("F47")
+@pytest.mark.parametrize("where", ["subscribe", "recv", "for", "wait_for_consumers"])
+def test_ctrl_c_ends_every_wait(program, where):
+    waiter = program("wait_in", where)
+    assert waiter.hear() == "waiting"
+    eventually(waiter.is_asleep, "the program waits")
+    waiter.process.send_signal(signal.SIGINT)
+    assert waiter.hear() == "interrupted"
+    code, _, err = waiter.end()
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.fault("F47")
+def test_what_a_signal_handler_raises_ends_the_wait(pair):
+    _, sub = pair
+
+    class Raised(Exception):
+        pass
+
+    def handler(*_):
+        raise Raised
+
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Raised):
+            sub.recv()
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.fault("F47")
+def test_a_signal_handler_may_close_what_is_waited_on(pair):
+    _, sub = pair
+    old = signal.signal(signal.SIGALRM, lambda *_: sub.close())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(uncopy.Closed):
+            sub.recv()
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+def test_closing_from_another_thread_ends_the_wait_and_the_loop(pair):
+    pub, sub = pair
+    outcome = []
+
+    def loop():
+        outcome.append([frame.seq for frame in sub])
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    pub.send(b"x")
+    eventually(lambda: sub.stats.received == 1, "the loop has its frame")
+    sub.close()
+    thread.join()
+    assert outcome == [[1]]
+    assert sub.closed
+    with pytest.raises(uncopy.Closed, match="this end of link 'pair' is closed"):
+        next(sub)
+
+
+def test_two_threads_in_one_subscriber_are_told_so(pair):
+    pub, sub = pair
+    received = []
+    thread = threading.Thread(target=lambda: received.append(sub.recv()))
+    thread.start()
+    errors = []
+
+    def try_too():
+        try:
+            sub.recv(timeout=0)
+        except uncopy.TimedOut:
+            return False
+        except uncopy.Unsupported as error:
+            errors.append(error)
+        return True
+
+    eventually(try_too, "the other thread is in its wait")
+    assert isinstance(errors[0], RuntimeError)
+    assert "subscriber of 'pair' is in use by another thread" in str(errors[0])
+    # Looking is no use.
+    assert (sub.stats.received, sub.connected, sub.restarts, sub.name) == (0, True, 0, "pair")
+    pub.send(b"x")
+    thread.join()
+    assert received[0].seq == 1
+
+
+def test_two_threads_with_a_lock_share_a_publisher(pair):
+    pub, sub = pair
+    lock = threading.Lock()
+
+    def send():
+        for _ in range(100):
+            with lock:
+                pub.send(bytes(1000))
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pub.stats.published == 400
+    assert sub.recv().seq == 400
+
+
+def test_other_threads_run_while_one_waits(pair):
+    pub, sub = pair
+    ran = threading.Event()
+    frames = []
+    waiter = threading.Thread(target=lambda: frames.append(sub.recv()))
+    waiter.start()
+    threading.Thread(target=ran.set).start()
+    ran.wait()
+    pub.send(b"x")
+    waiter.join()
+    assert frames[0].seq == 1
+
+
+def test_a_wait_for_consumers_ends_when_they_are_there(program):
+    with uncopy.publish("camera") as pub:
+        with pytest.raises(uncopy.TimedOut, match="0 of 1 consumers of 'camera'"):
+            pub.wait_for_consumers(1, timeout=0.01)
+        reader = program("receive_sums", "camera", "inf")
+        pub.wait_for_consumers(1)
+        assert pub.stats.consumers == 1
+        assert reader.hear() == "attached"
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_a_timeout_that_is_none_is_refused(pair, timeout):
+    pub, sub = pair
+    for wait in (lambda: sub.recv(timeout=timeout), lambda: pub.wait_for_consumers(1, timeout=timeout)):
+        with pytest.raises(uncopy.InvalidArgument, match="timeout is a time in seconds"):
+            wait()
+    with pytest.raises(uncopy.InvalidArgument, match="timeout"):
+        uncopy.subscribe("pair", timeout=timeout)
+    with pytest.raises(uncopy.InvalidArgument, match="spin"):
+        uncopy.subscribe("pair", spin=float("inf"))
