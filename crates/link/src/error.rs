@@ -112,7 +112,9 @@ pub enum LinkError {
         holders: String,
     },
     /// A loan belongs to another publisher or to an epoch that ended.
-    #[error("this loan is not of the publisher that it was given to, or the link was closed meanwhile")]
+    #[error(
+        "this loan is not of this publisher, or frames have outgrown its memory since; ask for a new one"
+    )]
     ForeignClaim,
     /// Nobody publishes under this name.
     #[error("{0}")]
@@ -205,6 +207,16 @@ pub enum LinkError {
         /// What was expected and found.
         detail: String,
     },
+    /// New frame memory was sent and could not be received.
+    #[error(
+        "frame memory of epoch {epoch} of link '{name}' did not arrive; this process has no file descriptor left"
+    )]
+    EpochWithoutMemory {
+        /// The link.
+        name: String,
+        /// The epoch.
+        epoch: u32,
+    },
     /// The scheme of the name is not supported by this build.
     #[error("links of scheme '{scheme}' are not supported by this build; use a plain name")]
     UnsupportedScheme {
@@ -293,6 +305,7 @@ impl LinkError {
             Self::ForeignProducer { .. } => ErrorKind::PermissionDenied,
             Self::VersionMismatch { .. } => ErrorKind::VersionMismatch,
             Self::Corrupt { .. } => ErrorKind::CorruptLink,
+            Self::EpochWithoutMemory { .. } => ErrorKind::OutOfResources,
             Self::UnsupportedScheme { .. } => ErrorKind::Unsupported,
             Self::Interrupted => ErrorKind::Interrupted,
             Self::Forked { .. } => ErrorKind::ForkedProcess,

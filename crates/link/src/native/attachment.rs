@@ -8,28 +8,20 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use uncopy_core::ErrorKind;
 use uncopy_os::{
-    Connection, Mapping, PidFd, ProcessId, Received, RuntimeDir, WatchGuard, current_uid, fork_generation,
-    kill_point, monotonic_nanos, watch_read_only,
+    Mapping, OsError, PidFd, Received, WatchGuard, fork_generation, kill_point, monotonic_nanos,
+    watch_read_only,
 };
 use uncopy_tensor::{Access, ShareHandle};
 
 use super::control::{Control, Header};
+use super::conversation::Conversation;
 use super::description::{self, Description, FormKey};
 use super::ring::{self, Unheld};
-use super::serve::socket_file;
-use super::wire::{
-    BYE_CLOSED, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, Role,
-    SLOT_ALIGN_BYTES, VERSION_MAJOR, VERSION_MINOR, place,
-};
+use super::wire::{MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, SLOT_ALIGN_BYTES, place};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
-
-/// How long a producer has to answer a greeting. Its service thread does nothing else, so only a stopped process or a
-/// very busy machine takes this long.
-const WELCOME_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
 /// after this nobody will, and somebody else has written it.
@@ -52,8 +44,9 @@ const LOST: u32 = 2;
 pub(crate) struct SlotMap {
     pub(crate) epoch: u32,
     pub(crate) stride: usize,
-    pub(crate) mapping: Arc<Mapping>,
+    /// Before the mapping, so that it ends first.
     _guard: WatchGuard,
+    pub(crate) mapping: Arc<Mapping>,
 }
 
 impl SlotMap {
@@ -87,11 +80,24 @@ impl SlotMap {
     }
 }
 
+/// Frame memory that has arrived and may still be needed.
 #[derive(Default)]
 struct Inbox {
     epochs: Vec<Arc<SlotMap>>,
     newest: u32,
+    /// The newest epoch has not been confirmed, because too many older ones wait here.
+    owes_answer: bool,
+    /// Why an epoch could not be mapped; told to whoever meets a frame in it.
+    failed: Option<(u32, LinkError)>,
+    asked: Option<Instant>,
 }
+
+/// Epochs that may wait for their first frame to be held, before a consumer asks for no more.
+const MAX_WAITING_EPOCHS: usize = 2;
+/// How often a consumer asks for an epoch that it lacks.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+/// Messages that are read in one go; what is more is read the next time, and others get their turn.
+const MESSAGES_AT_ONCE: usize = 16;
 
 /// A consumer's place at a producer.
 pub(crate) struct Attachment {
@@ -100,7 +106,8 @@ pub(crate) struct Attachment {
     pub(crate) control: Control,
     pub(crate) place: u32,
     generation: u32,
-    connection: Arc<Connection>,
+    /// Dropped after everything that holds frames: from the goodbye on nothing of the producer's may be touched.
+    conversation: Conversation,
     pidfd: Option<Arc<PidFd>>,
     inbox: Mutex<Inbox>,
     ended: AtomicU32,
@@ -108,13 +115,6 @@ pub(crate) struct Attachment {
     watches: Mutex<Vec<Registration>>,
     /// Frames of this process per slot: the place's one bit is cleared with the last of them.
     counts: [AtomicU32; MAX_SLOTS],
-}
-
-/// What became of an attempt to attach.
-pub(crate) enum Attempt {
-    Attached(Arc<Attachment>),
-    /// Nobody publishes under the name; with what is in the way where something is.
-    Absent(Option<String>),
 }
 
 const SOCKET_KEY: u64 = 0;
@@ -138,42 +138,14 @@ impl Handler for Bell {
 }
 
 impl Attachment {
-    /// Greets the producer of `name` and maps what it hands over.
-    pub(crate) fn attempt(dir: &RuntimeDir, name: &str) -> Result<Attempt, LinkError> {
-        let connection = match reach(dir, name) {
-            Ok(connection) => connection,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Attempt::Absent(None)),
-            Err(error) => return Err(error),
-        };
-        kill_point("consumer.connected");
-        let us = ProcessId::current();
-        let hello = Message::Hello {
-            role: Role::Consumer,
-            pid: us.pid,
-            start_ticks: us.start_ticks,
-            known_features: KNOWN_REQUIRED_FEATURES,
-        };
-        let (message, handles) = match converse(&connection, &hello, name, WELCOME_PATIENCE)? {
-            Reply::Message(message, handles) => (message, handles),
-            Reply::HungUp => return Ok(Attempt::Absent(None)),
-            Reply::Silence => {
-                let pid = connection.peer()?.pid.unwrap_or(0);
-                return Ok(Attempt::Absent(Some(format!(
-                    "its producer, process {pid}, does not answer; is it stopped?"
-                ))));
-            }
-        };
-        kill_point("consumer.welcomed");
-        Self::settle(name, connection, message, &handles).map(Attempt::Attached)
-    }
-
-    /// Maps and checks everything that a welcome describes.
-    fn settle(
-        name: &str,
-        connection: Connection,
+    /// Maps and checks everything that a welcome describes. On failure the place is given back.
+    pub(crate) fn settle(
+        conversation: Conversation,
         message: Message,
         handles: &[ShareHandle],
     ) -> Result<Arc<Self>, LinkError> {
+        kill_point("consumer.welcomed");
+        let name = conversation.name();
         let corrupt = |detail: String| LinkError::Corrupt { name: name.to_owned(), detail };
         let Message::Welcome { place, control_len, epoch, slots, slot_stride, slots_len } = message else {
             return Err(corrupt(format!("its producer answered a greeting with {message:?}")));
@@ -194,17 +166,21 @@ impl Attachment {
             let handle =
                 handles.get(1).ok_or_else(|| corrupt("its producer sent no frame memory".to_owned()))?;
             let map = SlotMap::open(name, header.slots, epoch, slot_stride, slots_len, handle)?;
-            inbox = Inbox { epochs: vec![Arc::new(map)], newest: epoch };
+            inbox = Inbox { epochs: vec![Arc::new(map)], newest: epoch, ..Inbox::default() };
         }
-        let pidfd = connection.peer_pidfd()?.map(Arc::new);
+        let pidfd = match conversation.connection().peer_pidfd()? {
+            // Before Linux 6.5 the kernel gives none; the identity in the header tells a reused pid apart.
+            None => PidFd::open_same(header.producer)?,
+            some => some,
+        };
         let attachment = Arc::new(Self {
             name: name.to_owned(),
             header,
             control,
             place,
             generation: fork_generation(),
-            connection: Arc::new(connection),
-            pidfd,
+            conversation,
+            pidfd: pidfd.map(Arc::new),
             inbox: Mutex::new(inbox),
             ended: AtomicU32::new(LIVE),
             ended_nanos: AtomicU64::new(0),
@@ -218,8 +194,11 @@ impl Attachment {
 
     fn watch(self: &Arc<Self>) -> Result<(), LinkError> {
         let bell: Arc<dyn Handler> = Arc::new(Bell(Arc::downgrade(self)));
-        let mut watches =
-            vec![service::watch(Arc::clone(&self.connection) as _, Arc::clone(&bell), SOCKET_KEY)?];
+        let mut watches = vec![service::watch(
+            Arc::clone(self.conversation.connection()) as _,
+            Arc::clone(&bell),
+            SOCKET_KEY,
+        )?];
         if let Some(pidfd) = &self.pidfd {
             watches.push(service::watch(Arc::clone(pidfd) as _, bell, PROCESS_KEY)?);
         }
@@ -267,8 +246,8 @@ impl Attachment {
     fn pump(&self) {
         let mut inbox = lock(&self.inbox);
         let mut buffer = [0; MAX_MESSAGE_BYTES];
-        loop {
-            match self.connection.recv(&mut buffer) {
+        for _ in 0..MESSAGES_AT_ONCE {
+            match self.conversation.connection().recv(&mut buffer) {
                 Ok(Received::WouldBlock) => return,
                 Ok(Received::Message { len, handles, .. }) => {
                     let message = Message::decode(buffer.get(..len).unwrap_or_default());
@@ -276,7 +255,12 @@ impl Attachment {
                         return self.end(LOST);
                     }
                 }
-                Ok(Received::Closed) | Err(_) => return self.end(LOST),
+                Ok(Received::Closed) | Err(OsError::Closed) => return self.end(LOST),
+                Err(error) => {
+                    // The message is gone, and with it perhaps the memory of an epoch: asking again brings it back.
+                    tracing::warn!(link = %self.name, %error, "a message of the producer could not be read");
+                    return;
+                }
             }
         }
     }
@@ -285,23 +269,21 @@ impl Attachment {
     fn take(&self, inbox: &mut Inbox, message: Option<Message>, handles: &[ShareHandle]) -> Option<()> {
         match message? {
             Message::Epoch { epoch, slot_stride, slots_len } => {
-                let map = SlotMap::open(
-                    &self.name,
-                    self.header.slots,
-                    epoch,
-                    slot_stride,
-                    slots_len,
-                    handles.first()?,
-                );
+                let slots = self.header.slots;
+                let map = match handles.first() {
+                    Some(handle) => SlotMap::open(&self.name, slots, epoch, slot_stride, slots_len, handle),
+                    // It was sent and did not fit: this process is at its limit of descriptors.
+                    None => Err(LinkError::EpochWithoutMemory { name: self.name.clone(), epoch }),
+                };
                 match map {
                     Ok(map) => inbox.epochs.push(Arc::new(map)),
-                    Err(error) => {
-                        tracing::error!(link = %self.name, epoch, %error, "an epoch can't be mapped")
-                    }
+                    Err(error) => inbox.failed = Some((epoch, error)),
                 }
-                inbox.newest = epoch;
-                // A producer that can't be told sends nothing newer until it is asked again.
-                let _ = self.connection.send(&Message::EpochTaken { epoch }.encode(), &[]);
+                if is_newer(epoch, inbox.newest) {
+                    inbox.newest = epoch;
+                }
+                inbox.owes_answer = true;
+                self.answer_epoch(inbox);
                 kill_point("consumer.epoch_taken");
             }
             // A producer that says goodbye has closed, whatever its reason.
@@ -311,58 +293,82 @@ impl Attachment {
         Some(())
     }
 
-    fn known(&self, epoch: u32) -> Option<Arc<SlotMap>> {
-        let mut inbox = lock(&self.inbox);
-        let found = inbox.epochs.iter().find(|map| map.epoch == epoch).cloned();
-        if found.is_some() && inbox.epochs.len() > 1 {
-            // Frames come in order: what is older than a frame that was held is not needed by a later one.
-            let at = inbox.epochs.iter().position(|map| map.epoch == epoch).unwrap_or(0);
-            inbox.epochs.drain(..at);
+    /// Confirms the newest epoch, which lets the producer send the next. A consumer that looks at no frames keeps few.
+    fn answer_epoch(&self, inbox: &mut Inbox) {
+        if inbox.owes_answer && inbox.epochs.len() <= MAX_WAITING_EPOCHS {
+            inbox.owes_answer = false;
+            self.say_taken(inbox.newest);
         }
-        found
     }
 
-    /// The memory of `epoch`, waiting up to `patience` for it to arrive; `None` where it never will.
-    fn memory_of(&self, epoch: u32, patience: Duration) -> Option<Arc<SlotMap>> {
-        let begun = Instant::now();
-        loop {
-            self.pump();
-            if let Some(map) = self.known(epoch) {
-                return Some(map);
-            }
-            let newest = lock(&self.inbox).newest;
-            let superseded = newest != 0 && (newest.wrapping_sub(epoch)).cast_signed() > 0;
-            if superseded || self.ended().is_some() || begun.elapsed() >= patience {
-                return None;
-            }
-            // Ask again: the producer may have been unable to send.
-            let _ = self.connection.send(&Message::EpochTaken { epoch: newest }.encode(), &[]);
-            if self.connection.wait_readable(Some(Duration::from_millis(10))).is_err() {
-                return None;
-            }
+    fn say_taken(&self, epoch: u32) {
+        // A producer that can't be told sends nothing newer until it is asked again.
+        let _ = self.conversation.connection().send(&Message::EpochTaken { epoch }.encode(), &[]);
+    }
+
+    /// The memory of `epoch`, in which a frame was just met.
+    fn memory_of(&self, epoch: u32) -> Result<Memory, LinkError> {
+        if let Some(map) = self.known(epoch) {
+            return Ok(Memory::Here(map));
         }
+        self.pump();
+        if let Some(map) = self.known(epoch) {
+            return Ok(Memory::Here(map));
+        }
+        let mut inbox = lock(&self.inbox);
+        let failed = inbox.failed.take_if(|(failed, _)| *failed == epoch);
+        if self.ended().is_some() || is_newer(inbox.newest, epoch) {
+            return Ok(Memory::Never);
+        }
+        // Ask again: the producer may have been unable to send, or we to map.
+        if inbox.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
+            inbox.asked = Some(Instant::now());
+            inbox.owes_answer = false;
+            let older = if failed.is_some() { epoch.wrapping_sub(1) } else { inbox.newest };
+            self.say_taken(older);
+        }
+        match failed {
+            Some((_, error)) => Err(error),
+            None => Ok(Memory::Later),
+        }
+    }
+
+    fn known(&self, epoch: u32) -> Option<Arc<SlotMap>> {
+        let mut inbox = lock(&self.inbox);
+        // Frames come in order: what is older than a frame that was held is not needed by a later one.
+        inbox.epochs.retain(|map| !is_newer(epoch, map.epoch));
+        self.answer_epoch(&mut inbox);
+        inbox.epochs.iter().find(|map| map.epoch == epoch).cloned()
+    }
+
+    /// Waits until the producer may have sent something, at most `timeout` and not for long.
+    pub(crate) fn wait_for_message(&self, timeout: Duration) -> Result<(), LinkError> {
+        self.conversation.wait(timeout.min(ASK_EVERY))
     }
 
     /// Holds the newest frame if its number is above `after`. `scene` is that of the frame before, made anew on change.
     pub(crate) fn hold(
         self: &Arc<Self>,
         after: u64,
-        patience: Duration,
         scene: &mut Option<Arc<Scene>>,
     ) -> Result<Next, LinkError> {
-        let slot = match self.hold_slot(after) {
-            Ok(slot) => slot,
+        let (slot, named) = match self.hold_slot(after) {
+            Ok(held) => held,
             Err(Unheld::Nothing) => return Ok(Next::Nothing),
-            Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame is in no slot".to_owned())),
+            Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame can't be held".to_owned())),
         };
         let hold = Hold { attachment: self, slot };
         kill_point("consumer.held");
         let description = description::load(&self.control, slot).map_err(|detail| self.corrupt(detail))?;
+        if description.seq < named || description.seq > ring::MAX_SEQ {
+            return Err(self.corrupt(format!("frame {named} says that its number is {}", description.seq)));
+        }
         let known = match scene {
             Some(scene) if scene.key == description.form_key() => scene,
-            _ => match self.new_scene(slot, &description, patience)? {
-                Some(new) => scene.insert(Arc::new(new)),
-                None => return Ok(Next::Unreachable { seq: description.seq }),
+            _ => match self.memory_of(description.epoch())? {
+                Memory::Here(map) => scene.insert(Arc::new(self.new_scene(slot, &description, map)?)),
+                Memory::Later => return Ok(Next::Later),
+                Memory::Never => return Ok(Next::Unreachable { seq: description.seq }),
             },
         };
         kill_point("consumer.described");
@@ -370,26 +376,23 @@ impl Attachment {
         Ok(Next::Frame(Lease { scene: Arc::clone(known), slot }, description))
     }
 
-    /// Memory and form of the frame in `slot`, which the caller holds; `None` where its memory never arrives.
+    /// The scene of the frame in `slot`, which the caller holds and whose memory is `map`.
     fn new_scene(
         self: &Arc<Self>,
         slot: usize,
         description: &Description,
-        patience: Duration,
-    ) -> Result<Option<Scene>, LinkError> {
+        map: Arc<SlotMap>,
+    ) -> Result<Scene, LinkError> {
         let form = description::load_form(&self.control, slot, description)
             .map_err(|detail| self.corrupt(detail))?;
-        let epoch = description.epoch();
-        let Some(map) = self.known(epoch).or_else(|| self.memory_of(epoch, patience)) else {
-            return Ok(None);
-        };
         if form.len_bytes() > map.stride {
             return Err(self.corrupt(format!("{form} in a slot of {} bytes", map.stride)));
         }
-        Ok(Some(Scene { attachment: Arc::clone(self), map, key: description.form_key(), form }))
+        Ok(Scene { attachment: Arc::clone(self), map, key: description.form_key(), form })
     }
 
-    fn hold_slot(&self, after: u64) -> Result<usize, Unheld> {
+    /// A slot that is now held, and the number under which `latest` named its frame.
+    fn hold_slot(&self, after: u64) -> Result<(usize, u64), Unheld> {
         let mut begun = None;
         loop {
             let hold = ring::hold_latest(&self.control, self.place, after)?;
@@ -397,10 +400,10 @@ impl Attachment {
             if !hold.again {
                 // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
                 count.store(1, Relaxed);
-                return Ok(hold.slot);
+                return Ok((hold.slot, hold.seq));
             }
             if count.fetch_add(1, AcqRel) > 0 {
-                return Ok(hold.slot);
+                return Ok((hold.slot, hold.seq));
             }
             // Another thread has dropped the last frame in this slot and is about to clear our bit; the hold that we
             // saw is not ours to keep. Step back until it is done.
@@ -445,13 +448,22 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        if self.is_foreign() || self.ended().is_some() {
-            return;
-        }
         kill_point("consumer.leaving");
-        // A producer that can't be told sees the hang-up and then this process's end.
-        let _ = self.connection.send(&Message::Bye { reason: BYE_CLOSED }.encode(), &[]);
     }
+}
+
+/// Whether epoch `one` came after `other`. Numbers wrap.
+fn is_newer(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() > 0
+}
+
+/// Where the memory of an epoch is.
+enum Memory {
+    Here(Arc<SlotMap>),
+    /// On its way, or asked for again.
+    Later,
+    /// A newer epoch has come, or the producer is gone.
+    Never,
 }
 
 /// What there is to receive.
@@ -459,6 +471,8 @@ pub(crate) enum Next {
     Frame(Lease, Description),
     /// Nothing newer.
     Nothing,
+    /// A frame whose memory is still on its way.
+    Later,
     /// A frame of an epoch whose memory never arrives: it was overtaken, or published before this place was taken.
     Unreachable {
         seq: u64,
@@ -501,83 +515,5 @@ impl Clone for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.scene.attachment.release(self.slot);
-    }
-}
-
-/// The other side's answer to a first message.
-pub(crate) enum Reply {
-    Message(Message, Vec<ShareHandle>),
-    HungUp,
-    Silence,
-}
-
-/// Connects to the producer of `name`, which must be a process of this user.
-pub(crate) fn reach(dir: &RuntimeDir, name: &str) -> Result<Connection, LinkError> {
-    let connection = Connection::connect(dir, &socket_file(name))?;
-    let (theirs, ours) = (connection.peer()?.uid, current_uid());
-    if theirs == ours {
-        Ok(connection)
-    } else {
-        Err(LinkError::ForeignProducer { name: name.to_owned(), theirs, ours })
-    }
-}
-
-/// Sends `first` and waits for one answer. A refusal is an error in the words of the other side.
-pub(crate) fn converse(
-    connection: &Connection,
-    first: &Message,
-    name: &str,
-    patience: Duration,
-) -> Result<Reply, LinkError> {
-    // A producer that refuses at the door has hung up already. What it said before that is still there to be read.
-    let _ = connection.send(&first.encode(), &[]);
-    receive_reply(connection, name, patience)
-}
-
-/// Waits for the answer to a message that was sent before.
-pub(crate) fn receive_reply(
-    connection: &Connection,
-    name: &str,
-    patience: Duration,
-) -> Result<Reply, LinkError> {
-    let begun = Instant::now();
-    let mut buffer = [0; MAX_MESSAGE_BYTES];
-    loop {
-        let (len, handles) = match connection.recv(&mut buffer) {
-            Ok(Received::Message { len, handles, .. }) => (len, handles),
-            Ok(Received::Closed) | Err(_) => return Ok(Reply::HungUp),
-            Ok(Received::WouldBlock) => {
-                let Some(left) = patience.checked_sub(begun.elapsed()) else { return Ok(Reply::Silence) };
-                connection.wait_readable(Some(left))?;
-                continue;
-            }
-        };
-        return match Message::decode(buffer.get(..len).unwrap_or_default()) {
-            Ok(Message::Refuse { kind_code, detail }) => Err(refusal(name, kind_code, detail)),
-            // It closed before it came to answer us.
-            Ok(Message::Bye { .. }) => Ok(Reply::HungUp),
-            Ok(message) => Ok(Reply::Message(message, handles)),
-            Err(super::wire::MessageError::Version { major, minor }) => Err(LinkError::VersionMismatch {
-                name: name.to_owned(),
-                theirs: format!("{major}.{minor}"),
-                ours: format!("{VERSION_MAJOR}.{VERSION_MINOR}"),
-            }),
-            Err(error) => Err(LinkError::Corrupt { name: name.to_owned(), detail: error.to_string() }),
-        };
-    }
-}
-
-fn refusal(name: &str, kind_code: i32, detail: String) -> LinkError {
-    let kind =
-        ErrorKind::ALL.iter().copied().find(|kind| kind.code() == kind_code).unwrap_or(ErrorKind::System);
-    let name = name.to_owned();
-    match kind {
-        ErrorKind::TooManyConsumers => LinkError::TooManyConsumers { name, limit: MAX_CONSUMERS },
-        ErrorKind::VersionMismatch => LinkError::VersionMismatch {
-            name,
-            theirs: detail,
-            ours: format!("{VERSION_MAJOR}.{VERSION_MINOR}"),
-        },
-        kind => LinkError::Refused { name, kind, detail },
     }
 }

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, Woken, fork_generation, futex_wait};
 
-use super::attachment::{Attachment, Attempt, Ended, Next, Scene};
+use super::attachment::{Attachment, Ended, Next, Scene};
+use super::conversation::{Conversation, Reached, Reply};
 use super::frame::Frame;
 use super::observe;
 use super::ring::{self, Cells};
-use crate::error::{LinkError, Missing};
+use super::wire::Role;
+use crate::error::LinkError;
 
 /// Which frames a subscriber wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,8 +47,6 @@ impl Waiting for JustWait {}
 const SLICE: Duration = Duration::from_millis(50);
 /// When a wait for a producer says so.
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
-/// How long a frame of a new epoch waits for its memory.
-const EPOCH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to subscribe; made by [`subscribe`], used up by [`open`](SubscribeOptions::open).
 #[derive(Clone, Debug)]
@@ -138,6 +138,8 @@ impl SubscribeOptions {
             timeout: self.timeout,
             spin: self.spin,
             attachment: None,
+            joining: None,
+            watch: None,
             absent_since: Instant::now(),
             last: Last::default(),
             cursor: Cursor::default(),
@@ -160,9 +162,43 @@ struct Last {
 #[derive(Default)]
 struct Cursor {
     seq: u64,
+    /// The number of the last frame that went by beyond reach.
+    passed: u64,
     received: u64,
     missed: u64,
     scene: Option<Arc<Scene>>,
+}
+
+impl Cursor {
+    /// Frames up to this number are not received any more.
+    fn after(&self) -> u64 {
+        self.seq.max(self.passed)
+    }
+}
+
+/// What there was to take.
+enum Taken {
+    Frame(Frame),
+    Nothing,
+    /// A frame whose memory is still on its way.
+    Later,
+}
+
+impl Taken {
+    fn frame(self) -> Option<Frame> {
+        match self {
+            Self::Frame(frame) => Some(frame),
+            Self::Nothing | Self::Later => None,
+        }
+    }
+}
+
+/// How far joining a producer has come.
+enum Join {
+    Joined,
+    /// It is there and has not answered yet; with the reason, once that takes long.
+    Pending(Option<String>),
+    Absent,
 }
 
 /// The consuming end of a link. It can move between threads; one thread at a time uses it.
@@ -175,6 +211,10 @@ pub struct Subscriber {
     timeout: Option<Duration>,
     spin: Duration,
     attachment: Option<Arc<Attachment>>,
+    /// A producer was greeted and has not answered yet.
+    joining: Option<Conversation>,
+    /// Kept while there is no producer.
+    watch: Option<ProducerWatch>,
     absent_since: Instant,
     last: Last,
     cursor: Cursor,
@@ -213,16 +253,23 @@ impl Subscriber {
         self.recv_until(timeout, Some(waiting))
     }
 
-    /// The newest frame that there is, also one that was received before; `None` when there is none. Never waits.
+    /// The newest frame that there is, also one that was received before; `None` when there is none. Never waits: a
+    /// producer that has just come is joined by one call and read by a later one.
     ///
     /// # Errors
-    /// [`LinkError::Corrupt`], [`LinkError::Forked`].
+    /// [`LinkError::Corrupt`]; [`LinkError::Forked`]; those of joining, as for [`SubscribeOptions::open`].
     pub fn newest(&mut self) -> Result<Option<Frame>, LinkError> {
         self.check_usable()?;
-        if self.attachment.as_ref().is_none_or(|attachment| attachment.ended().is_some()) {
-            self.attach_if_there()?;
+        if self.connected() {
+            return self.take(0).map(Taken::frame);
         }
-        self.take(0, Duration::ZERO)
+        // First what the producer that is gone has left unseen, then its successor, then what was seen.
+        if let Taken::Frame(frame) = self.take(self.cursor.after())? {
+            return Ok(Some(frame));
+        }
+        self.note_end();
+        self.join()?;
+        self.take(0).map(Taken::frame)
     }
 
     /// The name of the link.
@@ -270,15 +317,22 @@ impl Subscriber {
         let mut begun = None;
         loop {
             // Asked before taking: the last frame of a producer that has just gone is still received.
-            let ended = self.attachment.as_ref().is_none_or(|attachment| attachment.ended().is_some());
-            if let Some(frame) = self.take(self.cursor.seq, EPOCH_PATIENCE)? {
+            let ended = !self.connected();
+            let taken = self.take(self.cursor.after())?;
+            if let Taken::Frame(frame) = taken {
                 return Ok(frame);
             }
             let begun = *begun.get_or_insert_with(Instant::now);
-            if ended {
-                let deadline = timeout.map(|timeout| begun + timeout);
-                self.find_producer(deadline, waiting.as_deref_mut().unwrap_or(&mut JustWait))?;
-            } else if !self.sleep(begun, timeout, &mut waiting)? {
+            let in_time = match (ended, &taken) {
+                (true, _) => {
+                    let deadline = timeout.and_then(|timeout| begun.checked_add(timeout));
+                    self.find_producer(deadline, waiting.as_deref_mut().unwrap_or(&mut JustWait))?;
+                    true
+                }
+                (false, Taken::Later) => self.wait_for_memory(begun, timeout, &mut waiting)?,
+                (false, _) => self.sleep(begun, timeout, &mut waiting)?,
+            };
+            if !in_time {
                 return Err(LinkError::TimedOut {
                     name: self.name.clone(),
                     waited: timeout.unwrap_or_default(),
@@ -289,14 +343,16 @@ impl Subscriber {
     }
 
     /// Takes the newest frame if its number is above `after`.
-    fn take(&mut self, after: u64, patience: Duration) -> Result<Option<Frame>, LinkError> {
-        let Some(attachment) = &self.attachment else { return Ok(None) };
+    fn take(&mut self, after: u64) -> Result<Taken, LinkError> {
+        let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
         let cursor = &mut self.cursor;
-        match attachment.hold(after, patience, &mut cursor.scene)? {
-            Next::Nothing => Ok(None),
+        match attachment.hold(after, &mut cursor.scene)? {
+            Next::Nothing => Ok(Taken::Nothing),
+            Next::Later => Ok(Taken::Later),
             Next::Unreachable { seq } => {
-                cursor.seq = cursor.seq.max(seq);
-                Ok(None)
+                // It counts as missed with the next frame that is received.
+                cursor.passed = cursor.passed.max(seq);
+                Ok(Taken::Nothing)
             }
             Next::Frame(lease, description) => {
                 let seq = description.seq;
@@ -310,9 +366,28 @@ impl Subscriber {
                     cursor.missed = cursor.missed.saturating_add(missed);
                     attachment.count_received(cursor.received, cursor.missed, seq);
                 }
-                Ok(Some(frame))
+                Ok(Taken::Frame(frame))
             }
         }
+    }
+
+    /// Waits for frame memory that is on its way. `false` when `timeout` is over.
+    fn wait_for_memory(
+        &self,
+        begun: Instant,
+        timeout: Option<Duration>,
+        waiting: &mut Option<&mut dyn Waiting>,
+    ) -> Result<bool, LinkError> {
+        let left = match timeout.map(|timeout| timeout.checked_sub(begun.elapsed())) {
+            Some(None) => return Ok(false),
+            Some(Some(left)) => left,
+            None => SLICE,
+        };
+        if let Some(attachment) = &self.attachment {
+            attachment.wait_for_message(left.min(SLICE))?;
+        }
+        let goes_on = waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
+        if goes_on { Ok(true) } else { Err(LinkError::Interrupted) }
     }
 
     /// Waits for a newer frame: spins, then sleeps. `false` when `timeout` is over.
@@ -324,7 +399,7 @@ impl Subscriber {
     ) -> Result<bool, LinkError> {
         let Some(attachment) = &self.attachment else { return Ok(true) };
         let control = &attachment.control;
-        let seq = self.cursor.seq;
+        let seq = self.cursor.after();
         // One address, found once: the spin below does nothing but look at it.
         let latest = control.latest();
         let news = || ring::seq_of(latest.load(Acquire)) > seq || attachment.ended().is_some();
@@ -360,87 +435,116 @@ impl Subscriber {
         }
     }
 
-    /// Attaches to a producer of the name, waiting until `deadline` and for no longer than the subscriber's timeout.
+    /// Joins a producer of the name, waiting until `deadline` and for no longer than the subscriber's timeout.
     fn find_producer(
         &mut self,
         deadline: Option<Instant>,
         waiting: &mut dyn Waiting,
     ) -> Result<(), LinkError> {
-        self.leave_ended();
+        self.note_end();
         let begun = Instant::now();
-        let absent_until = self.timeout.map(|timeout| self.absent_since + timeout);
-        let deadline = [deadline, absent_until].into_iter().flatten().min();
-        // Watched before looking, so that a producer that comes in between is not missed.
-        let mut watch = None;
+        let absent_until = self.timeout.and_then(|timeout| self.absent_since.checked_add(timeout));
         let mut noticed = false;
         loop {
-            let obstacle = match self.attach_if_there()? {
-                None => return Ok(()),
-                Some(obstacle) => obstacle,
-            };
-            let Some(watch) = &watch else {
-                watch = Some(ProducerWatch::new(&self.dir)?);
-                continue;
+            let obstacle = match self.join()? {
+                Join::Joined => return Ok(()),
+                Join::Pending(obstacle) => obstacle,
+                Join::Absent if self.watch.is_none() => {
+                    // Watched before looking again, so that a producer that comes in between is not missed.
+                    self.watch = Some(ProducerWatch::new(&self.dir)?);
+                    continue;
+                }
+                Join::Absent => None,
             };
             if !noticed && begun.elapsed() >= NOTICE_AFTER {
                 noticed = true;
-                waiting.notice(&format!("waiting for a producer: {}", self.missing(obstacle.clone())));
+                let missing =
+                    observe::missing(&self.dir, &self.name, self.absent_since.elapsed(), obstacle.clone());
+                waiting.notice(&format!("waiting for a producer: {missing}"));
             }
+            // A producer that was just greeted answers in a moment, however long there was none before.
+            let answering = self.joining.is_some() && obstacle.is_none();
+            let absent_until = absent_until.filter(|_| !answering);
+            let deadline = [deadline, absent_until].into_iter().flatten().min();
             let now = Instant::now();
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(self.absence(obstacle));
             }
-            watch.wait(deadline.map_or(SLICE, |deadline| SLICE.min(deadline - now)))?;
+            self.wait_for_producer(deadline.map_or(SLICE, |deadline| SLICE.min(deadline - now)))?;
             if !waiting.keep_waiting() {
                 return Err(LinkError::Interrupted);
             }
         }
     }
 
-    /// Forgets a producer that is gone, and removes what it left behind if it died.
-    fn leave_ended(&mut self) {
-        let Some(attachment) = self.attachment.take_if(|attachment| attachment.ended().is_some()) else {
-            return;
-        };
-        self.last = Last { pid: attachment.header.producer.pid, ended: attachment.ended() };
-        self.absent_since = Instant::now().checked_sub(attachment.ended_for()).unwrap_or_else(Instant::now);
-        let Cursor { received, missed, .. } = self.cursor;
-        self.cursor = Cursor { received, missed, ..Cursor::default() };
-    }
-
-    /// Attaches if a producer is there: `None`. Otherwise what is in the way, where something is.
-    #[expect(clippy::option_option, reason = "absent, and absent for a reason, are two answers")]
-    fn attach_if_there(&mut self) -> Result<Option<Option<String>>, LinkError> {
-        self.leave_ended();
-        match Attachment::attempt(&self.dir, &self.name)? {
-            Attempt::Attached(attachment) => {
-                self.attachment = Some(attachment);
-                self.restarts += 1;
-                Ok(None)
-            }
-            Attempt::Absent(obstacle) => {
-                observe::sweep(&self.dir, &self.name);
-                Ok(Some(obstacle))
-            }
+    /// Waits for an answer, or for something to change in the runtime directory.
+    fn wait_for_producer(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        if self.dir.is_gone() {
+            // Somebody removed the directory; the next producer makes it again.
+            self.dir = RuntimeDir::open_at(self.dir.path())?;
+            self.watch = None;
+        }
+        match (&self.joining, &self.watch) {
+            (Some(conversation), _) => conversation.wait(timeout),
+            (None, Some(watch)) => watch.wait(timeout),
+            (None, None) => Ok(()),
         }
     }
 
-    fn missing(&self, obstacle: Option<String>) -> Missing {
-        let live = observe::names(&self.dir);
-        let others = live.iter().map(String::as_str).filter(|name| *name != self.name);
-        Missing {
-            name: self.name.clone(),
-            waited: self.absent_since.elapsed(),
-            nearest: uncopy_core::nearest(&self.name, others).map(str::to_owned),
-            live,
-            obstacle,
+    /// Notes how and when the producer went, once.
+    fn note_end(&mut self) {
+        let Some(attachment) = &self.attachment else { return };
+        if let Some(ended) = attachment.ended() {
+            self.last = Last { pid: attachment.header.producer.pid, ended: Some(ended) };
+            self.absent_since =
+                Instant::now().checked_sub(attachment.ended_for()).unwrap_or_else(Instant::now);
+        }
+    }
+
+    /// Takes the next step towards a producer: greets one, or looks for the answer of one that was greeted.
+    fn join(&mut self) -> Result<Join, LinkError> {
+        let conversation = match self.joining.take() {
+            Some(conversation) => conversation,
+            None => match Conversation::greet(&self.dir, &self.name, Role::Consumer)? {
+                Reached::Talking(conversation) => conversation,
+                Reached::Busy(reason) => return Ok(Join::Pending(Some(reason))),
+                Reached::Absent => {
+                    observe::sweep(&self.dir, &self.name);
+                    return Ok(Join::Absent);
+                }
+            },
+        };
+        match conversation.reply()? {
+            Reply::Silence => {
+                let obstacle = conversation.obstacle();
+                self.joining = Some(conversation);
+                Ok(Join::Pending(obstacle))
+            }
+            Reply::HungUp => {
+                observe::sweep(&self.dir, &self.name);
+                Ok(Join::Absent)
+            }
+            Reply::Message(message, handles) => {
+                let attachment = Attachment::settle(conversation, message, &handles)?;
+                let Cursor { received, missed, .. } = self.cursor;
+                self.cursor = Cursor { received, missed, ..Cursor::default() };
+                self.attachment = Some(attachment);
+                self.watch = None;
+                self.restarts += 1;
+                Ok(Join::Joined)
+            }
         }
     }
 
     /// The error for a wait that ends without a producer.
     fn absence(&self, obstacle: Option<String>) -> LinkError {
         match self.last.ended {
-            None => LinkError::NotFound(Box::new(self.missing(obstacle))),
+            None => LinkError::NotFound(Box::new(observe::missing(
+                &self.dir,
+                &self.name,
+                self.absent_since.elapsed(),
+                obstacle,
+            ))),
             Some(Ended::Closed) => LinkError::ProducerClosed { name: self.name.clone() },
             Some(Ended::Lost) => LinkError::ProducerLost {
                 name: self.name.clone(),

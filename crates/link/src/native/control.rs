@@ -250,6 +250,8 @@ impl Control {
     /// Makes everyone who sleeps on this link look up. Any side may do it.
     pub(crate) fn kick(&self) {
         // Changed, so that who is about to sleep does not; a frame that is published meanwhile has done that already.
+        // What the sleeper is to see is there before it can be woken, also if the exchange below fails.
+        self.fence();
         let latest = Cells::latest(self);
         let seen = AtomicU64::load(latest, Acquire);
         let _ = latest.compare_exchange(seen, ring::kicked(seen), AcqRel, Relaxed);
@@ -334,6 +336,10 @@ impl Cells for Control {
     #[inline]
     fn fence(&self) {
         fence(Ordering::SeqCst);
+    }
+    #[inline]
+    fn release_fence(&self) {
+        fence(Release);
     }
 }
 

@@ -8,12 +8,14 @@
 //! | `ring` | the slot machine, generic over its words |
 //! | `description` | what the frame in a slot is |
 //! | `producer`, `serve` | the producing end: frame path, and everything else |
+//! | `conversation` | reaching a producer and taking its answer |
 //! | `attachment`, `frame`, `consumer` | the consuming end: a place, a held frame, the user's handle |
 //! | `observe` | looking without taking part |
 
 mod attachment;
 mod consumer;
 mod control;
+mod conversation;
 mod description;
 mod frame;
 mod observe;

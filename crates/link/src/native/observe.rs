@@ -3,19 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use uncopy_core::ErrorKind::NotFound;
 use uncopy_core::LinkName;
 use uncopy_os::{Connection, LockOutcome, Mapping, ProcessId, RuntimeDir, monotonic_nanos, temporary_name};
 use uncopy_tensor::Access;
 
-use super::attachment::{Reply, reach, receive_reply};
 use super::control::{Control, Header};
+use super::conversation::{Conversation, Reached, Reply};
 use super::description;
 use super::ring::{self, Cells};
 use super::serve::{lock_file, socket_file};
-use super::wire::{self, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, Message, Role, place};
-use crate::error::LinkError;
+use super::wire::{self, MAX_CONSUMERS, Message, Role, place};
+use crate::error::{LinkError, Missing};
 use crate::form::Form;
 
 /// How long a producer has to answer before it is listed as silent.
@@ -97,14 +98,15 @@ pub fn list() -> Result<Vec<LinkInfo>, LinkError> {
 /// # Errors
 /// The directory can't be read.
 pub fn list_in(dir: &RuntimeDir) -> Result<Vec<LinkInfo>, LinkError> {
-    // Everyone is greeted before anyone is waited for.
+    // Everyone is greeted before anyone is waited for, and all are waited for together.
     let names = names(dir);
     let greeted: Vec<_> = names.iter().filter_map(|name| Some((greet(dir, name)?, name.clone()))).collect();
     // A producer that was killed before it had a socket left other files.
-    for name in dead_names(dir).iter().filter(|name| !names.contains(name)) {
+    for name in other_names(dir).iter().filter(|name| !names.contains(name)) {
         sweep(dir, name);
     }
-    Ok(greeted.into_iter().filter_map(|(connection, name)| look(&connection, name)).collect())
+    let deadline = Instant::now() + ANSWER_PATIENCE;
+    Ok(greeted.into_iter().filter_map(|(greeted, name)| look(greeted, name, deadline)).collect())
 }
 
 /// One link.
@@ -114,13 +116,23 @@ pub fn list_in(dir: &RuntimeDir) -> Result<Vec<LinkInfo>, LinkError> {
 pub fn info(name: &str) -> Result<LinkInfo, LinkError> {
     let name = crate::native_name(name)?;
     let dir = RuntimeDir::open()?;
-    let found = greet(&dir, name.as_str()).and_then(|connection| look(&connection, name.as_str().to_owned()));
-    found.ok_or_else(|| {
-        let live = names(&dir);
-        let nearest = uncopy_core::nearest(name.as_str(), live.iter().map(String::as_str)).map(str::to_owned);
-        let (name, waited) = (name.as_str().to_owned(), Duration::ZERO);
-        LinkError::NotFound(Box::new(crate::error::Missing { name, waited, live, nearest, obstacle: None }))
-    })
+    let deadline = Instant::now() + ANSWER_PATIENCE;
+    let found =
+        greet(&dir, name.as_str()).and_then(|greeted| look(greeted, name.as_str().to_owned(), deadline));
+    found.ok_or_else(|| LinkError::NotFound(Box::new(missing(&dir, name.as_str(), Duration::ZERO, None))))
+}
+
+/// What to say of a name that nobody publishes under.
+pub(crate) fn missing(dir: &RuntimeDir, name: &str, waited: Duration, obstacle: Option<String>) -> Missing {
+    let mut live = names(dir);
+    // A socket without a listener is what a dead producer left.
+    live.retain(|name| {
+        Connection::connect(dir, &socket_file(name)).map_or_else(|e| e.kind() != NotFound, |_| true)
+    });
+    let others = live.iter().map(String::as_str).filter(|other| *other != name);
+    let nearest = uncopy_core::nearest(name, others).map(str::to_owned);
+    live.retain(|live| live != name);
+    Missing { name: name.to_owned(), waited, nearest, live, obstacle }
 }
 
 /// The names under which a socket lies in the directory, sorted. It may be a dead one's.
@@ -136,8 +148,8 @@ pub(crate) fn names(dir: &RuntimeDir) -> Vec<String> {
     names
 }
 
-/// The names of links that have a file other than a socket. Those of live producers are among them.
-fn dead_names(dir: &RuntimeDir) -> Vec<String> {
+/// The names of links that have a file other than a socket, live or dead.
+fn other_names(dir: &RuntimeDir) -> Vec<String> {
     let entries = dir.entries().unwrap_or_default();
     let name_of = |file: &String| {
         let name =
@@ -163,36 +175,29 @@ pub(crate) fn sweep(dir: &RuntimeDir, name: &str) {
     }
 }
 
+/// What came of greeting a link: a conversation, or why there is none.
+type Greeted = Result<Conversation, Answer>;
+
 /// Connects and says what we want. `None` where nobody listens; leftovers are swept.
-fn greet(dir: &RuntimeDir, name: &str) -> Option<Result<Connection, LinkError>> {
-    let us = ProcessId::current();
-    let hello = Message::Hello {
-        role: Role::Observer,
-        pid: us.pid,
-        start_ticks: us.start_ticks,
-        known_features: KNOWN_REQUIRED_FEATURES,
-    };
-    match reach(dir, name) {
-        Ok(connection) => {
-            // A producer that has hung up already may have said why; that is read next.
-            let _ = connection.send(&hello.encode(), &[]);
-            Some(Ok(connection))
-        }
-        Err(error) if error.kind() == uncopy_core::ErrorKind::NotFound => {
+fn greet(dir: &RuntimeDir, name: &str) -> Option<Greeted> {
+    match Conversation::greet(dir, name, Role::Observer) {
+        Ok(Reached::Talking(conversation)) => Some(Ok(conversation)),
+        Ok(Reached::Busy(_)) => Some(Err(Answer::Silent)),
+        Ok(Reached::Absent) => {
             sweep(dir, name);
             None
         }
-        Err(error) => Some(Err(error)),
+        Err(error) => Some(Err(Answer::Refused(error.to_string()))),
     }
 }
 
 /// What the producer shows. `None` where it has gone meanwhile.
-fn look(connection: &Result<Connection, LinkError>, name: String) -> Option<LinkInfo> {
-    let connection = match connection {
-        Ok(connection) => connection,
-        Err(error) => return Some(unreadable(name, Answer::Refused(error.to_string()))),
+fn look(greeted: Greeted, name: String, deadline: Instant) -> Option<LinkInfo> {
+    let conversation = match greeted {
+        Ok(conversation) => conversation,
+        Err(answer) => return Some(unreadable(name, answer)),
     };
-    match receive_reply(connection, &name, ANSWER_PATIENCE) {
+    match conversation.reply_by(deadline) {
         Ok(Reply::Message(Message::Welcome { control_len, .. }, handles)) => {
             let shown =
                 handles.first().ok_or_else(|| "it sent no control memory".to_owned()).and_then(|handle| {
@@ -209,7 +214,7 @@ fn look(connection: &Result<Connection, LinkError>, name: String) -> Option<Link
             Some(unreadable(name, Answer::Refused(format!("it answered {other:?}"))))
         }
         Ok(Reply::Silence) => {
-            let producer = connection.peer().ok().and_then(|peer| ProcessId::of(peer.pid?));
+            let producer = conversation.connection().peer().ok().and_then(|peer| ProcessId::of(peer.pid?));
             let command = producer.map(|process| process.command()).unwrap_or_default();
             Some(LinkInfo { producer, command, ..unreadable(name, Answer::Silent) })
         }
@@ -283,13 +288,14 @@ fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
         return None;
     }
     let pid = control.place_u32(at, place::PID).load(Relaxed).cast_signed();
+    let process = ProcessId { pid, start_ticks: control.place_u64(at, place::START_TICKS).load(Relaxed) };
     let holds = (0..control.slots()).filter(|&slot| {
         control.word(slot).is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << at) != 0)
     });
     Some(ConsumerInfo {
         place: at,
         pid,
-        command: ProcessId::of(pid).map(|process| process.command()).unwrap_or_default(),
+        command: if process.is_alive() { process.command() } else { String::new() },
         received: control.place_u64(at, place::RECEIVED).load(Relaxed),
         missed: control.place_u64(at, place::MISSED).load(Relaxed),
         holds: holds.count() as u32,

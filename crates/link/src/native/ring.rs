@@ -45,6 +45,8 @@ pub(crate) trait Cells {
     fn sleepers(&self) -> &Self::W32;
     /// A sequentially consistent fence: orders "I published" against "I sleep".
     fn fence(&self);
+    /// A release fence: orders "I am writing" before what is written.
+    fn release_fence(&self);
 }
 
 /// States of a slot.
@@ -83,6 +85,8 @@ pub(crate) fn pack_latest(seq: u64, slot: usize) -> u64 {
 const SLOT_SHIFT: u32 = 6;
 const SEQ_SHIFT: u32 = 12;
 const KICK_MASK: u64 = 0x3F;
+/// The highest number that a frame can have.
+pub(crate) const MAX_SEQ: u64 = u64::MAX >> SEQ_SHIFT;
 
 /// Sequence number and slot of the newest frame; `None` before the first.
 pub(crate) fn unpack_latest(latest: u64) -> Option<(u64, usize)> {
@@ -138,7 +142,10 @@ impl Writer {
         }
         // pairs with: release/clear. Acquire: what readers did with the old content happens before we overwrite it.
         // A consumer that takes hold in between makes this fail, and the slot is not ours.
-        cell.swap_if(word, pack(generation(word) + 1, state::WRITING), Acquire).is_ok()
+        let taken = cell.swap_if(word, pack(generation(word) + 1, state::WRITING), Acquire).is_ok();
+        // Who looks at the slot without holding it must see WRITING before it sees any of what we write.
+        cells.release_fence();
+        taken
     }
 
     /// Makes the frame in `slot` the newest. [`somebody_sleeps`] must follow.
@@ -175,6 +182,8 @@ pub(crate) fn somebody_sleeps<C: Cells>(cells: &C) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hold {
     pub(crate) slot: usize,
+    /// The number under which `latest` named the frame; the slot's own may be higher by now.
+    pub(crate) seq: u64,
     /// This place held the slot before: the same frame, leased again.
     pub(crate) again: bool,
 }
@@ -209,7 +218,7 @@ pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result
             let bit = 1u64 << place;
             // pairs with: publish/word. From here the producer can't take the slot.
             match cell.swap_if(word, word | bit, Acquire) {
-                Ok(_) => return Ok(Hold { slot, again: word & bit != 0 }),
+                Ok(_) => return Ok(Hold { slot, seq, again: word & bit != 0 }),
                 Err(now) => word = now,
             }
         }

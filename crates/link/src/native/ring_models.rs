@@ -96,6 +96,9 @@ impl Cells for Model {
     fn fence(&self) {
         fence(SeqCst);
     }
+    fn release_fence(&self) {
+        fence(Release);
+    }
 }
 
 fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {

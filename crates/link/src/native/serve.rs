@@ -18,6 +18,7 @@ use uncopy_os::{
 };
 
 use super::control::Control;
+use super::conversation::{Conversation, Reached, Reply};
 use super::ring::{self, Cells};
 use super::wire::{
     BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place, producer_state,
@@ -107,22 +108,17 @@ impl Holder {
     }
 }
 
-/// Asks the holder of a name to give it up and waits until it hangs up, at most `patience`.
+/// Asks the holder of a name to give it up and waits for its answer, at most `patience`.
 fn ask_to_leave(dir: &RuntimeDir, name: &LinkName, patience: Duration) -> Result<(), LinkError> {
-    let Ok(connection) = Connection::connect(dir, &socket_file(name.as_str())) else {
-        // It holds the lock and does not listen: it is just opening, or just closing.
-        std::thread::sleep(Duration::from_millis(1));
-        return Ok(());
-    };
-    // The queue of a new connection is empty, so that this is sent or fails.
-    let _ = connection.send(&Message::TakeOver { pid: ProcessId::current().pid }.encode(), &[])?;
     let begun = Instant::now();
-    let mut buffer = [0; MAX_MESSAGE_BYTES];
-    while let Some(left) = patience.checked_sub(begun.elapsed()) {
-        connection.wait_readable(Some(left))?;
-        if !matches!(connection.recv(&mut buffer)?, Received::WouldBlock) {
-            break;
-        }
+    let us = ProcessId::current().pid;
+    let answered = match Conversation::begin(dir, name.as_str(), &Message::TakeOver { pid: us })? {
+        Reached::Talking(conversation) => conversation.reply_by(begun + patience)?,
+        // It holds the lock and does not listen (it is just opening, or just closing), or its queue is full.
+        Reached::Absent | Reached::Busy(_) => Reply::Silence,
+    };
+    if !matches!(answered, Reply::HungUp) {
+        std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }
