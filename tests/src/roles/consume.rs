@@ -4,6 +4,7 @@
 //! | command | event |
 //! |---|---|
 //! | `run` receives until the next command | `first` after each attachment, `gone` when a producer is, `torn`, at last `ran` |
+//! | `run-on` the same, and goes on when the link is corrupt | the same, with `corrupt` in `ran` |
 //! | `run-unheld` reads frames after having given them back: what a consumer without leases would be | the same |
 //! | `take [MS]` receives one frame and keeps it | `took` |
 //! | `newest` keeps the newest | `took` or `none` |
@@ -33,6 +34,8 @@ struct Consumer {
     held: Vec<(Frame, u32)>,
     tensors: Vec<(Tensor, u64)>,
     torn: u64,
+    corrupt: u64,
+    goes_on: bool,
 }
 
 pub(super) fn play(words: &Words, commands: &mut Commands) {
@@ -43,7 +46,14 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
         Err(error) => return emit_error(&error),
     };
     emit(&json!({ "event": "open" }));
-    let mut consumer = Consumer { sub: Some(sub), held: Vec::new(), tensors: Vec::new(), torn: 0 };
+    let mut consumer = Consumer {
+        sub: Some(sub),
+        held: Vec::new(),
+        tensors: Vec::new(),
+        torn: 0,
+        corrupt: 0,
+        goes_on: false,
+    };
     while let Some(line) = commands.next_command() {
         let words: Vec<&str> = line.split(' ').collect();
         match consumer.obey(&words, commands) {
@@ -61,6 +71,10 @@ impl Consumer {
     fn obey(&mut self, words: &[&str], commands: &Commands) -> Result<Value, LinkError> {
         Ok(match words {
             ["run"] => self.run(commands, Self::judge)?,
+            ["run-on"] => {
+                self.goes_on = true;
+                self.run(commands, Self::judge)?
+            }
             ["run-unheld"] => self.run(commands, judge_unheld)?,
             ["take", rest @ ..] => {
                 let millis = rest.first().map_or(60_000, |millis| millis.parse().expect("milliseconds"));
@@ -138,6 +152,7 @@ impl Consumer {
                     is_gone = true;
                     emit(&json!({ "event": "gone", "kind": error.kind().name(), "text": error.to_string() }));
                 }
+                Err(LinkError::Corrupt { .. }) if self.goes_on => self.corrupt += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -184,12 +199,12 @@ impl Consumer {
     }
 
     fn stats(&mut self, event: &str) -> Value {
-        let torn = self.torn;
+        let (torn, corrupt) = (self.torn, self.corrupt);
         let sub = self.sub();
         let stats = sub.stats();
         json!({
             "event": event, "received": stats.received, "missed": stats.missed, "restarts": sub.restarts(), "torn": torn,
-            "signals": raw::signals(),
+            "corrupt": corrupt, "signals": raw::signals(),
         })
     }
 }

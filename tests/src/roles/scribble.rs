@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Writes nonsense over the control memory of a live link, as a peer with a bug would: `run FROM TO SEED` until the next
-//! command, which answers `ran`.
+//! Writes nonsense over the control memory of a live link, as a peer with a bug would: `words FROM TO COUNT SEED` writes
+//! `COUNT` words somewhere in `FROM..TO` and answers `scribbled`.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,19 +16,15 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
     emit(&json!({ "event": "open", "control_len": guest.control.len_bytes() }));
     while let Some(line) = commands.next_command() {
         let command: Vec<&str> = line.split(' ').collect();
-        let ["run", from, to, seed] = command.as_slice() else { panic!("no command {command:?}") };
-        let number = |text: &str| text.parse::<u64>().expect("a number");
-        let (from, to, mut state) = (number(from), number(to), number(seed));
-        let mut written = 0u64;
-        while !commands.waiting() {
-            for _ in 0..256 {
-                let at = from + next_random(&mut state) % ((to - from) / 8) * 8;
-                let word = guest.control.words().u64_at(at as usize).expect("inside the control memory");
-                word.store(nonsense(&mut state, word.load(Relaxed)), Relaxed);
-                written += 1;
-            }
+        let ["words", numbers @ ..] = command.as_slice() else { panic!("no command {command:?}") };
+        let numbers: Vec<u64> = numbers.iter().map(|text| text.parse().expect("a number")).collect();
+        let [from, to, count, mut state] = numbers[..] else { panic!("no command {command:?}") };
+        for _ in 0..count {
+            let at = from + next_random(&mut state) % ((to - from) / 8) * 8;
+            let word = guest.control.words().u64_at(at as usize).expect("inside the control memory");
+            word.store(nonsense(&mut state, word.load(Relaxed)), Relaxed);
         }
-        emit(&json!({ "event": "ran", "written": written }));
+        emit(&json!({ "event": "scribbled" }));
     }
 }
 

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Peers that write nonsense: over the words of a live link, and into the producer's socket. It can end the link or keep
+//! slots from the producer; it never makes anybody panic or read where nothing is, and a bad message costs only its sender.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use rustix::fs::ftruncate;
+use uncopy::os::{Connection, Mapping};
+use uncopy::{Access, ErrorKind};
+use uncopy_tests::pattern::next_random;
+use uncopy_tests::wire::{self, Guest, kind};
+use uncopy_tests::{Peer, Stage};
+
+const PEER: &str = env!("CARGO_BIN_EXE_peer");
+
+fn open(stage: &Stage, role: &[&str]) -> Peer {
+    let mut peer = stage.peer(role);
+    peer.expect("open");
+    peer
+}
+
+#[test]
+fn f15_words_scribbled_over_while_all_run_make_nobody_panic_or_crash() {
+    // Live words, places, slot blocks, metadata, all of it.
+    for (from, to) in [(256, 1024), (2048, 4096), (4096, 4096 + 4 * 384), (8192, 24_576), (256, 24_576)] {
+        let stage = Stage::new(PEER);
+        let mut producer = open(&stage, &["produce", "cam"]);
+        let mut readers: Vec<Peer> = (0..2).map(|_| open(&stage, &["consume", "cam"])).collect();
+        readers.iter_mut().for_each(|reader| reader.tell("run-on"));
+        producer.tell("run 64x64x4,100x100x4,float32:64x64");
+        let mut vandal = open(&stage, &["scribble", "cam"]);
+        for seed in 0..8 {
+            vandal.ask(&format!("words {from} {to} 50000 {seed}"), "scribbled");
+            // Whoever looks from outside survives it too.
+            assert_eq!(stage.list().len(), 1);
+        }
+        vandal.quit();
+        producer.halt(&[]);
+        producer.quit();
+        for mut reader in readers {
+            reader.halt(&["first", "torn", "gone"]);
+            reader.quit();
+        }
+    }
+}
+
+#[test]
+fn f15_a_link_goes_on_after_its_places_and_sleepers_were_scribbled_over() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut vandal = open(&stage, &["scribble", "cam"]);
+    vandal.ask("words 384 512 10000 1", "scribbled");
+    vandal.ask("words 2048 4096 10000 2", "scribbled");
+    vandal.quit();
+    producer.ask("burst 10 64x64x4", "burst");
+    let took = reader.ask("take", "took");
+    assert_eq!((took.number("seq"), took.value("whole")), (10, &true.into()));
+    // The producer knows its consumers by itself.
+    assert_eq!(producer.ask("stats", "stats").number("consumers"), 1);
+    reader.quit();
+    producer.ask("consumers 0", "consumers");
+    producer.quit();
+}
+
+/// Messages that no client may send, with what is wrong with each.
+fn bad_messages() -> Vec<(&'static str, Vec<u8>)> {
+    let hello = wire::hello(wire::OBSERVER);
+    let changed = |at: usize, value: u8| {
+        let mut message = hello.clone();
+        message[at] = value;
+        message
+    };
+    vec![
+        ("one byte", vec![0]),
+        ("only a magic", b"UNCP".to_vec()),
+        ("zeros", vec![0; 40]),
+        ("ones", vec![0xFF; 512]),
+        ("another magic", changed(0, b'X')),
+        ("another major version", changed(6, 2)),
+        ("a length that is too long", changed(8, 41)),
+        ("a length that is too short", changed(8, 39)),
+        ("an unknown kind", changed(4, 99)),
+        ("an unknown role", changed(16, 3)),
+        ("a greeting cut short", hello[..hello.len() - 1].to_vec()),
+        ("a header alone", wire::message(kind::HELLO, &[])),
+        ("a producer's WELCOME", wire::message(kind::WELCOME, &[0; 48])),
+        ("a producer's REFUSE", wire::message(kind::REFUSE, &[0; 8])),
+        ("a producer's EPOCH", wire::message(kind::EPOCH, &[0; 24])),
+        ("an EPOCH_TAKEN without a number", wire::message(kind::EPOCH_TAKEN, &[])),
+        ("more than a message may have", wire::message(kind::BYE, &[0; 900])),
+    ]
+}
+
+#[test]
+fn f22_a_bad_message_disconnects_its_sender_and_nobody_else() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut reader = open(&stage, &["consume", "cam"]);
+    let dir = stage.runtime_dir();
+    for (what, message) in bad_messages() {
+        let connection = wire::knock(&dir, "cam", &message);
+        while let Some(letter) = wire::receive(&connection) {
+            let (code, text) = letter.refusal();
+            assert_eq!(code, ErrorKind::VersionMismatch.code(), "{what}: {text}");
+        }
+        producer.ask("frame 64x64x4", "published");
+        assert_eq!(reader.ask("take", "took").value("whole"), true, "{what}");
+        reader.ask("drop", "dropped");
+    }
+    // One that claims to be another process than it is.
+    let mut forged = wire::hello(wire::CONSUMER);
+    forged[24] ^= 1;
+    let connection = wire::knock(&dir, "cam", &forged);
+    assert_eq!(wire::receive(&connection).unwrap().refusal().0, ErrorKind::PermissionDenied.code());
+    assert!(wire::receive(&connection).is_none());
+    assert_eq!(stage.info("cam").consumers.len(), 1);
+    reader.quit();
+    producer.quit();
+}
+
+#[test]
+fn f22_a_consumer_that_greets_twice_is_disconnected() {
+    let stage = Stage::new(PEER);
+    let producer = open(&stage, &["produce", "cam"]);
+    let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
+    guest.connection.send(&wire::hello(wire::CONSUMER), &[]).map(drop).unwrap();
+    assert!(wire::receive(&guest.connection).is_none());
+    drop(guest);
+    producer.quit();
+}
+
+#[test]
+fn f22_thousands_of_damaged_messages_leave_the_producer_as_it_was() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut reader = open(&stage, &["consume", "cam"]);
+    reader.tell("run");
+    producer.tell("run 64x64x4");
+    let dir = stage.runtime_dir();
+    let mut state = 22;
+    let mut forged = wire::hello(wire::CONSUMER);
+    forged[24] ^= 1;
+    let seeds = [
+        wire::hello(wire::OBSERVER),
+        forged,
+        wire::message(kind::EPOCH_TAKEN, &7u32.to_le_bytes()),
+        wire::message(kind::BYE, &1u32.to_le_bytes()),
+    ];
+    for _ in 0..3000 {
+        let mut message = seeds[(next_random(&mut state) % 4) as usize].clone();
+        for _ in 0..next_random(&mut state) % 4 {
+            let at = next_random(&mut state) as usize % message.len();
+            message[at] ^= next_random(&mut state) as u8;
+        }
+        message.truncate(1 + next_random(&mut state) as usize % message.len());
+        // The only order that a client may give.
+        if message.get(4..6) == Some(&kind::TAKE_OVER.to_le_bytes()) {
+            continue;
+        }
+        let connection = wire::knock(&dir, "cam", &message);
+        let handle = Guest::join(&dir, "cam", wire::OBSERVER).handles.remove(0);
+        // Handles that nobody asked for are closed, or the producer runs out of them.
+        let _ = connection.send(&message, &[&handle]);
+    }
+    assert_eq!(stage.info("cam").consumers.len(), 1);
+    producer.halt(&[]);
+    assert_eq!(reader.halt(&["first"]).number("torn"), 0);
+    reader.quit();
+    producer.quit();
+}
+
+#[test]
+fn f22_clients_that_never_say_a_word_keep_nobody_out() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    let dir = stage.runtime_dir();
+    let silent: Vec<Connection> =
+        (0..200).map(|_| Connection::connect(&dir, "cam.sock").expect("the producer listens")).collect();
+    let mut reader = open(&stage, &["consume", "cam"]);
+    producer.ask("frame 64x64x4", "published");
+    reader.ask("take", "took");
+    reader.quit();
+    drop(silent);
+    producer.quit();
+}
+
+#[test]
+fn f19_nobody_can_cut_off_or_write_the_memory_of_a_link() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    producer.ask("frame 64x64x4", "published");
+    let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
+    let [control, frames] = &guest.handles[..] else { panic!("two handles: {:?}", guest.handles) };
+    for (what, memory, len) in [
+        ("control memory", control, guest.welcome.control_len),
+        ("frame memory", frames, guest.welcome.frames_len),
+    ] {
+        for other in [0, len - 4096, len + 4096] {
+            assert_eq!(ftruncate(memory, other), Err(rustix::io::Errno::PERM), "{what} to {other}");
+        }
+        assert_eq!(rustix::fs::fstat(memory).unwrap().st_size, len.cast_signed(), "{what}");
+    }
+    assert_eq!(rustix::io::pwrite(frames, b"mine", 0), Err(rustix::io::Errno::PERM));
+    let written = Mapping::open(frames, guest.welcome.frames_len as usize, Access::ReadWrite);
+    assert_eq!(written.err().unwrap().kind(), ErrorKind::PermissionDenied);
+    let read = Mapping::open(frames, guest.welcome.frames_len as usize, Access::ReadOnly).unwrap();
+    assert!(read.seals().shrink && read.seals().grow && read.seals().are_frozen(), "{}", read.seals());
+    guest.connection.send(&wire::message(kind::BYE, &1u32.to_le_bytes()), &[]).map(drop).unwrap();
+    drop((guest, read));
+    producer.quit();
+}
