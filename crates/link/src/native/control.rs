@@ -183,10 +183,11 @@ impl Control {
         }
     }
 
-    pub(crate) fn share(&self) -> Result<Option<uncopy_tensor::ShareHandle>, LinkError> {
+    /// What a peer maps it by; `None` for a peer's own.
+    pub(crate) fn handle(&self) -> Option<&uncopy_tensor::ShareHandle> {
         match &self.backing {
-            Backing::Own(memory) => Ok(Some(memory.share()?)),
-            Backing::Peer(_) => Ok(None),
+            Backing::Own(memory) => Some(memory.handle()),
+            Backing::Peer(_) => None,
         }
     }
 

@@ -449,12 +449,9 @@ impl Hall {
     fn show(&self, table: &mut Table, key: u64, gone: &mut Vec<Guest>) {
         let Some(guest) = table.guests.get(&key) else { return };
         let welcome = self.welcome(u32::MAX, None);
-        match self.control.share() {
-            Ok(Some(control)) => {
-                let _ = guest.connection.send(&welcome.encode(), &[&control]);
-            }
-            Ok(None) => {}
-            Err(error) => self.turn_away(table, key, gone, error.kind(), &error.to_string()),
+        let sent = guest.connection.send(&welcome.encode(), self.control.handle().as_slice());
+        if let Err(error) = sent {
+            self.turn_away(table, key, gone, error.kind(), &error.to_string());
         }
     }
 
@@ -544,9 +541,8 @@ impl Hall {
         place: u32,
         epoch: Option<&(u32, Arc<SlotMemory>)>,
     ) -> Result<(), LinkError> {
-        let Some(control) = self.control.share()? else { return Ok(()) };
-        let slots = epoch.map(|(_, memory)| memory.share()).transpose()?;
-        let handles: Vec<_> = std::iter::once(&control).chain(&slots).collect();
+        let slots = epoch.map(|(_, memory)| memory.handle());
+        let handles: Vec<_> = self.control.handle().into_iter().chain(slots).collect();
         // The queue of a connection that has just been made is empty, so that this is sent or fails.
         let _ = guest.connection.send(&self.welcome(place, epoch).encode(), &handles)?;
         guest.epoch_sent = epoch.map_or(0, |(number, _)| *number);
@@ -603,8 +599,7 @@ impl Guest {
             slot_stride: memory.stride_bytes() as u64,
             slots_len: memory.len_bytes() as u64,
         };
-        let sent = memory.share().and_then(|slots| self.connection.send(&message.encode(), &[&slots]));
-        match sent {
+        match self.connection.send(&message.encode(), &[memory.handle()]) {
             Ok(uncopy_os::Sent::Done) => {
                 self.epoch_sent = *number;
                 self.epoch_taken = false;

@@ -39,6 +39,10 @@ impl SharedMemory {
         match self.0 {}
     }
 
+    pub fn handle(&self) -> &ShareHandle {
+        match self.0 {}
+    }
+
     pub fn share(&self) -> Result<ShareHandle, OsError> {
         match self.0 {}
     }
@@ -110,6 +114,10 @@ pub struct SlotMemory(Infallible);
 impl SlotMemory {
     pub fn create(_label: &str, _slots: usize, _stride_bytes: usize) -> Result<Arc<SlotMemory>, OsError> {
         Err(UNSUPPORTED)
+    }
+
+    pub fn handle(&self) -> &ShareHandle {
+        match self.0 {}
     }
 
     pub fn share(&self) -> Result<ShareHandle, OsError> {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     FallocateFlags, MemfdFlags, Mode, SealFlags, fallocate, fchmod, fcntl_add_seals, memfd_create,
 };
@@ -27,7 +27,7 @@ const ALLOCATION_STEP_BYTES: (u64, u64) = (64 << 20, 64 << 10);
 /// 0600, and ends with the last mapping or handle in any process: nothing is left behind by a crash.
 #[derive(Debug)]
 pub struct SharedMemory {
-    file: OwnedFd,
+    file: ShareHandle,
     pages: Pages,
 }
 
@@ -52,7 +52,7 @@ impl SharedMemory {
         allocate(&file, len_bytes as u64)?;
         add_seals(&file, SealFlags::SHRINK | SealFlags::GROW)?;
         let pages = Pages::map(&file, len_bytes, Access::ReadWrite)?;
-        Ok(SharedMemory { file, pages })
+        Ok(SharedMemory { file: ShareHandle::from(file), pages })
     }
 
     /// From now on nobody, this process included, can map the memory writable, and no seal can be added. The mapping
@@ -97,6 +97,11 @@ impl SharedMemory {
     pub fn share(&self) -> Result<ShareHandle, OsError> {
         self.duplicate()
             .map_err(|errno| OsError::from_errno("fcntl(F_DUPFD_CLOEXEC)", "shared memory", errno))
+    }
+
+    /// The memory's own handle, lent: a message with it gives the peer a duplicate and needs no descriptor here.
+    pub fn handle(&self) -> &ShareHandle {
+        &self.file
     }
 
     fn duplicate(&self) -> Result<ShareHandle, Errno> {
@@ -178,7 +183,7 @@ fn in_steps(len_bytes: u64, mut step: impl FnMut(u64, u64) -> Result<(), Errno>)
     Ok(())
 }
 
-fn add_seals(file: &OwnedFd, seals: SealFlags) -> Result<(), OsError> {
+fn add_seals(file: impl AsFd, seals: SealFlags) -> Result<(), OsError> {
     fcntl_add_seals(file, seals).map_err(sealing_failed)
 }
 

@@ -68,6 +68,11 @@ impl SlotMemory {
         self.memory.share()
     }
 
+    /// The memory's own handle, lent: see [`SharedMemory::handle`].
+    pub fn handle(&self) -> &ShareHandle {
+        self.memory.handle()
+    }
+
     /// Distance from one slot to the next, in bytes.
     pub fn stride_bytes(&self) -> usize {
         self.stride_bytes
