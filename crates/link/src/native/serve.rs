@@ -333,6 +333,13 @@ impl Hall {
             match listener.accept() {
                 Ok(Some(connection)) => self.greet(table, connection),
                 Ok(None) => return,
+                // Left waiting, the socket would stay readable and this thread would never rest.
+                Err(error) if error.kind() == ErrorKind::OutOfResources => {
+                    match listener.accept_to_refuse() {
+                        Ok(Some(connection)) => refuse(&connection, error.kind(), &error.to_string()),
+                        Ok(None) | Err(_) => return,
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(link = self.name(), %error, "a consumer could not be accepted");
                     return;

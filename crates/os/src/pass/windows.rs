@@ -24,6 +24,10 @@ impl Listener {
     pub fn accept(&self) -> Result<Option<Connection>, OsError> {
         match self.0 {}
     }
+
+    pub fn accept_to_refuse(&self) -> Result<Option<Connection>, OsError> {
+        match self.0 {}
+    }
 }
 
 #[derive(Debug)]

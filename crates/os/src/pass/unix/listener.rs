@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A socket with a name, to which others connect.
 
-use rustix::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, Stat, chmodat, renameat};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{SocketFlags, accept_with, bind, listen};
 
 use super::{Connection, address, new_socket};
@@ -20,6 +22,8 @@ pub struct Listener {
     dir: RuntimeDir,
     file_name: String,
     file: Stat,
+    /// Given up to accept one connection when no other descriptor is left.
+    spare: Mutex<Option<OwnedFd>>,
 }
 
 impl Listener {
@@ -43,6 +47,7 @@ impl Listener {
             let path = dir.show(file_name);
             move |errno| OsError::from_errno(call, path, errno)
         };
+        let spare = fcntl_dupfd_cloexec(dir, 0).map_err(failed("fcntl(F_DUPFD_CLOEXEC)"))?;
         bind(socket.get()?, &address).map_err(failed("bind"))?;
         let bound = TemporaryName { dir, name: &temporary };
         chmodat(dir, &temporary, Mode::RUSR | Mode::WUSR, AtFlags::empty()).map_err(failed("chmod"))?;
@@ -50,16 +55,38 @@ impl Listener {
         listen(socket.get()?, BACKLOG).map_err(failed("listen"))?;
         renameat(dir, &temporary, dir, file_name).map_err(failed("rename"))?;
         std::mem::forget(bound);
-        Ok(Listener { socket, dir: dir.clone(), file_name: file_name.to_owned(), file })
+        let spare = Mutex::new(Some(spare));
+        Ok(Listener { socket, dir: dir.clone(), file_name: file_name.to_owned(), file, spare })
     }
 
     /// The next connection that waits; `None` when none does.
     ///
     /// # Errors
     ///
-    /// [`OsError::OutOfDescriptors`]: the connection keeps waiting, and the listener stays readable, so free something
-    /// or stop watching it for a while. [`OsError::TooManyGuarded`], [`OsError::Forked`], [`OsError::System`].
+    /// [`OsError::OutOfDescriptors`]: the connection keeps waiting, and the listener stays readable, so answer it with
+    /// [`Listener::accept_to_refuse`]. [`OsError::TooManyGuarded`], [`OsError::Forked`], [`OsError::System`].
     pub fn accept(&self) -> Result<Option<Connection>, OsError> {
+        let accepted = self.accept_now();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.is_none() {
+            // Without room for it now, it is kept from a later call on.
+            *spare = fcntl_dupfd_cloexec(&self.dir, 0).ok();
+        }
+        accepted
+    }
+
+    /// The next connection that waits, accepted with a descriptor kept for the case that there is no other: to say so to
+    /// whoever connects, and to hang up. [`Listener::accept`] keeps the next one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Listener::accept`].
+    pub fn accept_to_refuse(&self) -> Result<Option<Connection>, OsError> {
+        drop(self.spare.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.accept_now()
+    }
+
+    fn accept_now(&self) -> Result<Option<Connection>, OsError> {
         let socket = self.socket.get()?;
         let mut nobody_waits = false;
         let accepted = CloseInChild::make(|| {
