@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{ErrorKind, LinkName};
 use uncopy_os::{
-    Connection, Listener, LockOutcome, NameLock, PidFd, ProcessId, Received, RuntimeDir, SlotMemory,
+    Connection, Listener, LockOutcome, NameLock, OsError, PidFd, ProcessId, Received, RuntimeDir, SlotMemory,
     current_uid, fork_generation, kill_point, monotonic_nanos,
 };
 
@@ -496,8 +496,8 @@ impl Hall {
         };
         let Table { guests, epoch, .. } = table;
         let Some(guest) = guests.get_mut(&key) else { return };
-        if let Err(detail) = self.identify(guest, key, start_ticks) {
-            return self.turn_away(table, key, gone, ErrorKind::PermissionDenied, &detail);
+        if let Err((kind, detail)) = self.identify(guest, key, start_ticks) {
+            return self.turn_away(table, key, gone, kind, &detail);
         }
         self.seat(guest, place);
         kill_point("producer.seated");
@@ -507,16 +507,22 @@ impl Hall {
     }
 
     /// Opens a handle on the guest's process, so that its death is noticed even if its socket lives on.
-    fn identify(self: &Arc<Self>, guest: &mut Guest, key: u64, start_ticks: u64) -> Result<(), String> {
-        let pidfd = guest.connection.peer_pidfd().map_err(|e| e.to_string())?;
+    fn identify(
+        self: &Arc<Self>,
+        guest: &mut Guest,
+        key: u64,
+        start_ticks: u64,
+    ) -> Result<(), (ErrorKind, String)> {
+        let refusal = |error: OsError| (error.kind(), error.to_string());
+        let pidfd = guest.connection.peer_pidfd().map_err(refusal)?;
         // From another pid namespace there is none: then the hang-up alone tells.
         let Some(pidfd) = pidfd else { return Ok(()) };
         if let Some(process) = guest.process.filter(|process| process.start_ticks != start_ticks) {
-            return Err(format!("process {} is not the one that connected", process.pid));
+            let detail = format!("process {} is not the one that connected", process.pid);
+            return Err((ErrorKind::PermissionDenied, detail));
         }
         let pidfd = Arc::new(pidfd);
-        let watched =
-            service::watch(Arc::clone(&pidfd) as _, self.door(), key + 1).map_err(|e| e.to_string())?;
+        let watched = service::watch(Arc::clone(&pidfd) as _, self.door(), key + 1).map_err(refusal)?;
         guest.pidfd = Some((pidfd, watched));
         Ok(())
     }
