@@ -2,6 +2,7 @@
 //! Works with few descriptors: `descriptors N` opens a link, publishes and receives with room for `N` more than now;
 //! `memory N` asks for one frame of `N` bytes; `address-space N` does so with room for `N` more bytes of mappings.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,10 +22,7 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
         let before = Footprint::now();
         let attempt = || with_a_frame(words.name(), 4096);
         let result = match *what {
-            "descriptors" => {
-                let open = highest_descriptor(&before) + 1;
-                under(Resource::Nofile, open + number, attempt)
-            }
+            "descriptors" => under(Resource::Nofile, limit_with_room(&before, number), attempt),
             "memory" => with_a_frame(words.name(), number),
             "address-space" => under(Resource::As, address_space() + number, attempt),
             other => panic!("no limit '{other}'"),
@@ -59,10 +57,20 @@ fn with_a_frame(name: &str, len_bytes: u64) -> Result<(), LinkError> {
     sub.recv(Duration::from_secs(60)).map(drop)
 }
 
-/// New descriptors take the lowest free number, so a limit counts from the highest one.
-fn highest_descriptor(footprint: &Footprint) -> u64 {
-    let numbers = footprint.descriptors.iter().filter_map(|d| d.split(' ').next()?.parse().ok());
-    numbers.max().unwrap_or(0)
+/// From now on this process opens nothing more.
+pub(super) fn leave_no_descriptor() {
+    let limit = limit_with_room(&Footprint::now(), 0);
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum: before.maximum })
+        .expect("a soft limit can be lowered");
+}
+
+/// The limit below which `room` numbers are free: the system limits numbers, not how many there are.
+fn limit_with_room(footprint: &Footprint, room: u64) -> u64 {
+    let taken: BTreeSet<u64> =
+        footprint.descriptors.iter().filter_map(|d| d.split(' ').next()?.parse().ok()).collect();
+    let mut free = (0..).filter(|number| !taken.contains(number));
+    free.nth(room as usize).expect("numbers don't end")
 }
 
 fn address_space() -> u64 {

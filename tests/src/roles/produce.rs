@@ -10,6 +10,7 @@
 //! | `view FORM` publishes a claimed slot and keeps a writable view of it; `write` writes through that view | `published`, `written` |
 //! | `consumers N` waits for that many | `consumers` |
 //! | `stats`, `points` | the same |
+//! | `no-descriptors` forbids itself to open anything more | `limited` |
 //! | `close` | `closed` |
 //! | `leave`, `panic`, `abort` end the process with the link open | |
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uncopy::{Claim, LinkError, Meta, Publisher, Tensor};
 
+use crate::roles::limited;
 use crate::script::{Commands, Words, emit, emit_error};
 use crate::{form, pattern, points, raw};
 
@@ -95,6 +97,10 @@ impl Producer {
                 json!({ "event": "stats", "published": stats.published, "dropped": stats.dropped, "consumers": stats.consumers })
             }
             ["points"] => json!({ "event": "points", "passed": points::passed() }),
+            ["no-descriptors"] => {
+                limited::leave_no_descriptor();
+                json!({ "event": "limited" })
+            }
             ["close"] => {
                 self.out = None;
                 json!({ "event": "closed" })
