@@ -154,6 +154,7 @@ impl PyPublisher {
     #[pyo3(signature = (shape=None, dtype=None, *, pixel=None, origin=None))]
     fn loan(
         &self,
+        py: Python<'_>,
         shape: Option<&Bound<'_, PyAny>>,
         dtype: Option<&Bound<'_, PyAny>>,
         pixel: Option<&Bound<'_, PyAny>>,
@@ -161,16 +162,16 @@ impl PyPublisher {
     ) -> Result<PySlot, Failure> {
         let asked = [shape, dtype, pixel, origin];
         let known = locked(&self.last).get(&asked);
-        let form = match known {
-            Some(form) => form,
+        let claim = match known {
+            Some(form) => self.end.with(|publisher| publisher.claim(&form))?,
             None => {
                 // Not under the lock: reading the arguments may run Python code, and that may ask for a loan too.
                 let form = self.form_of_loan(asked)?;
                 locked(&self.last).set(&asked, form);
-                form
+                // A new form may need new memory, which takes its time.
+                self.end.with_detached(py, |publisher| publisher.claim(&form))?
             }
         };
-        let claim = self.end.with(|publisher| publisher.claim(&form))?;
         Ok(PySlot::new(Arc::clone(&self.end), claim))
     }
 

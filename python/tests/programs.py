@@ -143,6 +143,10 @@ def fork_and_use():
         say(bytes(frame).decode())
         pub.close()
         sub.close()
+        # Links of its own are nobody else's business.
+        with uncopy.publish("child") as mine, uncopy.subscribe("child") as own:
+            mine.send(b"of its own")
+            say(bytes(own.recv()).decode())
         sys.exit(0)
     say(os.waitpid(child, 0)[1])
     say(uncopy.info("forked").published)
@@ -215,6 +219,48 @@ def forget_one():
     pub = uncopy.publish("gone")
     del pub
     say("gone" in [link.name for link in uncopy.list()])
+
+
+def give_back_late(link):
+    """Leaves a frame to a consumer that lets go of it after the interpreter has ended, on no thread of Python's."""
+    import ctypes
+
+    sub = uncopy.subscribe(link)
+    late(sub.recv().__dlpack__(max_version=(1, 3)), ctypes)
+    say("ending")
+
+
+def give_back_late_from_extension(directory):
+    """As `give_back_late`, with an array of Python's own that an extension passed on."""
+    import ctypes
+
+    sys.path.insert(0, directory)
+    import blackout
+
+    late(blackout.same(bytearray(b"of python")).__dlpack__(max_version=(1, 3)), ctypes)
+    say("ending")
+
+
+def late(capsule, ctypes):
+    """Lets the C library call the deleter of a capsule when the process ends."""
+    managed, deleter = taken(capsule, ctypes)
+    ctypes.CDLL(None).__cxa_atexit(deleter, ctypes.c_void_p(managed), None)
+
+
+def taken(capsule, ctypes):
+    """Takes a versioned capsule as a consumer does; address of the struct, and its deleter."""
+    api = ctypes.pythonapi
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    api.PyCapsule_SetName.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    managed = api.PyCapsule_GetPointer(capsule, b"dltensor_versioned")
+    assert api.PyCapsule_SetName(capsule, USED) == 0
+    # version (8 bytes), manager_ctx, deleter
+    address = ctypes.c_void_p.from_address(managed + 16).value
+    return managed, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+
+
+USED = b"used_dltensor_versioned"
 
 
 if __name__ == "__main__":

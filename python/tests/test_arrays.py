@@ -82,6 +82,22 @@ def test_every_layout_is_packed_exactly(pair, layout, name):
 
 
 @pytest.mark.fault("F39")
+def test_views_of_views_are_packed_exactly(pair):
+    pub, sub = pair
+    numbers = numpy.random.default_rng(3)
+    for _ in range(300):
+        shape = numbers.integers(1, 7, numbers.integers(1, 5))
+        view = numpy.arange(numpy.prod(shape), dtype=numbers.choice(["u1", "i2", "f4", "c16"])).reshape(shape)
+        for _ in range(3):
+            steps = numbers.choice([-3, -2, -1, 1, 2, 3], view.ndim)
+            starts = numbers.integers(0, 3, view.ndim)
+            view = view[tuple(slice(None if step < 0 else start, None, step) for start, step in zip(starts, steps))]
+            view = view.transpose(numbers.permutation(view.ndim))
+        pub.send(view)
+        assert same_bits(sub.recv().numpy(), view), (view.shape, view.strides)
+
+
+@pytest.mark.fault("F39")
 def test_an_unaligned_array_is_published_exactly(pair):
     pub, sub = pair
     sent = numpy.frombuffer(b"x" + bytes(range(40)), numpy.uint8)[1:].view("f4")

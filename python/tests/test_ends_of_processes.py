@@ -85,11 +85,23 @@ def test_counters_stay_readable_after_closing(pair):
     assert not sub.connected
 
 
+@pytest.mark.fault("F42")
+def test_a_frame_may_be_given_back_after_the_interpreter_has_ended(program):
+    with uncopy.publish("camera") as pub:
+        reader = program("give_back_late", "camera")
+        pub.wait_for_consumers(1)
+        pub.send(b"held for long")
+        assert reader.hear() == "ending"
+        code, out, err = reader.end()
+        assert (code, out) == (0, "") and "ResourceWarning" not in err, err
+
+
 @pytest.mark.fault("F45")
 def test_a_forked_child_is_told_and_harms_nothing_of_its_parents(program):
     forked = program("fork_and_use")
     assert [forked.hear() for _ in range(6)] == ["ForkedProcess"] * 6
     assert forked.hear() == "before"
+    assert forked.hear() == "of its own"
     assert forked.hear() == "0", "the child ended in order"
     assert forked.hear() == "1", "the link of the parent lives"
     assert forked.hear() == "2", "and carries frames"
