@@ -11,12 +11,13 @@
 //! | `stats` | plain values: counters, copies, links as an observer sees them |
 //! | `errors` | the exception classes |
 //! | `frameworks` | the way to `uncopy.frameworks` and `uncopy.notebook`, imported when asked for |
-//! | `cli` | the `uncopy` command |
+//! | `cli`, `checksum` | the `uncopy` command, and what its demo checks frames with |
 //!
 //! It refuses to import frameworks, to touch a link from two threads at once, and to do anything that
 //! `uncopy` (Rust) or `uncopy_pyo3` could do.
 #![deny(unsafe_code)]
 
+mod checksum;
 mod cli;
 mod end;
 mod ending;
@@ -36,6 +37,8 @@ mod waiting;
 mod _uncopy {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::checksum::_crc32c;
     #[pymodule_export]
     use crate::cli::_run_cli;
     #[pymodule_export]
