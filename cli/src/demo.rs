@@ -143,14 +143,8 @@ fn introduce(options: &Options, subject: &Subject, cast: &Cast, session: &Sessio
         subject.frames.map_or_else(String::new, |frames| format!(", {}", units::count(frames, "frame")));
     let lines = [
         ("video", format!("{}{frames}", subject.title())),
-        (
-            "producer",
-            "decodes it and publishes each frame when it is due, with the CRC-32C of its pixels".to_owned(),
-        ),
-        (
-            "consumers",
-            format!("{}: processes of their own, which check every frame they receive", names.join(", ")),
-        ),
+        ("producer", format!("{} and publishes each frame with its CRC-32C when it is due", subject.origin)),
+        ("consumers", format!("{}: a process each, which checks every frame it receives", names.join(", "))),
         ("watch it", format!("uncopy info {}", cast.link())),
     ];
     for (what, text) in lines {

@@ -26,7 +26,7 @@ mod video;
 pub(crate) use pace::Rate;
 use sender::{Sender, Summary};
 use source::Opened;
-pub(crate) use video::{ffmpeg_name, frames_of_video};
+pub(crate) use video::{ffmpeg_name, outlook_of_video};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -93,6 +93,17 @@ impl Canvas {
         small
     }
 
+    /// The same picture with pixels `times` as large.
+    pub fn enlarged(&self, times: usize) -> Self {
+        let mut large = Self::new(self.width * times, self.height * times, [0; 3]);
+        for y in 0..large.height {
+            for x in 0..large.width {
+                large.set(x, y, self.get(x / times, y / times));
+            }
+        }
+        large
+    }
+
     fn mean(&self, columns: std::ops::Range<usize>, rows: std::ops::Range<usize>) -> Color {
         let count = (columns.len() * rows.len()).max(1);
         let mut sums = [0usize; 3];
@@ -127,6 +138,13 @@ mod tests {
         let picture = Canvas::from_samples(4, 2, 1, &[0, 100, 10, 30, 100, 200, 50, 70]).unwrap();
         assert_eq!(picture.shrunk(2, 1).pixels, [[100; 3], [40; 3]]);
         assert_eq!(picture.shrunk(4, 2).pixels, picture.pixels);
+    }
+
+    #[test]
+    fn an_enlarged_picture_has_the_same_pixels_larger() {
+        let picture = Canvas::from_samples(2, 1, 1, &[1, 2]).unwrap();
+        assert_eq!(picture.enlarged(2).pixels, [[1; 3], [1; 3], [2; 3], [2; 3]].repeat(2));
+        assert_eq!(picture.enlarged(1).pixels, picture.pixels);
     }
 
     #[test]

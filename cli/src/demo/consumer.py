@@ -79,7 +79,8 @@ class Tally:
             self.torn += 1
             self.torn_frames.append(self.last_frame)
         for record in frame.copies:
-            kind = (record.reason, str(record), record.source, record.target)
+            why = str(record).partition(": ")[2]
+            kind = (record.reason, why, record.source, record.target)
             frames, size = self.copies.get(kind, (0, 0))
             self.copies[kind] = (frames + 1, size + record.len_bytes)
 

@@ -19,12 +19,13 @@ const GOOD: Color = [126, 200, 140];
 const BAD: Color = [255, 92, 80];
 /// No picture is wider or higher.
 const TILE: [usize; 2] = [256, 192];
-/// No tile is narrower, so that numbers fit.
-const LEAST_TILE_WIDTH: usize = 72;
+/// Smaller pictures are enlarged, so that they can be seen and their numbers fit.
+const LEAST_SIDE: usize = 96;
 const GAP: usize = 12;
 const MARGIN: usize = 24;
 const TITLE_HEIGHT: usize = 52;
-const ROW_TITLE_HEIGHT: usize = 30;
+const ROW_TITLE_HEIGHT: usize = 28;
+const ROW_GAP: usize = 24;
 
 /// A frame that a consumer kept.
 struct Kept {
@@ -73,12 +74,12 @@ fn parsed(path: &Path) -> Option<(String, u64, [usize; 3])> {
     Some((consumer.to_owned(), number, sizes.try_into().ok()?))
 }
 
-/// The picture no larger than a tile, its sides in their proportion.
+/// The picture no larger than a tile, its sides in their proportion; a very small one with larger pixels.
 fn fitted(picture: &Canvas) -> Canvas {
     let (width, height) = (picture.width(), picture.height());
     let [most_width, most_height] = TILE;
     if width <= most_width && height <= most_height {
-        return picture.shrunk(width, height);
+        return picture.enlarged(LEAST_SIDE.div_ceil(width).min(most_height / height).max(1));
     }
     let by_width = (most_width, (height * most_width / width).max(1));
     let by_height = ((width * most_height / height).max(1), most_height);
@@ -88,13 +89,13 @@ fn fitted(picture: &Canvas) -> Canvas {
 
 fn draw(title: &str, received: &[Received], kept: &[Kept]) -> Canvas {
     let widest = |size: fn(&Canvas) -> usize| kept.iter().map(|one| size(&one.picture)).max().unwrap_or(1);
-    let tile = [widest(Canvas::width).max(LEAST_TILE_WIDTH), widest(Canvas::height)];
+    let tile = [widest(Canvas::width).max(LEAST_SIDE), widest(Canvas::height)];
     let of = |one: &Received| kept.iter().filter(|kept| kept.consumer == one.name).collect::<Vec<_>>();
     let columns = received.iter().map(|one| of(one).len()).max().unwrap_or(0).max(1);
-    let row_height = ROW_TITLE_HEIGHT + tile[1] + GAP;
+    let row_height = ROW_TITLE_HEIGHT + tile[1] + ROW_GAP;
     let title_width = 6 * 2 * title.chars().count().max(72);
     let width = 2 * MARGIN + (columns * (tile[0] + GAP) - GAP).max(title_width);
-    let height = 2 * MARGIN + TITLE_HEIGHT + received.len() * row_height - GAP;
+    let height = 2 * MARGIN + TITLE_HEIGHT + received.len() * row_height - ROW_GAP;
     let mut canvas = Canvas::new(width, height, BACKGROUND);
     canvas.write([MARGIN, MARGIN], "uncopy", 3, TEXT);
     canvas.write([MARGIN + 132, MARGIN + 6], title, 2, QUIET);
@@ -132,11 +133,10 @@ fn draw_tile(canvas: &mut Canvas, [x, y]: [usize; 2], tile: [usize; 2], kept: &K
     }
     canvas.draw([x, y], &kept.picture);
     let text = if is_torn { format!("{} torn", kept.number) } else { kept.number.to_string() };
-    let scale = if width < LEAST_TILE_WIDTH { 1 } else { 2 };
-    let label = [text.chars().count() * 6 * scale + 3 * scale, 11 * scale];
+    let label = [text.chars().count() * 12 + 6, 22];
     let place = [x, (y + height).saturating_sub(label[1])];
     canvas.fill(place, label, if is_torn { BAD } else { BACKGROUND });
-    canvas.write([place[0] + 2 * scale, place[1] + 2 * scale], &text, scale, TEXT);
+    canvas.write([place[0] + 4, place[1] + 4], &text, 2, TEXT);
 }
 
 #[cfg(test)]
@@ -162,5 +162,7 @@ mod tests {
         assert_eq!(fitted(360, 640), (108, 192));
         assert_eq!(fitted(177, 143), (177, 143));
         assert_eq!(fitted(6400, 1), (256, 1));
+        assert_eq!(fitted(2, 2), (96, 96));
+        assert_eq!(fitted(1, 150), (1, 150));
     }
 }

@@ -9,7 +9,7 @@ use super::Options;
 use crate::error::CliError;
 use crate::host::Session;
 use crate::python::Python;
-use crate::send::frames_of_video;
+use crate::send::outlook_of_video;
 
 /// Played when none is named.
 const USUAL: &str = "bigbuckbunny.mp4";
@@ -21,6 +21,8 @@ pub(super) struct Subject {
     pub name: String,
     /// The file; `None` for the test picture.
     pub path: Option<PathBuf>,
+    /// How its frames come to be, as a verb phrase.
+    pub origin: String,
     /// How many frames will come, where that is known; it may be an estimate.
     pub frames: Option<u64>,
     /// How many frames to stop after.
@@ -41,17 +43,19 @@ impl Subject {
             return Ok(Self {
                 name: "test picture".to_owned(),
                 path: None,
+                origin: "draws it in shared memory".to_owned(),
                 frames: Some(limit),
                 limit: Some(limit),
             });
         };
-        let known = frames_of_video(&path, options.python.as_deref(), session)?;
+        let (decoder, known) = outlook_of_video(&path, options.python.as_deref(), session)?;
         let frames = match (known, options.frames) {
             (Some(known), Some(limit)) => Some(known.min(limit)),
             (known, limit) => known.or(limit),
         };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { name, path: Some(path), frames, limit: options.frames })
+        let origin = format!("decodes it with {decoder}");
+        Ok(Self { name, path: Some(path), origin, frames, limit: options.frames })
     }
 
     /// What is shown, for the user.

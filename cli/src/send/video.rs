@@ -93,17 +93,18 @@ pub(super) fn open(
     })
 }
 
-/// How many frames a video has, where that is known; it may be an estimate.
-pub(crate) fn frames_of_video(
+/// Which program would decode a video, and how many frames it says there are, where it does; it may be an estimate.
+pub(crate) fn outlook_of_video(
     path: &Path,
     python: Option<&Path>,
     session: &Session<'_>,
-) -> Result<Option<u64>, CliError> {
-    let details = match find(Decoder::Auto, python, session)? {
+) -> Result<(String, Option<u64>), CliError> {
+    let program = find(Decoder::Auto, python, session)?;
+    let details = match &program {
         Program::Ffmpeg(_) => ffmpeg::details(path)?,
-        Program::Pyav(python) => pyav::begin(&python, path)?.0,
+        Program::Pyav(python) => pyav::begin(python, path)?.0,
     };
-    Ok(details.frames)
+    Ok((program.name(), details.frames))
 }
 
 /// The ffmpeg that would decode videos, where there is one.
