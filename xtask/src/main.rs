@@ -8,6 +8,7 @@
 
 mod bench;
 mod debian;
+mod demo;
 mod env;
 mod error;
 mod figures;
@@ -39,6 +40,8 @@ enum Task {
     Ci,
     /// Check the rules between the crates that a machine can check.
     Layers,
+    /// Send a real video to three processes and check every frame.
+    Demo(demo::Options),
     /// Build the Python wheel into dist/.
     Wheel,
     /// Make the Python environment .venv with these groups of packages (all when none is named).
@@ -67,6 +70,7 @@ fn run(task: Task) -> Result<bool, Error> {
         // Formatting, lints and layers are parts of the tests.
         Task::Ci => test::run(&repo, &test::Options::default()),
         Task::Layers => layers::run(&repo),
+        Task::Demo(options) => demo::run(&repo, &options),
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
         Task::Bench(options) => bench::run(&repo, &options),
