@@ -68,6 +68,7 @@ pub use guard::{WatchGuard, watch_read_only};
 pub use killpoint::kill_point;
 pub use map::{
     Available, HostMemory, Mapping, Seals, SharedMemory, SlotMemory, SlotMut, Words, available_bytes,
+    slot_align_bytes,
 };
 pub use pass::{Connection, Listener, MAX_HANDLES, Peer, Received, Sent, temporary_name};
 pub use process::{PidFd, ProcessId, boot_id, current_uid, random_id, spawn_quiet};

@@ -76,10 +76,10 @@ use unix as system;
 use windows as system;
 
 pub use available::Available;
-pub use system::{Mapping, SharedMemory, SlotMemory, SlotMut, available_bytes};
+pub use system::{Mapping, SharedMemory, SlotMemory, SlotMut, available_bytes, slot_align_bytes};
 pub use words::Words;
 
-/// The page size that slots are aligned to, in bytes, whatever larger pages the system uses.
+/// The smallest page size, in bytes; what slots are aligned to here is [`slot_align_bytes`].
 pub const PAGE_BYTES: usize = 4096;
 
 /// What the kernel no longer permits on a piece of shared memory. Seals can be added and never taken away.

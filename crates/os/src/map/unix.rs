@@ -10,7 +10,7 @@ mod slots;
 pub use limits::available_bytes;
 pub use mapping::Mapping;
 pub use memory::SharedMemory;
-pub use slots::{SlotMemory, SlotMut};
+pub use slots::{SlotMemory, SlotMut, slot_align_bytes};
 
 use rustix::fd::AsFd;
 use rustix::fs::{SealFlags, fcntl_get_seals};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uncopy_core::Device;
 use uncopy_tensor::{Access, Export, Region, ShareHandle};
 
-use super::{Available, Seals, Words};
+use super::{Available, PAGE_BYTES, Seals, Words};
 use crate::OsError;
 
 const UNSUPPORTED: OsError = OsError::Unsupported { what: "shared memory" };
@@ -106,6 +106,10 @@ impl Mapping {
     ) -> Result<Region, OsError> {
         match self.0 {}
     }
+}
+
+pub fn slot_align_bytes() -> usize {
+    PAGE_BYTES
 }
 
 #[derive(Debug)]

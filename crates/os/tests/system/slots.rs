@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use uncopy_core::ErrorKind;
-use uncopy_os::{Mapping, OsError, SlotMemory};
+use uncopy_os::{Mapping, OsError, SlotMemory, slot_align_bytes};
 use uncopy_tensor::{Access, Export};
 
 #[test]
@@ -34,6 +34,22 @@ fn a_shape_that_is_no_memory_is_refused() {
     assert!(matches!(create(2, 0), OsError::BadLength { .. }));
     assert!(matches!(create(usize::MAX / 4096 + 2, 4096), OsError::BadLength { .. }));
     assert_eq!(create(1 << 40, 1 << 20).kind(), ErrorKind::OutOfMemory);
+}
+
+#[test]
+fn a_stride_is_accepted_exactly_when_it_is_a_multiple_of_the_slot_alignment() {
+    let align = slot_align_bytes();
+    assert!(align >= 4096 && align.is_multiple_of(rustix::param::page_size()), "{align}");
+    for stride_bytes in [align, 2 * align, 3 * align] {
+        SlotMemory::create("aligned", 1, stride_bytes).unwrap();
+    }
+    for stride_bytes in [align / 2, align - 1, align + 1, align + align / 2] {
+        let error = SlotMemory::create("crooked", 1, stride_bytes).unwrap_err();
+        assert!(
+            matches!(error, OsError::BadAlignment { multiple_of, .. } if multiple_of == align),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -24,6 +24,13 @@ const PROTECTED: u32 = 1 << 30;
 /// The rest counts the regions that are alive.
 const LENT: u32 = PROTECTED - 1;
 
+/// What the stride of [`SlotMemory`] must be a multiple of, in bytes: the system's page size, and at least 4096. A power
+/// of two.
+#[inline]
+pub fn slot_align_bytes() -> usize {
+    rustix::param::page_size().max(PAGE_BYTES)
+}
+
 /// `slots` slots of `stride_bytes` each in one piece of shared memory, which only this process can write.
 ///
 /// A slot's bytes are reached by [claiming](SlotMemory::claim) it. The claim is exclusive within this process; which
@@ -35,20 +42,17 @@ pub struct SlotMemory {
 }
 
 impl SlotMemory {
-    /// Makes zeroed, frozen memory for `slots` (at least 1) slots of `stride_bytes`, a multiple of [`PAGE_BYTES`].
+    /// Makes zeroed, frozen memory for `slots` (at least 1) slots of `stride_bytes`, a multiple of
+    /// [`slot_align_bytes`].
     ///
     /// # Errors
     ///
     /// [`OsError::BadAlignment`], [`OsError::BadLength`] (nothing, or too much), and those of
     /// [`SharedMemory::create`] and [`SharedMemory::freeze_writes`].
     pub fn create(label: &str, slots: usize, stride_bytes: usize) -> Result<Arc<SlotMemory>, OsError> {
-        let page_bytes = rustix::param::page_size().max(PAGE_BYTES);
-        if !stride_bytes.is_multiple_of(page_bytes) {
-            return Err(OsError::BadAlignment {
-                what: "slot stride",
-                value: stride_bytes,
-                multiple_of: page_bytes,
-            });
+        let multiple_of = slot_align_bytes();
+        if !stride_bytes.is_multiple_of(multiple_of) {
+            return Err(OsError::BadAlignment { what: "slot stride", value: stride_bytes, multiple_of });
         }
         let Some(len_bytes) = slots.checked_mul(stride_bytes) else {
             return Err(OsError::BadLength { what: "frame memory", len_bytes: u64::MAX });
