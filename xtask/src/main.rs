@@ -19,7 +19,7 @@ mod test;
 mod toolchain;
 mod wheel;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use error::Error;
 use repo::Repo;
 use std::process::ExitCode;
@@ -78,23 +78,13 @@ fn run(task: Task) -> Result<bool, Error> {
     }
 }
 
-/// Whether there is a task of this name.
-fn has_task(name: &str) -> bool {
-    Cli::command().find_subcommand(name).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_task_is_known_by_its_name() {
-        assert!(has_task("test"));
-        assert!(!has_task("no-such-task"));
     }
 }

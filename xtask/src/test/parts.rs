@@ -63,7 +63,12 @@ pub const PARTS: &[Part] = &[
         exists: |repo| repo.join("python/tests").is_dir(),
         run: python::pytest,
     },
-    Part { name: "demo", quick: Quick::LeftOut, exists: |_| crate::has_task("demo"), run: demo::run },
+    Part {
+        name: "demo",
+        quick: Quick::LeftOut,
+        exists: |repo| repo.join("cli/src/demo.rs").is_file(),
+        run: demo::run,
+    },
 ];
 
 fn always(_: &Repo) -> bool {
