@@ -138,10 +138,11 @@ fn what_a_client_says_is_that_of_protocol_1_0() {
     compare("bye", &heard.recv().unwrap(), &[]);
     assert_eq!(stage.list().len(), 1);
     compare("hello-observer", &heard.recv().unwrap(), &process);
+    compare("bye", &heard.recv().unwrap(), &[]);
     // Until the name is free.
     let taker = stage.publish("golden").takeover(true);
     let taking = std::thread::spawn(move || taker.open().map(drop));
-    compare("take-over", &heard.recv().unwrap(), &[16..20]);
+    compare("take-over", &heard.recv().unwrap(), from_ref(&(16..20)));
     drop(server);
     taking.join().unwrap().unwrap();
 }

@@ -113,14 +113,23 @@ fn f22_a_bad_message_disconnects_its_sender_and_nobody_else() {
         assert_eq!(reader.ask("take", "took").value("whole"), true, "{what}");
         reader.ask("drop", "dropped");
     }
-    // One that claims to be another process than it is.
-    let mut forged = wire::hello(wire::CONSUMER);
-    forged[24] ^= 1;
-    let connection = wire::knock(&dir, "cam", &forged);
-    assert_eq!(wire::receive(&connection).unwrap().refusal().0, ErrorKind::PermissionDenied.code());
-    assert!(wire::receive(&connection).is_none());
     assert_eq!(stage.info("cam").consumers.len(), 1);
     reader.quit();
+    producer.quit();
+}
+
+#[test]
+fn f06_a_client_whose_start_time_is_not_that_of_its_process_is_refused() {
+    let stage = Stage::new(PEER);
+    let producer = open(&stage, &["produce", "cam"]);
+    let mut forged = wire::hello(wire::CONSUMER);
+    forged[24] ^= 1;
+    let connection = wire::knock(&stage.runtime_dir(), "cam", &forged);
+    let (code, text) = wire::receive(&connection).unwrap().refusal();
+    assert_eq!(code, ErrorKind::PermissionDenied.code(), "{text}");
+    assert!(text.contains("not the one that connected"), "{text}");
+    assert!(wire::receive(&connection).is_none());
+    assert_eq!(stage.info("cam").consumers, []);
     producer.quit();
 }
 

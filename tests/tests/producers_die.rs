@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use uncopy_tests::pattern::next_random;
+use uncopy_tests::stage::eventually;
+use uncopy_tests::wire::{self, Guest};
 use uncopy_tests::{Peer, Stage, points};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
@@ -120,6 +122,40 @@ fn a_producer_that_dies_while_it_publishes(stage: &Stage, point: &str, pass: u32
     assert_eq!((first.number("seq"), first.number("restarts")), (1, 1), "{point}");
     whole(reader);
     next.quit();
+}
+
+#[test]
+fn f01_a_slot_that_a_dead_producer_was_writing_is_poisoned_and_the_frame_before_stays() {
+    if !points::ARMED {
+        return println!("{}", points::UNARMED);
+    }
+    for point in ["producer.claimed", "producer.written", "producer.described"] {
+        let stage = Stage::new(PEER);
+        let mut doomed = stage.doomed(point, 3, &["produce", "cam"]);
+        doomed.expect("open");
+        let mut reader = reader(&stage);
+        reader.expect("open");
+        let guest = Guest::join(&stage.runtime_dir(), "cam", wire::OBSERVER);
+        for _ in 0..2 {
+            doomed.ask("frame 64x64x4", "published");
+        }
+        reader.ask("take", "took");
+        doomed.tell("frame 64x64x4");
+        assert_eq!(doomed.collect().signal, KILLED, "{point}");
+        let word =
+            |slot: usize| wire::load_u64(guest.control.words(), wire::BLOCKS + slot * wire::BLOCK_BYTES);
+        let states = || (0..4).map(|slot| word(slot) >> 32 & 0xF).collect::<Vec<u64>>();
+        // The reader does it, as soon as it has noticed: free 0, published 2, poisoned 3.
+        eventually("nothing is being written any more", || match states() {
+            states if states == [2, 2, 3, 0] => Ok(()),
+            states => Err(format!("{point}: {states:?}")),
+        });
+        let newest = reader.ask("newest", "took");
+        assert_eq!((newest.number("seq"), newest.value("whole")), (2, &true.into()), "{point}");
+        assert_eq!(reader.ask("check", "checked").value("whole"), true, "{point}");
+        drop(guest);
+        reader.quit();
+    }
 }
 
 #[test]
