@@ -30,7 +30,8 @@ Examples:
   uncopy recv camera --raw | ffplay -f rawvideo -pixel_format rgb24 -video_size 1280x720 -
 
 Frames that come with a checksum (send --crc) are checked. Missed frames are those that were published between two \
-that were received: reading the newest frame skips what the reader had no time for.";
+that were received: reading the newest frame skips what the reader had no time for. When the producer goes away, the \
+next one of the name is waited for; if none comes in time, the exit code is 7 (0 with --until-closed).";
 
 /// Receive frames: statistics, PNG files or raw bytes
 ///

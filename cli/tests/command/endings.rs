@@ -2,6 +2,7 @@
 //! How the command ends: by itself, by Ctrl-C, by a reader that has gone, by a peer that has gone, by the clock.
 
 use std::process::Command;
+use std::time::Duration;
 
 use uncopy::ErrorKind;
 
@@ -28,13 +29,26 @@ fn f47_every_wait_ends_with_ctrl_c() {
     silent_input.says("sending");
     let mut no_consumer = place.start(&["send", "camera", "--pattern", "--size", "8x8", "--wait", "9"]);
     no_consumer.says("waiting for 9");
-    let mut no_producer = place.start(&["recv", "nobody", "--timeout", "600"]);
+    let mut no_producer = place.start_with_hang_up("default", &["recv", "nobody", "--timeout", "600"]);
     no_producer.says("waiting for a producer");
     for (signal, mut waiting) in [("INT", silent_input), ("TERM", no_consumer), ("HUP", no_producer)] {
         waiting.signal(signal);
         let done = waiting.done().ended_with(130);
         assert!(!done.err.contains("error"), "{done:?}");
     }
+    place.is_clean();
+}
+
+#[test]
+fn a_command_that_was_told_to_outlive_its_terminal_does() {
+    let place = Place::new();
+    let args = ["send", "camera", "--pattern", "--size", "8x8", "--wait", "1"];
+    let mut sender = place.start_with_hang_up("ignore", &args);
+    sender.says("waiting for 1 consumer").signal("HUP").signal("HUP");
+    let mut reader = uncopy::subscribe("camera").directory(place.links()).open().unwrap();
+    reader.recv(Duration::from_secs(60)).unwrap();
+    sender.signal("TERM");
+    sender.done().ended_with(130);
     place.is_clean();
 }
 

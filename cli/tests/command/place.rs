@@ -63,6 +63,15 @@ impl Place {
         Done::of(self.command(args))
     }
 
+    /// Starts the command with this action for SIGHUP, whatever the tests were started with.
+    pub fn start_with_hang_up(&self, action: &str, args: &[&str]) -> Running {
+        let inner = self.command(args);
+        let mut command = Command::new("/usr/bin/env");
+        command.arg(format!("--{action}-signal=HUP")).arg(inner.get_program()).args(args);
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Running::of(command)
+    }
+
     /// Starts the command.
     pub fn start(&self, args: &[&str]) -> Running {
         Running::of(self.command(args))
