@@ -63,7 +63,7 @@ pub mod wake;
 pub use clock::{monotonic_nanos, realtime_nanos};
 pub use dir::{LockOutcome, NameLock, RuntimeDir};
 pub use error::OsError;
-pub use fork::{CloseInChild, fork_generation};
+pub use fork::{CloseInChild, ForkGuard, ForkLock, fork_generation};
 pub use guard::{WatchGuard, watch_read_only};
 pub use killpoint::kill_point;
 pub use map::{

@@ -10,7 +10,7 @@
 //! Rust objects can be used (and fail) and dropped without touching a descriptor that means something else by then.
 //!
 //! [`fork_generation`] tells parent from child, one atomic load: an object that remembers the generation it was made in
-//! can refuse to work in another.
+//! can refuse to work in another. [`ForkLock`] holds state of the process that starts anew in a child.
 //!
 //! # Limits
 //!
@@ -36,7 +36,7 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
-pub use system::{CloseInChild, fork_generation};
+pub use system::{CloseInChild, ForkGuard, ForkLock, fork_generation};
 
 /// How many descriptors can be owned through [`CloseInChild`] at a time.
 pub const MAX_GUARDED: usize = 4096;

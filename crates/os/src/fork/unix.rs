@@ -11,7 +11,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::MAX_GUARDED;
 use crate::OsError;
-use crate::wake::{futex_wait, futex_wake};
+
+mod lock;
+
+use lock::Holder;
+pub use lock::{ForkGuard, ForkLock};
 
 /// 0 until the handlers are installed, then one more in each child than in its parent.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -20,8 +24,8 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 static TABLE: [AtomicI32; MAX_GUARDED] = [const { AtomicI32::new(0) }; MAX_GUARDED];
 
 /// Held while a guarded descriptor is made or closed, and across `fork`: a child then sees no descriptor that is in no
-/// entry, and no entry whose number has been closed or taken by something else. 1 when held.
-static TABLE_LOCK: AtomicU32 = AtomicU32::new(0);
+/// entry, and no entry whose number has been closed or taken by something else.
+static TABLE_LOCK: Holder = Holder::nobody();
 
 /// Which process this is, counted along its line of forks: differs between a parent and its children.
 #[inline]
@@ -140,26 +144,15 @@ struct TableLock;
 
 impl TableLock {
     fn take() -> TableLock {
-        take_table_lock();
+        TABLE_LOCK.take(GENERATION.load(Ordering::Relaxed));
         TableLock
     }
 }
 
 impl Drop for TableLock {
     fn drop(&mut self) {
-        release_table_lock();
+        TABLE_LOCK.release();
     }
-}
-
-fn take_table_lock() {
-    while TABLE_LOCK.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        futex_wait(&TABLE_LOCK, 1, None);
-    }
-}
-
-fn release_table_lock() {
-    TABLE_LOCK.store(0, Ordering::Release);
-    futex_wake(&TABLE_LOCK, 1);
 }
 
 /// The generation, once the handlers are installed.
@@ -193,11 +186,11 @@ fn install() -> Result<u32, OsError> {
 }
 
 extern "C" fn before_fork() {
-    take_table_lock();
+    TABLE_LOCK.take(GENERATION.load(Ordering::Relaxed));
 }
 
 extern "C" fn after_fork_in_parent() {
-    release_table_lock();
+    TABLE_LOCK.release();
 }
 
 /// Runs in the child, whose only thread is the one that forked.
@@ -212,7 +205,7 @@ extern "C" fn after_fork_in_child() {
         }
     }
     close(inert);
-    TABLE_LOCK.store(0, Ordering::Release);
+    TABLE_LOCK.release();
 }
 
 /// Makes `descriptor` refer to something inert; answers a descriptor of that inert thing for the next call.

@@ -8,8 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use uncopy_core::ErrorKind;
 use uncopy_os::fork::MAX_GUARDED;
 use uncopy_os::{
-    CloseInChild, Connection, EventFd, Listener, LockOutcome, NameLock, OsError, Received, RuntimeDir,
-    SharedMemory, fork_generation,
+    CloseInChild, Connection, EventFd, ForkLock, Listener, LockOutcome, NameLock, OsError, Received,
+    RuntimeDir, SharedMemory, fork_generation,
 };
 
 use crate::support::{self, Child, Role, Scratch};
@@ -20,6 +20,8 @@ pub const ROLES: &[Role] = &[
     ("fork::goes_on_after_its_child", goes_on_after_its_child),
     ("fork::forks_while_threads_connect", forks_while_threads_connect),
     ("fork::guards_too_many", guards_too_many),
+    ("fork::forks_while_threads_hold_a_lock", forks_while_threads_hold_a_lock),
+    ("fork::forks_while_it_holds_a_lock", forks_while_it_holds_a_lock),
 ];
 
 /// What a producer holds.
@@ -228,4 +230,152 @@ fn a_full_table_is_an_error_and_takes_entries_again() {
 fn the_generation_of_a_process_does_not_change_by_itself() {
     assert_ne!(fork_generation(), 0);
     assert_eq!(fork_generation(), fork_generation());
+}
+
+/// What two fields say is the same whenever nobody is in the middle of changing them.
+#[derive(Default)]
+struct Twice {
+    one: u64,
+    parts: Vec<Part>,
+}
+
+/// Must not be dropped outside the process that made it.
+struct Part {
+    generation: u32,
+}
+
+impl Part {
+    fn new() -> Part {
+        Part { generation: fork_generation() }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        assert_eq!(self.generation, fork_generation(), "a child drops nothing of its parent");
+    }
+}
+
+impl Twice {
+    fn add(&mut self) {
+        self.one += 1;
+        std::thread::yield_now(); // a good moment to fork
+        self.parts.push(Part::new());
+        if self.one == 100 {
+            *self = Twice::default();
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.one, self.parts.len() as u64);
+    }
+}
+
+fn forks_while_threads_hold_a_lock() {
+    static LOCK: ForkLock<Twice> = ForkLock::new();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let mut held = LOCK.lock();
+                    held.check();
+                    held.add();
+                    held.check();
+                }
+            });
+        }
+        let _end = support::OnDrop(|| is_over.store(true, Ordering::Relaxed));
+        for _ in 0..300 {
+            support::collect(support::fork_and_play(|| {
+                assert_eq!(LOCK.lock().one, 0, "a child starts anew");
+                LOCK.lock().add();
+                support::collect(support::fork_and_play(|| assert_eq!(LOCK.lock().one, 0)));
+                assert_eq!(LOCK.lock().one, 1, "and keeps what is its own");
+            }));
+        }
+    });
+    LOCK.lock().check();
+}
+
+// F45
+#[test]
+fn a_forked_child_takes_a_lock_that_another_thread_of_its_parent_held() {
+    Child::start("fork::forks_while_threads_hold_a_lock", "").finish();
+}
+
+fn forks_while_it_holds_a_lock() {
+    static LOCK: ForkLock<Twice> = ForkLock::new();
+    let mut held = Some(LOCK.lock());
+    held.as_mut().unwrap().add();
+    support::collect(support::fork_and_play(|| {
+        let inherited = held.take().unwrap();
+        let mut own = LOCK.lock();
+        assert_eq!((inherited.one, own.one), (1, 0), "two values");
+        drop(inherited);
+        let is_waiting = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                is_waiting.store(true, Ordering::Relaxed);
+                LOCK.lock().one
+            });
+            while !is_waiting.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            for _ in 0..1000 {
+                std::thread::yield_now();
+            }
+            own.one = 7;
+            drop(own);
+            assert_eq!(other.join().unwrap(), 7, "letting go of the parent's hold let nobody in");
+        });
+    }));
+    held.as_mut().unwrap().add();
+    drop(held);
+    assert_eq!(LOCK.lock().one, 2);
+}
+
+#[test]
+fn a_hold_taken_along_through_a_fork_is_none_in_the_child() {
+    Child::start("fork::forks_while_it_holds_a_lock", "").finish();
+}
+
+#[test]
+fn a_lock_lets_one_thread_in_at_a_time_and_drops_its_value_with_itself() {
+    #[derive(Default)]
+    struct Count {
+        number: u64,
+        held: Option<std::sync::Arc<()>>,
+    }
+    let lock = ForkLock::<Count>::new();
+    let witness = std::sync::Arc::new(());
+    lock.lock().held = Some(std::sync::Arc::clone(&witness));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10_000 {
+                    let mut held = lock.lock();
+                    let number = std::hint::black_box(held.number);
+                    held.number = number + 1;
+                }
+            });
+        }
+    });
+    assert_eq!(lock.lock().number, 40_000);
+    drop(lock);
+    assert_eq!(std::sync::Arc::strong_count(&witness), 1);
+}
+
+#[test]
+fn a_lock_whose_first_value_cannot_be_made_is_free_again() {
+    struct Fails;
+    impl Default for Fails {
+        fn default() -> Fails {
+            panic!("no value");
+        }
+    }
+    let lock = ForkLock::<Fails>::new();
+    for _ in 0..2 {
+        std::panic::catch_unwind(|| drop(lock.lock())).unwrap_err();
+    }
 }
