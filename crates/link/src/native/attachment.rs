@@ -89,6 +89,8 @@ struct Inbox {
     owes_answer: bool,
     /// Why an epoch could not be mapped; told to whoever meets a frame in it.
     failed: Option<(u32, LinkError)>,
+    /// Why a message, of whatever epoch, could not be read: no descriptor was left for the memory in it.
+    unread: Option<LinkError>,
     asked: Option<Instant>,
 }
 
@@ -259,6 +261,7 @@ impl Attachment {
                 Err(error) => {
                     // The message is gone, and with it perhaps the memory of an epoch: asking again brings it back.
                     tracing::warn!(link = %self.name, %error, "a message of the producer could not be read");
+                    inbox.unread = Some(error.into());
                     return;
                 }
             }
@@ -276,7 +279,10 @@ impl Attachment {
                     None => Err(LinkError::EpochWithoutMemory { name: self.name.clone(), epoch }),
                 };
                 match map {
-                    Ok(map) => inbox.epochs.push(Arc::new(map)),
+                    Ok(map) => {
+                        inbox.epochs.push(Arc::new(map));
+                        inbox.unread = None;
+                    }
                     Err(error) => inbox.failed = Some((epoch, error)),
                 }
                 if is_newer(epoch, inbox.newest) {
@@ -316,7 +322,8 @@ impl Attachment {
             return Ok(Memory::Here(map));
         }
         let mut inbox = lock(&self.inbox);
-        let failed = inbox.failed.take_if(|(failed, _)| *failed == epoch);
+        let failed = inbox.failed.take_if(|(failed, _)| *failed == epoch).map(|(_, error)| error);
+        let failed = failed.or_else(|| inbox.unread.take());
         if self.ended().is_some() || is_newer(inbox.newest, epoch) {
             return Ok(Memory::Never);
         }
@@ -328,7 +335,7 @@ impl Attachment {
             self.say_taken(older);
         }
         match failed {
-            Some((_, error)) => Err(error),
+            Some(error) => Err(error),
             None => Ok(Memory::Later),
         }
     }
