@@ -77,13 +77,13 @@ fn f02_a_consumer_killed_at_any_point_gives_its_slots_back_and_disturbs_nobody()
             }
             let ending = doomed.collect();
             assert_eq!(ending.signal, KILLED, "{point}:{pass} was not reached: {ending:?}");
-            let ran = producer.halt(&[]);
+            producer.halt(&[]);
             wait_for_consumers(&stage, &[bystander.pid()]);
             assert_eq!(producer.ask("burst 40 64x64x4", "burst").number("dropped"), 0, "{point}:{pass}");
-            let seen = bystander.halt(&["first"]);
+            bystander.expect("first");
+            let seen = bystander.halt(&[]);
             assert_eq!(seen.number("torn"), 0, "{point}:{pass}: {seen}");
             assert_eq!(holders(&stage), [0; 4], "{point}:{pass}");
-            assert!(seen.number("received") > 0 && ran.number("seq") > 0);
             bystander.quit();
             producer.quit();
         }

@@ -13,6 +13,7 @@ use rustix::fs::ftruncate;
 use uncopy::os::{Connection, Mapping};
 use uncopy::{Access, ErrorKind};
 use uncopy_tests::pattern::next_random;
+use uncopy_tests::stage::eventually;
 use uncopy_tests::wire::{self, Guest, kind};
 use uncopy_tests::{Peer, Stage};
 
@@ -189,8 +190,14 @@ fn f22_clients_that_never_say_a_word_keep_nobody_out() {
     let stage = Stage::new(PEER);
     let mut producer = open(&stage, &["produce", "cam"]);
     let dir = stage.runtime_dir();
-    let silent: Vec<Connection> =
-        (0..200).map(|_| Connection::connect(&dir, "cam.sock").expect("the producer listens")).collect();
+    let silent: Vec<Connection> = (0..200)
+        .map(|_| {
+            // A queue that is full is emptied by the producer.
+            eventually("there is room in the queue", || {
+                Connection::connect(&dir, "cam.sock").map_err(|error| error.to_string())
+            })
+        })
+        .collect();
     let mut reader = open(&stage, &["consume", "cam"]);
     producer.ask("frame 64x64x4", "published");
     reader.ask("take", "took");
