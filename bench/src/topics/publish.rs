@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A loan and its `publish`, with a consumer attached that is not waiting. No byte of the frame is touched, so the
-//! size of a frame must make no difference.
+//! size of a frame must make no difference. One link has no consumer at all: what a consumer's presence costs.
 
 use super::Role;
 use crate::{
@@ -12,9 +12,15 @@ use crate::{
 };
 use uncopy::{DType, Form, Meta, Publisher, publish, subscribe};
 
-/// Sizes of a frame, with the ends of the figures' names.
-const SIZES: [(&str, usize); 5] =
-    [("64b", 64), ("4kib", 4 << 10), ("256kib", 256 << 10), ("1080p", 1080 * 1920 * 4), ("32mib", 32 << 20)];
+/// Ends of the figures' names, with the size of a frame and the number of consumers.
+const LINKS: [(&str, usize, usize); 6] = [
+    ("64b", 64, 1),
+    ("4kib", 4 << 10, 1),
+    ("256kib", 256 << 10, 1),
+    ("1080p", 1080 * 1920 * 4, 1),
+    ("32mib", 32 << 20, 1),
+    ("1080p_alone", 1080 * 1920 * 4, 0),
+];
 const WARM_UP: usize = 2_000;
 /// Frames of one size before the next size has its turn.
 const BLOCK: usize = 1_000;
@@ -25,7 +31,7 @@ struct Sized {
     len_bytes: usize,
     out: Publisher,
     form: Form,
-    bystander: Side,
+    bystanders: Vec<Side>,
     samples: Vec<u64>,
     rounds: Vec<Round>,
 }
@@ -33,15 +39,15 @@ struct Sized {
 pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
     let blocks = run.count(20, 3);
     let mut links = Vec::new();
-    for (end, len_bytes) in SIZES {
-        links.push(Sized::open(run, end, len_bytes)?);
+    for (end, len_bytes, consumers) in LINKS {
+        links.push(Sized::open(run, end, len_bytes, consumers)?);
     }
     for link in &mut links {
         link.publish(WARM_UP)?;
         link.samples.clear();
     }
     for round in 1..=ROUNDS {
-        run.say(&format!("loan and publish, {} sizes: round {round} of {ROUNDS}", links.len()));
+        run.say(&format!("loan and publish, {} links: round {round} of {ROUNDS}", links.len()));
         for _ in 0..blocks {
             for link in &mut links {
                 link.publish(BLOCK)?;
@@ -64,13 +70,17 @@ pub fn bystander(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 impl Sized {
-    fn open(run: &Run, end: &str, len_bytes: usize) -> Result<Self, Failure> {
+    fn open(run: &Run, end: &str, len_bytes: usize, consumers: usize) -> Result<Self, Failure> {
         let name = format!("publish_rust_{end}");
         let out = publish(&name).directory(run.dir()).open()?;
-        let mut bystander = Side::start(Role::Bystander, &[&run.dir_argument(), &name])?;
-        bystander.expect("ready")?;
+        let mut bystanders = Vec::new();
+        for _ in 0..consumers {
+            let mut bystander = Side::start(Role::Bystander, &[&run.dir_argument(), &name])?;
+            bystander.expect("ready")?;
+            bystanders.push(bystander);
+        }
         let form = Form::new(DType::U8, &[len_bytes])?;
-        Ok(Self { name, len_bytes, out, form, bystander, samples: Vec::new(), rounds: Vec::new() })
+        Ok(Self { name, len_bytes, out, form, bystanders, samples: Vec::new(), rounds: Vec::new() })
     }
 
     fn publish(&mut self, count: usize) -> Result<(), Failure> {
@@ -83,13 +93,17 @@ impl Sized {
     }
 
     fn finish(self) -> Result<Figure, Failure> {
-        self.bystander.dismiss()?;
+        let consumers = self.bystanders.len();
+        self.bystanders.into_iter().try_for_each(Side::dismiss)?;
         Ok(Figure {
             name: self.name,
             unit: Unit::Nanos,
             warm_up: format!("{WARM_UP} frames"),
             ours: Series::new(
-                format!("loan and publish of {} bytes, one reading of the clock included", self.len_bytes),
+                format!(
+                    "loan and publish of {} bytes, {consumers} consumers, one reading of the clock included",
+                    self.len_bytes
+                ),
                 self.rounds,
             ),
             reference: None,

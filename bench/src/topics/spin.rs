@@ -28,6 +28,8 @@ const TRIPS_PER_BLOCK: usize = TRIPS_PER_SAMPLE * SAMPLES_PER_BLOCK;
 /// Blocks before the first that counts.
 const WARM_UP_BLOCKS: usize = 4;
 const FRAME_BYTES: usize = 64;
+/// No word gets from one physical core to another in less; between two threads of one core it takes half of that.
+const SHARED_CORE_NANOS: f64 = 35.0;
 /// Longer than any wait here: neither side ever sleeps.
 const SPIN: Duration = Duration::from_secs(10);
 
@@ -59,6 +61,10 @@ pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
         bare_rounds.push(one_way(bare_samples)?);
     }
     other.dismiss()?;
+    if bare_rounds.iter().any(|round| round.p50 < SHARED_CORE_NANOS) {
+        run.say("the bare word crossed so fast that both processes seem to share one physical core:");
+        run.say("the ratio says nothing about two cores; measure again");
+    }
     Ok(vec![Figure {
         name: "hand_over_spinning".to_owned(),
         unit: Unit::Nanos,
