@@ -69,8 +69,8 @@ pub enum OsError {
         /// The system's answer.
         source: io::Error,
     },
-    /// More descriptors are registered to be closed in forked children than the table holds.
-    #[error("more than {max} sockets and locks are open in this process; close links")]
+    /// More descriptors or frame memories are to be kept from forked children than the table holds.
+    #[error("more than {max} sockets and locks, or frame memories, are open in this process; close links")]
     TooManyGuarded {
         /// Entries in the table.
         max: usize,

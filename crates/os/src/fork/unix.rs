@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fork handlers, and the table of descriptors that they take away from the child.
+//! Fork handlers, and the tables of what they take away from the child.
 #![expect(unsafe_code, reason = "fence: pthread_atfork, and what its handlers may do")]
 
 use std::sync::Mutex;
@@ -13,9 +13,11 @@ use super::MAX_GUARDED;
 use crate::OsError;
 
 mod lock;
+mod range;
 
 use lock::Holder;
 pub use lock::{ForkGuard, ForkLock};
+pub(crate) use range::KeptFromChild;
 
 /// 0 until the handlers are installed, then one more in each child than in its parent.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -34,6 +36,11 @@ pub fn fork_generation() -> u32 {
         0 => first_generation(),
         generation => generation,
     }
+}
+
+/// The generation as it stands: async-signal-safe, as nothing is installed.
+pub(crate) fn generation_now() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
 }
 
 /// Installing fails for want of memory only; then 0 stands for every process, and the next call tries again.
@@ -205,6 +212,7 @@ extern "C" fn after_fork_in_child() {
         }
     }
     close(inert);
+    range::fill_holes();
     TABLE_LOCK.release();
 }
 

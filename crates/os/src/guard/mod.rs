@@ -6,6 +6,9 @@
 //! which memory it was and what to do. The message is made beforehand, since nothing can be formatted in a signal
 //! handler, and goes to standard error.
 //!
+//! The same holds in a forked child, which has no frame memory at all ([`fork`](crate::fork)): there reading ends the
+//! process too, and the message says that the link has to be opened again.
+//!
 //! It refuses to rescue: after the message the handler that was there before runs (a crash reporter, Python's
 //! `faulthandler`, the Rust runtime's), or the system's default, which ends the process. Other faults go straight there.
 //!

@@ -5,16 +5,19 @@
 use std::ffi::c_void;
 use std::mem::{self, MaybeUninit};
 use std::ptr;
-use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use super::{MAX_WATCH_NOTE_BYTES, MAX_WATCHED};
+use crate::ForkLock;
+use crate::fork::{fork_generation, generation_now};
 
 /// One watched range. All atomics: the handler may run in any thread at any moment. A note that is replaced while a
 /// dying thread prints it comes out mixed, and nothing worse.
 struct Entry {
     /// FREE, FILLING or WATCHED.
     state: AtomicU32,
+    /// The fork generation of the process that began to watch.
+    generation: AtomicU32,
     start: AtomicUsize,
     end: AtomicUsize,
     note_len: AtomicUsize,
@@ -29,6 +32,7 @@ const WATCHED: u32 = 2;
 static ENTRIES: [Entry; MAX_WATCHED] = [const {
     Entry {
         state: AtomicU32::new(FREE),
+        generation: AtomicU32::new(0),
         start: AtomicUsize::new(0),
         end: AtomicUsize::new(0),
         note_len: AtomicUsize::new(0),
@@ -75,6 +79,7 @@ pub fn watch_read_only(range: (usize, usize), note: String) -> WatchGuard {
         entry.state.compare_exchange(FREE, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
     });
     if let Some(entry) = free.and_then(|index| ENTRIES.get(index)) {
+        entry.generation.store(fork_generation(), Ordering::Relaxed);
         entry.start.store(range.0, Ordering::Relaxed);
         entry.end.store(range.1, Ordering::Relaxed);
         for (place, byte) in entry.note.iter().zip(note.bytes()) {
@@ -89,21 +94,27 @@ pub fn watch_read_only(range: (usize, usize), note: String) -> WatchGuard {
 
 /// Installs the handler, once; says whether it is there.
 fn install() -> bool {
-    static INSTALLING: Once = Once::new();
-    INSTALLING.call_once(|| {
-        // First look, then replace: the handler must find its predecessor from its first moment on.
-        let Some(before) = exchange_handler(None) else { return };
-        PREVIOUS.store(Box::into_raw(Box::new(before)), Ordering::Release);
-        match exchange_handler(Some(&our_action())) {
-            // Another thread installed one in between: that is the predecessor.
-            Some(replaced) if replaced.sa_sigaction != before.sa_sigaction => {
-                PREVIOUS.store(Box::into_raw(Box::new(replaced)), Ordering::Release);
-            }
-            Some(_) => {}
-            None => PREVIOUS.store(ptr::null_mut(), Ordering::Release),
+    static INSTALLING: ForkLock<()> = ForkLock::new();
+    let is_there = || !PREVIOUS.load(Ordering::Acquire).is_null();
+    if is_there() {
+        return true;
+    }
+    let _held = INSTALLING.lock();
+    if is_there() {
+        return true;
+    }
+    // First look, then replace: the handler must find its predecessor from its first moment on.
+    let Some(before) = exchange_handler(None) else { return false };
+    PREVIOUS.store(Box::into_raw(Box::new(before)), Ordering::Release);
+    match exchange_handler(Some(&our_action())) {
+        // Another thread installed one in between: that is the predecessor.
+        Some(replaced) if replaced.sa_sigaction != before.sa_sigaction => {
+            PREVIOUS.store(Box::into_raw(Box::new(replaced)), Ordering::Release);
         }
-    });
-    !PREVIOUS.load(Ordering::Acquire).is_null()
+        Some(_) => {}
+        None => PREVIOUS.store(ptr::null_mut(), Ordering::Release),
+    }
+    is_there()
 }
 
 fn our_action() -> libc::sigaction {
@@ -135,18 +146,26 @@ fn exchange_handler(action: Option<&libc::sigaction>) -> Option<libc::sigaction>
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: SA_SIGINFO handlers get a pointer to live information, or, from a sloppy chaining handler, null.
     let Some(fault) = (unsafe { info.as_ref() }) else { return chain(signal, info, context, 0) };
-    // A page that is there but does not permit the access.
+    // No page is there; or one that does not permit the access.
+    const SEGV_MAPERR: libc::c_int = 1;
     const SEGV_ACCERR: libc::c_int = 2;
-    if fault.si_code == SEGV_ACCERR {
+    if matches!(fault.si_code, SEGV_MAPERR | SEGV_ACCERR) {
         // SAFETY: for SIGSEGV raised by a fault the union's address member is set (sigaction(2)).
         let address = unsafe { fault.si_addr() } as usize;
-        report(address);
+        report(address, fault.si_code == SEGV_ACCERR);
     }
     chain(signal, info, context, fault.si_code);
 }
 
-/// Prints the note of the range that holds `address`, if one does.
-fn report(address: usize) {
+/// What is printed before and after the address, ahead of the note.
+const READ_ONLY: (&[u8], &[u8]) = (b"uncopy: write to read-only memory at 0x", b": ");
+const FORKED: (&[u8], &[u8]) = (
+    b"uncopy: access to memory of the parent process at 0x",
+    b": this process was forked after the frame was received or lent; open the link again in the child: ",
+);
+
+/// Prints the note of the range that holds `address`, if one does. `is_mapped`: whether anything is there.
+fn report(address: usize, is_mapped: bool) {
     let hit = ENTRIES.iter().find(|entry| {
         // Acquire pairs with the release in `watch_read_only`.
         entry.state.load(Ordering::Acquire) == WATCHED
@@ -157,9 +176,12 @@ fn report(address: usize) {
     for (byte, place) in note.iter_mut().zip(&entry.note) {
         *byte = place.load(Ordering::Relaxed);
     }
-    print(b"uncopy: write to read-only memory at 0x");
+    // What is watched stays mapped in its process, and is not there in a child, also of a raw `clone`.
+    let is_forked = !is_mapped || entry.generation.load(Ordering::Relaxed) != generation_now();
+    let (before, after): (&[u8], &[u8]) = if is_forked { FORKED } else { READ_ONLY };
+    print(before);
     print(&hexadecimal(address));
-    print(b": ");
+    print(after);
     print(note.get(..entry.note_len.load(Ordering::Relaxed)).unwrap_or_default());
     print(b"\n");
 }

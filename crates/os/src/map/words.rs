@@ -55,6 +55,11 @@ impl Words {
         Words { base, len_bytes, writable_bytes: if is_writable { len_bytes } else { 0 } }
     }
 
+    /// No words at all.
+    pub(crate) const fn none() -> Words {
+        Words { base: NonNull::<u64>::dangling().cast(), len_bytes: 0, writable_bytes: 0 }
+    }
+
     /// Length of the memory in bytes.
     #[inline]
     pub fn len_bytes(&self) -> usize {

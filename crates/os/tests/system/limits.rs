@@ -244,11 +244,11 @@ fn acts_and_calls<'a>(
             Box::new(|| SharedMemory::create("x", 4096).map(drop)),
             calls!(SYS_memfd_create SYS_fchmod SYS_fallocate SYS_fcntl SYS_mmap SYS_openat),
         ),
-        ("freeze", Box::new(|| SlotMemory::create("x", 1, 4096).map(drop)), calls!(SYS_fcntl)),
+        ("freeze", Box::new(|| SlotMemory::create("x", 1, 4096).map(drop)), calls!(SYS_fcntl SYS_madvise)),
         (
             "mapping",
             Box::new(|| Mapping::open(&memory.share()?, 1, Access::ReadOnly).map(drop)),
-            calls!(SYS_fcntl SYS_fstat SYS_mmap),
+            calls!(SYS_fcntl SYS_fstat SYS_mmap SYS_madvise),
         ),
         (
             "listener",

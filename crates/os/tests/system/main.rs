@@ -14,6 +14,7 @@
 mod dir;
 mod fork;
 mod guard;
+mod inherit;
 #[cfg(feature = "kill-points")]
 mod killpoint;
 mod limits;
@@ -32,6 +33,7 @@ const ROLES: &[&[support::Role]] = &[
     dir::ROLES,
     fork::ROLES,
     guard::ROLES,
+    inherit::ROLES,
     limits::ROLES,
     memory::ROLES,
     peers::ROLES,

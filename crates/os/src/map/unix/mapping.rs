@@ -9,12 +9,15 @@ use rustix::fs::fstat;
 use uncopy_core::Device;
 use uncopy_tensor::{Access, Region, ShareHandle};
 
-use super::pages::Pages;
+use super::pages::{InChild, Pages};
 use super::seals_of;
 use crate::OsError;
 use crate::map::{Seals, Words};
 
 /// A peer's shared memory, mapped into this process until drop. It outlives the peer.
+///
+/// A forked child shares what was mapped for writing (control memory). What was mapped for reading only (frames) is not
+/// there in a child: it could not know when its parent gives a frame back.
 #[derive(Debug)]
 pub struct Mapping {
     pages: Pages,
@@ -31,7 +34,8 @@ impl Mapping {
     /// # Errors
     ///
     /// [`OsError::NotSealed`], [`OsError::TooSmall`], [`OsError::NotAllocated`], [`OsError::BadLength`]; [`OsError::System`] of kind
-    /// `PermissionDenied` for write access to frozen memory; [`OsError::OutOfMemory`] without address space.
+    /// `PermissionDenied` for write access to frozen memory; [`OsError::OutOfMemory`] without address space;
+    /// [`OsError::TooManyGuarded`].
     pub fn open(handle: &ShareHandle, min_len_bytes: usize, access: Access) -> Result<Mapping, OsError> {
         let seals = seals_of(handle)?;
         if !seals.shrink {
@@ -54,7 +58,11 @@ impl Mapping {
         if allocated_bytes < got_bytes {
             return Err(OsError::NotAllocated { len_bytes: got_bytes, allocated_bytes });
         }
-        let pages = Pages::map(handle, len_bytes, access)?;
+        let in_child = match access {
+            Access::ReadOnly => InChild::Absent,
+            Access::ReadWrite => InChild::Shared,
+        };
+        let pages = Pages::map(handle, len_bytes, access, in_child)?;
         Ok(Mapping { pages, seals, access })
     }
 
@@ -79,7 +87,7 @@ impl Mapping {
         self.pages.base().addr().get()
     }
 
-    /// The memory as atomic words; those of a read-only mapping can be loaded only.
+    /// The memory as atomic words; those of a read-only mapping can be loaded only, and in a forked child it has none.
     #[inline]
     pub fn words(&self) -> &Words {
         self.pages.words()
@@ -94,7 +102,7 @@ impl Mapping {
     /// # Errors
     ///
     /// [`OsError::OutOfBounds`], and [`OsError::NotSealed`] for memory that anybody with a handle could still write:
-    /// only frozen memory holds frames.
+    /// only frozen memory holds frames. [`OsError::Forked`] in a forked child.
     pub fn region(
         self: &Arc<Mapping>,
         offset_bytes: usize,
@@ -108,13 +116,15 @@ impl Mapping {
         if offset_bytes.checked_add(len_bytes).is_none_or(|end| end > of_bytes) {
             return Err(OsError::OutOfBounds { offset_bytes, len_bytes, of_bytes });
         }
+        self.pages.check_not_forked()?;
         // Inside a mapping that does not start at address 0, so never null.
         let first = self.pages.base().as_ptr().wrapping_add(offset_bytes);
         let address = NonNull::new(first).unwrap_or(self.pages.base());
         // Fields drop in order: the lease ends first, the mapping after it.
         let owner = (hold, Arc::clone(self));
         // SAFETY: 1. the range lies inside the mapping (checked), which `owner` keeps mapped and which is at most
-        // `isize::MAX` long. 2. File pages are initialised, the mapping is readable from every thread, and the region
+        // `isize::MAX` long; in a forked child pages take its place that end the process when touched (`crate::fork`),
+        // since it was mapped for reading only: nobody can map frozen memory for writing. 2. File pages are initialised, the mapping is readable from every thread, and the region
         // is read-only. 3. Nobody but the producer can write: the memory is frozen (checked), this process cannot have
         // mapped it writable after that, and `Words` of ours give no atomics on what is mapped for reading only. The
         // producer does not write while `hold`, the lease, lives: that is the protocol, and decision 0001 says what

@@ -11,7 +11,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use uncopy_core::Device;
 use uncopy_tensor::{Access, Export, ShareHandle};
 
-use super::pages::Pages;
+use super::pages::{InChild, Pages};
 use super::{limits, seals_of};
 use crate::OsError;
 use crate::map::{Seals, Words};
@@ -24,7 +24,8 @@ const ALLOCATION_STEP_BYTES: (u64, u64) = (64 << 20, 64 << 10);
 /// Anonymous shared memory made by this process, mapped for reading and writing.
 ///
 /// Its size is sealed, all its pages are allocated, and it starts zeroed. It has no name in any file system, mode
-/// 0600, and ends with the last mapping or handle in any process: nothing is left behind by a crash.
+/// 0600, and ends with the last mapping or handle in any process: nothing is left behind by a crash. A forked child
+/// shares it.
 #[derive(Debug)]
 pub struct SharedMemory {
     file: ShareHandle,
@@ -41,6 +42,15 @@ impl SharedMemory {
     /// SIGBUS nor the out-of-memory killer comes instead. [`OsError::BadLength`], [`OsError::InvalidPath`] (label),
     /// [`OsError::OutOfDescriptors`], [`OsError::System`].
     pub fn create(label: &str, len_bytes: usize) -> Result<SharedMemory, OsError> {
+        SharedMemory::create_for(label, len_bytes, InChild::Shared)
+    }
+
+    /// As [`SharedMemory::create`], for memory that forked children may not have.
+    pub(super) fn create_for(
+        label: &str,
+        len_bytes: usize,
+        in_child: InChild,
+    ) -> Result<SharedMemory, OsError> {
         if len_bytes == 0 || isize::try_from(len_bytes).is_err() {
             return Err(OsError::BadLength { what: "shared memory", len_bytes: len_bytes as u64 });
         }
@@ -51,7 +61,7 @@ impl SharedMemory {
             .map_err(|errno| OsError::from_errno("fchmod", label, errno))?;
         allocate(&file, len_bytes as u64)?;
         add_seals(&file, SealFlags::SHRINK | SealFlags::GROW)?;
-        let pages = Pages::map(&file, len_bytes, Access::ReadWrite)?;
+        let pages = Pages::map(&file, len_bytes, Access::ReadWrite, in_child)?;
         Ok(SharedMemory { file: ShareHandle::from(file), pages })
     }
 

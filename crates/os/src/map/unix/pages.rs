@@ -11,6 +11,7 @@ use uncopy_tensor::Access;
 
 use super::limits;
 use crate::OsError;
+use crate::fork::KeptFromChild;
 use crate::map::Words;
 
 /// Pages of a shared file, mapped until drop. All of them are backed by the file: see [`Pages::map`].
@@ -19,6 +20,17 @@ pub(super) struct Pages {
     base: NonNull<u8>,
     len_bytes: usize,
     words: Words,
+    /// `None` for pages that a forked child shares.
+    kept: Option<KeptFromChild>,
+}
+
+/// Whether a forked child gets a mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum InChild {
+    /// It shares the pages, as it does by default.
+    Shared,
+    /// It does not: see [`crate::fork`].
+    Absent,
 }
 
 // SAFETY: the value owns an address range and never reads or writes it itself; what it lends is argued where lent.
@@ -31,7 +43,12 @@ impl Pages {
     ///
     /// The caller has checked that the file has at least `len_bytes` (1 or more, at most `isize::MAX`) and is sealed
     /// against shrinking, so that no page of the mapping can be without memory behind it.
-    pub(super) fn map(file: impl AsFd, len_bytes: usize, access: Access) -> Result<Pages, OsError> {
+    pub(super) fn map(
+        file: impl AsFd,
+        len_bytes: usize,
+        access: Access,
+        in_child: InChild,
+    ) -> Result<Pages, OsError> {
         let protection = match access {
             Access::ReadOnly => ProtFlags::READ,
             Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
@@ -58,7 +75,26 @@ impl Pages {
         // which unmaps. 2. References to these pages are made by `SlotMemory` and `Mapping` only, which say how they
         // keep them apart from writes.
         let words = unsafe { Words::new(base, len_bytes, access == Access::ReadWrite) };
-        Ok(Pages { base, len_bytes, words })
+        let mut pages = Pages { base, len_bytes, words, kept: None };
+        if in_child == InChild::Absent {
+            // SAFETY: the range was just mapped for this value alone, whose drop unmaps it after that of `kept`, and not
+            // in a child. There `words` gives nothing, `check_not_forked` stops the makers of references, and older
+            // references find pages that end the process when touched.
+            pages.kept = Some(unsafe { KeptFromChild::keep(base, len_bytes) }?);
+        }
+        Ok(pages)
+    }
+
+    /// Whether the pages stayed with the parent process when this one was forked: nothing is at [`Pages::base`].
+    #[inline]
+    fn are_in_parent(&self) -> bool {
+        self.kept.as_ref().is_some_and(KeptFromChild::is_from_parent)
+    }
+
+    /// Refuses in a process to which the pages do not belong.
+    #[inline]
+    pub(super) fn check_not_forked(&self) -> Result<(), OsError> {
+        if self.are_in_parent() { Err(OsError::Forked) } else { Ok(()) }
     }
 
     pub(super) fn base(&self) -> NonNull<u8> {
@@ -69,8 +105,11 @@ impl Pages {
         self.len_bytes
     }
 
+    /// The pages as words; none at all in a forked child that does not share them.
+    #[inline]
     pub(super) fn words(&self) -> &Words {
-        &self.words
+        static NONE: Words = Words::none();
+        if self.are_in_parent() { &NONE } else { &self.words }
     }
 
     /// Changes what this process may do with `len_bytes` at `offset_bytes`, both multiples of the page size.
@@ -89,6 +128,7 @@ impl Pages {
             Access::ReadOnly => MprotectFlags::READ,
             Access::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
         };
+        self.check_not_forked()?;
         let address = self.base.as_ptr().wrapping_add(offset_bytes).cast();
         // SAFETY: the caller promises a range inside our own mapping, and that taking away write access surprises no
         // writer. The memory stays readable either way.
@@ -103,6 +143,11 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        if self.are_in_parent() {
+            // Whatever is at these addresses in a forked child is not this mapping.
+            return;
+        }
+        drop(self.kept.take());
         // SAFETY: exactly the range that `map` mapped, unmapped once. Everything that refers to it borrows or owns
         // (`Arc`) this value, so nothing can reach it any more.
         let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.len_bytes) };

@@ -14,6 +14,7 @@ use uncopy_core::Device;
 use uncopy_tensor::{Access, Export, Region, ShareHandle};
 
 use super::memory::SharedMemory;
+use super::pages::InChild;
 use crate::OsError;
 use crate::map::PAGE_BYTES;
 
@@ -35,6 +36,9 @@ pub fn slot_align_bytes() -> usize {
 ///
 /// A slot's bytes are reached by [claiming](SlotMemory::claim) it. The claim is exclusive within this process; which
 /// slot may be claimed when, with respect to consumers, is the link's protocol.
+///
+/// A forked child does not have the memory, so that it cannot change a frame that others read: calls that would touch it
+/// answer [`OsError::Forked`], and touching a view that was inherited ends the child.
 pub struct SlotMemory {
     memory: SharedMemory,
     stride_bytes: usize,
@@ -47,8 +51,8 @@ impl SlotMemory {
     ///
     /// # Errors
     ///
-    /// [`OsError::BadAlignment`], [`OsError::BadLength`] (nothing, or too much), and those of
-    /// [`SharedMemory::create`] and [`SharedMemory::freeze_writes`].
+    /// [`OsError::BadAlignment`], [`OsError::BadLength`] (nothing, or too much), [`OsError::TooManyGuarded`], and those
+    /// of [`SharedMemory::create`] and [`SharedMemory::freeze_writes`].
     pub fn create(label: &str, slots: usize, stride_bytes: usize) -> Result<Arc<SlotMemory>, OsError> {
         let multiple_of = slot_align_bytes();
         if !stride_bytes.is_multiple_of(multiple_of) {
@@ -57,7 +61,7 @@ impl SlotMemory {
         let Some(len_bytes) = slots.checked_mul(stride_bytes) else {
             return Err(OsError::BadLength { what: "frame memory", len_bytes: u64::MAX });
         };
-        let memory = SharedMemory::create(label, len_bytes)?;
+        let memory = SharedMemory::create_for(label, len_bytes, InChild::Absent)?;
         memory.freeze_writes()?;
         let states = (0..slots).map(|_| AtomicU32::new(0)).collect();
         Ok(Arc::new(SlotMemory { memory, stride_bytes, states }))
@@ -110,7 +114,8 @@ impl SlotMemory {
     /// # Errors
     ///
     /// [`OsError::SlotTaken`] while it is claimed, or while a region of an earlier claim is alive;
-    /// [`OsError::NoSuchSlot`]; [`OsError::System`] when a protected slot cannot be made writable.
+    /// [`OsError::NoSuchSlot`]; [`OsError::System`] when a protected slot cannot be made writable;
+    /// [`OsError::Forked`].
     pub fn claim(self: &Arc<SlotMemory>, slot: usize) -> Result<SlotMut, OsError> {
         let was_protected = self.lock(slot, CLAIMED | LENT)?;
         let claimed = SlotMut { memory: Arc::clone(self), slot };
@@ -126,7 +131,7 @@ impl SlotMemory {
     ///
     /// # Errors
     ///
-    /// [`OsError::SlotTaken`] while it is claimed, [`OsError::NoSuchSlot`], [`OsError::System`].
+    /// [`OsError::SlotTaken`] while it is claimed, [`OsError::NoSuchSlot`], [`OsError::Forked`], [`OsError::System`].
     pub fn protect(&self, slot: usize, access: Access) -> Result<(), OsError> {
         let was_protected = self.lock(slot, CLAIMED)?;
         let is_change = was_protected != (access == Access::ReadOnly);
@@ -137,6 +142,7 @@ impl SlotMemory {
 
     /// Takes the claim bit of a slot whose state has none of the `excluded` bits; says whether the slot is protected.
     fn lock(&self, slot: usize, excluded: u32) -> Result<bool, OsError> {
+        self.memory.pages().check_not_forked()?;
         let state = self.state(slot)?;
         let claim = |old: u32| (old & excluded == 0).then_some(old | CLAIMED);
         // Acquire pairs with the release in `unlock` and in the drop of `Loan`: their writes come before ours.
@@ -235,12 +241,12 @@ impl SlotMut {
     ///
     /// # Errors
     ///
-    /// [`OsError::SlotTaken`] while a region of the slot is alive.
+    /// [`OsError::SlotTaken`] while a region of the slot is alive; [`OsError::Forked`].
     pub fn bytes(&self) -> Result<&[u8], OsError> {
-        self.check_not_lent()?;
+        self.check_ours()?;
         let first = self.memory.first_byte(self.slot).as_ptr();
-        // SAFETY: 1. `stride_bytes` bytes from here are one slot of the mapping, which `self.memory` keeps mapped;
-        // file pages are initialised. 2. Nobody writes them while the slice lives: other processes cannot (frozen), and
+        // SAFETY: 1. `stride_bytes` bytes from here are one slot of the mapping, which `self.memory` keeps mapped in the
+        // process that made it, and that is this one (checked); file pages are initialised. 2. Nobody writes them while the slice lives: other processes cannot (frozen), and
         // in this process writing takes `&mut self`, which the slice's borrow excludes, or a region, of which there
         // was none. One made while the slice lives is written under the writing rule of the tensor crate's front page,
         // which forbids writes while a slice is lent.
@@ -251,9 +257,9 @@ impl SlotMut {
     ///
     /// # Errors
     ///
-    /// [`OsError::SlotTaken`] while a region of the slot is alive.
+    /// [`OsError::SlotTaken`] while a region of the slot is alive; [`OsError::Forked`].
     pub fn bytes_mut(&mut self) -> Result<&mut [u8], OsError> {
-        self.check_not_lent()?;
+        self.check_ours()?;
         let first = self.memory.first_byte(self.slot).as_ptr();
         // SAFETY: 1. As in `bytes`; the pages are writable, since `claim` saw to that and `protect` refuses a claimed
         // slot. 2. The slice is the only way to the bytes: other processes cannot map them writable, there is one
@@ -270,24 +276,28 @@ impl SlotMut {
     ///
     /// # Errors
     ///
-    /// [`OsError::OutOfBounds`].
+    /// [`OsError::OutOfBounds`], [`OsError::Forked`].
     pub fn region(&self, len_bytes: usize, hold: impl Send + Sync + 'static) -> Result<Region, OsError> {
         let of_bytes = self.memory.stride_bytes;
         if len_bytes > of_bytes {
             return Err(OsError::OutOfBounds { offset_bytes: 0, len_bytes, of_bytes });
         }
+        self.memory.memory.pages().check_not_forked()?;
         let loan = Loan::new(&self.memory, self.slot)?;
         let address = self.memory.first_byte(self.slot);
         // Fields drop in order: the caller's hold ends before the slot can be claimed again.
         let owner = (hold, loan);
-        // SAFETY: 1. The range lies inside one slot of the mapping, which the loan keeps mapped. 2. The pages are
+        // SAFETY: 1. The range lies inside one slot of the mapping, which the loan keeps mapped; in a forked child pages
+        // take its place that end the process when touched (`crate::fork`). 2. The pages are
         // readable and writable from every thread, and initialised. 3. Other processes cannot write them (frozen). In
         // this process the count that the loan holds makes `bytes`, `bytes_mut`, `claim` and `protect` refuse, so only
         // holders of the region write, under its own rule.
         Ok(unsafe { Region::from_raw(address, len_bytes, Device::CPU, Access::ReadWrite, owner) })
     }
 
-    fn check_not_lent(&self) -> Result<(), OsError> {
+    /// Refuses while the bytes belong to a region, or to the parent of this process.
+    fn check_ours(&self) -> Result<(), OsError> {
+        self.memory.memory.pages().check_not_forked()?;
         // Acquire pairs with the release in the drop of `Loan`: what was written through the region comes first.
         let state = self.memory.state(self.slot)?.load(Ordering::Acquire);
         if state & LENT == 0 { Ok(()) } else { Err(OsError::SlotTaken { slot: self.slot, lent: true }) }
@@ -305,7 +315,8 @@ impl Deref for SlotMut {
 
     /// # Panics
     ///
-    /// While a region of the slot is alive, as [`RefCell`](std::cell::RefCell) does; [`SlotMut::bytes`] does not.
+    /// While a region of the slot is alive, as [`RefCell`](std::cell::RefCell) does, and in a forked child;
+    /// [`SlotMut::bytes`] does not.
     fn deref(&self) -> &[u8] {
         match self.bytes() {
             Ok(bytes) => bytes,
@@ -317,7 +328,8 @@ impl Deref for SlotMut {
 impl DerefMut for SlotMut {
     /// # Panics
     ///
-    /// While a region of the slot is alive, as [`RefCell`](std::cell::RefCell) does; [`SlotMut::bytes_mut`] does not.
+    /// While a region of the slot is alive, as [`RefCell`](std::cell::RefCell) does, and in a forked child;
+    /// [`SlotMut::bytes_mut`] does not.
     fn deref_mut(&mut self) -> &mut [u8] {
         match self.bytes_mut() {
             Ok(bytes) => bytes,
@@ -343,7 +355,7 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        // pairs with: `lock` and `check_not_lent`
+        // pairs with: `lock` and `check_ours`
         if let Ok(state) = self.memory.state(self.slot) {
             state.fetch_sub(1, Ordering::Release);
         }
