@@ -22,10 +22,9 @@ fn f45_a_forked_child_is_told_so_and_closes_nothing_of_its_parents() {
     let mut reader = open(&stage, &["consume", "cam"]);
     for round in 0..5 {
         let uses = parent.ask("child-uses", "uses");
-        for call in ["loan", "wait", "recv", "newest"] {
+        for call in ["loan", "wait", "recv", "newest", "tensor"] {
             assert_eq!(uses.text(call), "forked_process", "{uses}");
         }
-        assert_eq!(uses.value("held"), true, "{uses}");
         assert_eq!(parent.expect("forked").number("code"), 0);
         // The parent and its reader go on, and what the parent holds is still held.
         let frame = parent.ask("frame", "frame");
@@ -35,6 +34,19 @@ fn f45_a_forked_child_is_told_so_and_closes_nothing_of_its_parents() {
         assert_eq!(stage.info("cam").consumers.len(), 2);
     }
     reader.quit();
+    parent.quit();
+}
+
+#[test]
+fn f45_a_forked_child_that_reads_its_parents_frame_ends_with_our_words_and_alone() {
+    let stage = Stage::new(PEER);
+    let mut parent = open(&stage, &["fork", "cam"]);
+    assert_eq!(parent.ask("child-reads", "forked").number("signal"), 11);
+    let said = parent.said();
+    for part in ["memory of the parent process", "open the link again in the child", "'cam'"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(parent.ask("frame", "frame").value("whole"), true);
     parent.quit();
 }
 

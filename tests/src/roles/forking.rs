@@ -4,6 +4,7 @@
 //! | command | event |
 //! |---|---|
 //! | `child-uses` the child calls everything, drops everything and ends | `uses` from the child, `forked` |
+//! | `child-reads` the child reads the frame that its parent holds | `forked`, with the signal that ended it |
 //! | `child-opens` the child opens links of its own | `opens` from the child, `forked` |
 //! | `child-stays` the child lives until the commands end, whatever becomes of its parent | `child` |
 //! | `frame` publishes and receives one frame in the parent | `frame` |
@@ -49,6 +50,10 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
                 }
                 raw::Forked::Parent(pid) => emit(&collected(pid)),
             },
+            "child-reads" => match raw::fork() {
+                raw::Forked::Child => raw::leave_child(i32::from(ends.held.bytes()[0])),
+                raw::Forked::Parent(pid) => emit(&collected(pid)),
+            },
             "child-opens" => match raw::fork() {
                 raw::Forked::Child => {
                     emit(&open_again(words.name()));
@@ -65,6 +70,7 @@ fn open(name: &str) -> Result<Ends, LinkError> {
     let mut out = uncopy::publish(name).open()?;
     let mut sub = uncopy::subscribe(name).open()?;
     let held = publish(&mut out).and_then(|_| sub.recv(Duration::from_secs(60)))?;
+    assert_eq!(pattern::check(held.bytes(), held.seq()), Ok(()));
     Ok(Ends { out, sub, held })
 }
 
@@ -96,8 +102,7 @@ fn use_all(ends: &mut Ends) -> Value {
         "wait": of(ends.out.wait_for_consumers(9, Duration::ZERO)),
         "recv": of(ends.sub.recv(Duration::ZERO).map(drop)),
         "newest": of(ends.sub.newest().map(drop)),
-        // The memory is shared with the parent, which still holds the frame.
-        "held": pattern::check(ends.held.bytes(), ends.held.seq()).is_ok(),
+        "tensor": of(ends.held.tensor().map(drop)),
     })
 }
 
@@ -119,5 +124,6 @@ fn open_again(name: &str) -> Value {
 fn collected(pid: i32) -> Value {
     let pid = Pid::from_raw(pid).expect("a process id");
     let status = waitpid(Some(pid), WaitOptions::empty()).expect("our own child").map(|(_, status)| status);
-    json!({ "event": "forked", "code": status.and_then(|status| status.exit_status()) })
+    let status = status.expect("it has ended");
+    json!({ "event": "forked", "code": status.exit_status(), "signal": status.terminating_signal() })
 }
