@@ -11,8 +11,8 @@
 //!
 //! Touching a page that the system cannot supply kills the process with SIGBUS. So memory is made in this order: every
 //! limit is read ([`available_bytes`]), every page is allocated (`fallocate`), the size is sealed, and only then is it
-//! mapped. A peer's memory is refused unless its size is sealed against shrinking and covers what its description
-//! needs.
+//! mapped. A peer's memory is refused unless its size is sealed in both directions and covers what its description
+//! needs; no more than that is mapped.
 //!
 //! # Why `&[u8]` over a leased slot is handed out
 //!

@@ -248,7 +248,7 @@ fn acts_and_calls<'a>(
         (
             "mapping",
             Box::new(|| Mapping::open(&memory.share()?, 1, Access::ReadOnly).map(drop)),
-            calls!(SYS_fcntl SYS_fstat SYS_mmap SYS_madvise),
+            calls!(SYS_fcntl SYS_fstat SYS_fstatfs SYS_mmap SYS_madvise),
         ),
         (
             "listener",

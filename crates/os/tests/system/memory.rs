@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, fstat, ftruncate, memfd_create};
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create,
+};
 use rustix::io::Errno;
 use rustix::io::{FdFlags, fcntl_getfd, pwrite};
 use uncopy_core::{Device, ErrorKind};
@@ -142,9 +144,61 @@ fn what_is_not_sealed_memory_is_not_mapped() {
     ];
     for (what, handle) in handles {
         let error = Mapping::open(&ShareHandle::from(handle), 4096, Access::ReadOnly).unwrap_err();
-        assert!(matches!(error, OsError::NotSealed { wanted: "shrink", .. }), "{what}: {error}");
+        assert!(matches!(error, OsError::NotSealed { wanted: "shrink+grow", .. }), "{what}: {error}");
         assert_eq!(error.kind(), ErrorKind::CorruptLink);
     }
+}
+
+#[test]
+fn memory_whose_size_could_still_change_is_not_mapped() {
+    for seals in [SealFlags::SHRINK, SealFlags::GROW, SealFlags::FUTURE_WRITE] {
+        let file = memfd(4096);
+        fallocate(&file, FallocateFlags::empty(), 0, 4096).unwrap();
+        fcntl_add_seals(&file, seals).unwrap();
+        for access in [Access::ReadOnly, Access::ReadWrite] {
+            let handle = ShareHandle::from(file.try_clone().unwrap());
+            let error = Mapping::open(&handle, 4096, access).unwrap_err();
+            assert!(matches!(error, OsError::NotSealed { wanted: "shrink+grow", .. }), "{seals:?}: {error}");
+        }
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW).unwrap();
+        Mapping::open(&ShareHandle::from(file), 4096, Access::ReadOnly).unwrap();
+    }
+}
+
+#[test]
+fn no_more_is_mapped_than_was_asked_for() {
+    let page_bytes = rustix::param::page_size();
+    let memory = SharedMemory::create("larger than described", 64 * page_bytes + 5).unwrap();
+    let handle = memory.share().unwrap();
+    let open = |len_bytes| Mapping::open(&handle, len_bytes, Access::ReadWrite).unwrap();
+    for (asked, mapped) in [
+        (1, page_bytes),
+        (page_bytes, page_bytes),
+        (page_bytes + 1, 2 * page_bytes),
+        (64 * page_bytes + 1, 64 * page_bytes + 5),
+        (64 * page_bytes + 5, 64 * page_bytes + 5),
+    ] {
+        let mapping = open(asked);
+        assert_eq!((mapping.len_bytes(), mapping.words().len_bytes()), (mapped, mapped), "{asked} asked for");
+        assert_eq!(kernel_len_bytes(mapping.address()), mapped.next_multiple_of(page_bytes), "{asked}");
+        let last = (asked - 1) & !7;
+        mapping.words().store_bytes(last, b"x").unwrap();
+        assert_eq!(memory.words().load_bytes(last, &mut [0]), Some(()));
+        assert!(mapping.words().load_u32(64 * page_bytes + 4, Ordering::Relaxed).is_none());
+    }
+    let error = Mapping::open(&handle, 0, Access::ReadWrite).unwrap_err();
+    assert!(matches!(error, OsError::BadLength { len_bytes: 0, .. }), "{error}");
+}
+
+/// How long the kernel's mapping at `address` is.
+fn kernel_len_bytes(address: usize) -> usize {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let ends = maps.lines().filter_map(|line| {
+        let (start, rest) = line.split_once('-')?;
+        let (end, _) = rest.split_once(' ')?;
+        Some((usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?))
+    });
+    ends.filter(|(start, _)| *start == address).map(|(start, end)| end - start).sum()
 }
 
 #[test]
@@ -152,14 +206,14 @@ fn memory_that_is_smaller_than_described_is_refused_with_both_sizes() {
     let memory = SharedMemory::create("small", 4096).unwrap();
     let error = Mapping::open(&memory.share().unwrap(), 4097, Access::ReadOnly).unwrap_err();
     assert!(matches!(error, OsError::TooSmall { need_bytes: 4097, got_bytes: 4096 }), "{error}");
-    let whole = Mapping::open(&memory.share().unwrap(), 1, Access::ReadOnly).unwrap();
-    assert_eq!(whole.len_bytes(), 4096, "the kernel's size, not the described one");
+    let error = Mapping::open(&memory.share().unwrap(), usize::MAX, Access::ReadOnly).unwrap_err();
+    assert!(matches!(error, OsError::TooSmall { got_bytes: 4096, .. }), "{error}");
 }
 
 #[test]
 fn empty_sealed_memory_is_refused() {
     let file = memfd(0);
-    rustix::fs::fcntl_add_seals(&file, rustix::fs::SealFlags::SHRINK).unwrap();
+    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW).unwrap();
     let error = Mapping::open(&ShareHandle::from(file), 0, Access::ReadOnly).unwrap_err();
     assert!(matches!(error, OsError::BadLength { .. }), "{error}");
 }

@@ -5,7 +5,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use rustix::fs::fstat;
+use rustix::fs::{fstat, fstatfs};
 use uncopy_core::Device;
 use uncopy_tensor::{Access, Region, ShareHandle};
 
@@ -26,31 +26,39 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Maps the whole of the memory behind `handle`, which stays the caller's and may be dropped.
+    /// Maps the first `min_len_bytes` (1 or more) of the memory behind `handle`, and the rest of the last page where
+    /// the memory has it. The handle stays the caller's and may be dropped.
     ///
-    /// The memory must be sealed against shrinking and have at least `min_len_bytes`; what the handle really is
+    /// The memory must be sealed against shrinking and growing and have at least `min_len_bytes`. It may have more, of
+    /// which nothing is mapped: what a description does not speak of costs no address space. What the handle really is
     /// (a file, a pipe, unsealed memory) and how long it really is, is asked of the kernel, never of the peer.
     ///
     /// # Errors
     ///
-    /// [`OsError::NotSealed`], [`OsError::TooSmall`], [`OsError::NotAllocated`], [`OsError::BadLength`]; [`OsError::System`] of kind
-    /// `PermissionDenied` for write access to frozen memory; [`OsError::OutOfMemory`] without address space;
-    /// [`OsError::TooManyGuarded`].
+    /// [`OsError::NotSealed`], [`OsError::TooSmall`], [`OsError::NotAllocated`], [`OsError::BadLength`];
+    /// [`OsError::System`] of kind `PermissionDenied` for write access to frozen memory; [`OsError::OutOfMemory`]
+    /// without address space; [`OsError::TooManyGuarded`].
     pub fn open(handle: &ShareHandle, min_len_bytes: usize, access: Access) -> Result<Mapping, OsError> {
         let seals = seals_of(handle)?;
-        if !seals.shrink {
-            return Err(OsError::NotSealed { wanted: "shrink", found: seals });
+        if !(seals.shrink && seals.grow) {
+            return Err(OsError::NotSealed { wanted: "shrink+grow", found: seals });
         }
-        // The size cannot become smaller any more, so it is asked after the seal was seen.
-        let stat = fstat(handle).map_err(|errno| OsError::from_errno("fstat", "a peer's memory", errno))?;
+        // The size cannot change any more, so it is asked after the seals were seen.
+        let failed = |call| move |errno| OsError::from_errno(call, "a peer's memory", errno);
+        let stat = fstat(handle).map_err(failed("fstat"))?;
         let got_bytes = u64::try_from(stat.st_size).unwrap_or(0);
         if got_bytes < min_len_bytes as u64 {
             return Err(OsError::TooSmall { need_bytes: min_len_bytes as u64, got_bytes });
         }
+        // The kernel maps and unmaps memory in pages of its own size, which may be huge ones.
+        let page_bytes =
+            u64::try_from(fstatfs(handle).map_err(failed("fstatfs"))?.f_bsize).unwrap_or(0).max(1);
         let len_bytes =
-            usize::try_from(got_bytes).ok().filter(|len| *len > 0 && isize::try_from(*len).is_ok());
+            (min_len_bytes as u64).checked_next_multiple_of(page_bytes).unwrap_or(u64::MAX).min(got_bytes);
+        let len_bytes =
+            usize::try_from(len_bytes).ok().filter(|len| *len > 0 && isize::try_from(*len).is_ok());
         let Some(len_bytes) = len_bytes else {
-            return Err(OsError::BadLength { what: "a peer's memory", len_bytes: got_bytes });
+            return Err(OsError::BadLength { what: "a peer's memory", len_bytes: min_len_bytes as u64 });
         };
         // Memory is mapped with all its pages. What its maker has not allocated would be allocated here, on this
         // process's account, or kill it where there is no more.
@@ -71,7 +79,7 @@ impl Mapping {
         self.seals
     }
 
-    /// Length in bytes, as the kernel states it.
+    /// How many bytes are mapped: those that were asked for, and the rest of their last page where the memory has it.
     #[inline]
     pub fn len_bytes(&self) -> usize {
         self.pages.len_bytes()
