@@ -302,3 +302,34 @@ fn memory_has_no_name_that_could_be_removed() {
         assert!(names.into_iter().all(|name| !name.file_name().to_string_lossy().contains("nameless")));
     }
 }
+
+#[test]
+fn once_sealed_nobody_can_take_write_access_from_those_who_come_later() {
+    let memory = SharedMemory::create("control", 4096).unwrap();
+    let early = Mapping::open(&memory.share().unwrap(), 4096, Access::ReadWrite).unwrap();
+    memory.seal().unwrap();
+    let handle = memory.share().unwrap();
+    for seals in [SealFlags::FUTURE_WRITE, SealFlags::WRITE, SealFlags::SEAL] {
+        assert_eq!(fcntl_add_seals(&handle, seals), Err(Errno::PERM), "{seals:?}");
+    }
+    let seals = memory.seals().unwrap();
+    assert_eq!(seals, Seals { shrink: true, grow: true, seal: true, ..Seals::default() });
+    assert_eq!(early.seals(), Seals { seal: false, ..seals }, "as they were when it was mapped");
+    let late = Mapping::open(&handle, 4096, Access::ReadWrite).unwrap();
+    assert_eq!(late.seals(), seals);
+    for (mapping, offset_bytes) in [(&early, 0), (&late, 8)] {
+        mapping.words().store_bytes(offset_bytes, b"written").unwrap();
+    }
+    memory.words().store_bytes(16, b"written").unwrap();
+    assert_eq!(late.words().load_u64(16, Ordering::Relaxed), early.words().load_u64(0, Ordering::Relaxed));
+}
+
+#[test]
+fn what_is_not_sealed_a_peer_can_close_for_those_who_come_later() {
+    // Why control memory is sealed before it is shared.
+    let memory = SharedMemory::create("control", 4096).unwrap();
+    let handle = memory.share().unwrap();
+    fcntl_add_seals(&handle, SealFlags::FUTURE_WRITE).unwrap();
+    let error = Mapping::open(&handle, 4096, Access::ReadWrite).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+}

@@ -80,7 +80,8 @@ impl SharedMemory {
         }
     }
 
-    /// From now on no seal can be added: peers may rely on write access staying possible.
+    /// From now on nobody, peers included, can add a seal: write access stays possible for those who map it later.
+    /// Mappings go on as they are. For control memory, before its first handle is given away.
     ///
     /// # Errors
     ///
