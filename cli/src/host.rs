@@ -29,7 +29,7 @@ pub(crate) const SLICE: Duration = Duration::from_millis(50);
 pub struct Host<'h> {
     /// The words that start this command again in another process; empty: the name that it was called by.
     pub program: Vec<OsString>,
-    /// Whether the user wants it to end. Asked at least every 50 ms, always on the thread that called
+    /// Whether the user wants it to end. Asked at least every 80 ms, always on the thread that called
     /// [`run_in`](crate::run_in).
     pub is_asked_to_end: &'h dyn Fn() -> bool,
 }

@@ -10,7 +10,7 @@ use uncopy::Waiting;
 use crate::ending;
 use crate::errors::Failure;
 
-/// Looks up from a wait every 50 ms.
+/// Looks up from a wait every 80 ms.
 pub struct Attentive<'a> {
     closing: Option<&'a AtomicBool>,
     raised: Option<PyErr>,

@@ -154,7 +154,7 @@ fn f12_any_sequence_of_forms_arrives_as_it_was_sent() {
     let mut out = stage.publish("cam").open().unwrap();
     let mut sub = stage.subscribe("cam").open().unwrap();
     let mut state = 12;
-    let (mut epoch, mut have, mut held) = (0, 0, Vec::new());
+    let (mut epoch, mut have, mut small, mut held) = (0, 0, 0, Vec::new());
     for seq in 1..=1500 {
         let wanted = random_form(&mut state);
         let mut loan = out.loan(&wanted).unwrap();
@@ -164,11 +164,14 @@ fn f12_any_sequence_of_forms_arrives_as_it_was_sent() {
         let frame = sub.recv(LONG).unwrap();
         assert_eq!((frame.seq(), *frame.form(), frame.missed()), (seq, wanted, 0));
         assert_eq!(pattern::check(frame.bytes(), seq), Ok(()), "{wanted}");
-        // Memory is made anew only when it is too small; nothing here is large enough to be given back.
+        // Memory is made anew when it is too small, or after 256 frames in a row that need less than a quarter of it.
         let need = wanted.len_bytes().max(1).next_multiple_of(PAGE);
-        if need > have {
+        let wastes = |have: usize, need: usize| have > 1 << 20 && have / 4 >= need;
+        if need > have || (small >= 256 && wastes(have, need)) {
             (epoch, have) = (epoch + 1, need);
         }
+        small = if small >= 256 || !wastes(have, wanted.len_bytes()) { 0 } else { small };
+        small += u32::from(wastes(have, wanted.len_bytes()));
         assert_eq!(frame.epoch(), epoch, "{wanted} in slots of {have}");
         held.push(frame);
         if held.len() > 2 {

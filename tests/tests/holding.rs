@@ -216,7 +216,7 @@ fn f42_a_slot_whose_view_was_dropped_is_written_again() {
     let mut out = stage.publish("cam").slots(2).open().unwrap();
     for _ in 0..20 {
         let mut claim = out.claim(&form("64x64x4")).unwrap();
-        pattern::fill(claim.bytes_mut(), out.seq() + 1);
+        pattern::fill(claim.bytes_mut().unwrap(), out.seq() + 1);
         let view = claim.tensor().unwrap();
         out.commit(claim, Meta::default()).unwrap();
         drop(view);

@@ -94,7 +94,10 @@ fn serve(mut source: Box<dyn Source>, orders: &Receiver<Order>, replies: &Sender
     for order in orders {
         let reply = match order {
             Order::NextForm { again } => next_form(&mut *source, again).map(Reply::Form),
-            Order::Fill(mut claim) => source.fill(claim.bytes_mut()).map(|()| Reply::Filled(claim)),
+            Order::Fill(mut claim) => match claim.bytes_mut() {
+                Ok(bytes) => source.fill(bytes).map(|()| Reply::Filled(claim)),
+                Err(error) => Err(error.into()),
+            },
             Order::Skip(form) => {
                 scratch.resize(form.len_bytes(), 0);
                 source.fill(&mut scratch).map(|()| Reply::Skipped)

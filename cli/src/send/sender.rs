@@ -104,7 +104,7 @@ impl<'s> Sender<'s> {
             Err(error) => return Err(error.into()),
         };
         let mut claim = feeder.fill(claim)?;
-        let meta = self.meta(&mut claim, feeder);
+        let meta = self.meta(&mut claim, feeder)?;
         self.wait_until_due()?;
         self.publisher.commit(claim, meta)?;
         let now = Instant::now();
@@ -112,26 +112,24 @@ impl<'s> Sender<'s> {
         Ok(())
     }
 
-    fn meta(&self, claim: &mut Claim, feeder: &Feeder<'_>) -> Meta {
+    fn meta(&self, claim: &mut Claim, feeder: &Feeder<'_>) -> Result<Meta, CliError> {
         let number = self.frames + 1;
         let mut meta = Meta::default();
         if self.plan.crc {
-            meta = meta.json(Checksum::of(claim.bytes_mut(), number).to_json());
+            meta = meta.json(Checksum::of(claim.bytes_mut()?, number).to_json());
         }
         if self.plan.break_frame == Some(number) {
-            let bytes = claim.bytes_mut();
+            let bytes = claim.bytes_mut()?;
             let middle = bytes.len() / 2;
             if let Some(byte) = bytes.get_mut(middle) {
                 *byte ^= 1;
             }
         }
-        match feeder.copies() {
-            Some(reason) => {
-                let len_bytes = claim.form().len_bytes() as u64;
-                meta.copied(CopyRecord { reason, from: Device::CPU, to: Device::CPU, len_bytes })
-            }
-            None => meta,
+        if let Some(reason) = feeder.copies() {
+            let len_bytes = claim.form().len_bytes() as u64;
+            meta = meta.copied(CopyRecord { reason, from: Device::CPU, to: Device::CPU, len_bytes });
         }
+        Ok(meta)
     }
 
     fn wait_until_due(&mut self) -> Result<(), CliError> {

@@ -207,6 +207,14 @@ pub enum LinkError {
         /// What was expected and found.
         detail: String,
     },
+    /// A process asked to join and ended before it could be let in.
+    #[error("process {pid} is not the one that connected to link '{name}'; has it ended meanwhile?")]
+    PeerGone {
+        /// The link.
+        name: String,
+        /// The number.
+        pid: i32,
+    },
     /// New frame memory was sent and could not be received.
     #[error(
         "frame memory of epoch {epoch} of link '{name}' did not arrive; this process has no file descriptor left"
@@ -301,6 +309,7 @@ impl LinkError {
             Self::ProducerClosed { .. } | Self::Closed { .. } => ErrorKind::Closed,
             Self::Superseded { .. } => ErrorKind::Superseded,
             Self::TooManyConsumers { .. } => ErrorKind::TooManyConsumers,
+            Self::PeerGone { .. } => ErrorKind::PermissionDenied,
             Self::Refused { kind, .. } => *kind,
             Self::ForeignProducer { .. } => ErrorKind::PermissionDenied,
             Self::VersionMismatch { .. } => ErrorKind::VersionMismatch,

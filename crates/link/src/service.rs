@@ -131,6 +131,8 @@ impl Service {
     }
 
     fn run(&self) {
+        // Whatever ends this thread, a panic in a handler included, nobody may go on counting on it.
+        let _ended = EndsWith(self);
         let mut events: Vec<Event> = Vec::new();
         while !lock(&self.entries).ended {
             if let Err(error) = self.poller.wait(&mut events, None) {
@@ -149,5 +151,14 @@ impl Service {
                 }
             }
         }
+    }
+}
+
+/// Marks a service as ended when its thread ends.
+struct EndsWith<'a>(&'a Service);
+
+impl Drop for EndsWith<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.entries).ended = true;
     }
 }

@@ -75,7 +75,7 @@ impl Producer {
             ["commit"] => {
                 let mut claim = self.claim.take().expect("claimed before");
                 let seq = self.out().seq() + 1;
-                pattern::fill(claim.bytes_mut(), seq);
+                pattern::fill(claim.bytes_mut()?, seq);
                 json!({ "event": "published", "seq": self.out().commit(claim, Meta::default())? })
             }
             ["abandon"] => {
@@ -145,7 +145,7 @@ impl Producer {
     fn view(&mut self, text: &str) -> Result<Value, LinkError> {
         let out = self.out.as_mut().expect("the link is open");
         let mut claim = out.claim(&form(text))?;
-        pattern::fill(claim.bytes_mut(), out.seq() + 1);
+        pattern::fill(claim.bytes_mut()?, out.seq() + 1);
         let view = claim.tensor()?;
         let seq = out.commit(claim, Meta::default())?;
         self.views.push(view);

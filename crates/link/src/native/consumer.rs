@@ -27,7 +27,7 @@ pub enum Read {
 
 /// What a caller does while a subscriber waits: looks for signals, shows a message.
 pub trait Waiting {
-    /// Called at least every 50 ms of a wait. `false` ends the wait with [`LinkError::Interrupted`].
+    /// Called at least every 80 ms of a wait. `false` ends the wait with [`LinkError::Interrupted`].
     fn keep_waiting(&mut self) -> bool {
         true
     }
@@ -44,7 +44,7 @@ struct JustWait;
 impl Waiting for JustWait {}
 
 /// The longest wait between two calls of [`Waiting::keep_waiting`].
-const SLICE: Duration = Duration::from_millis(50);
+const SLICE: Duration = Duration::from_millis(80);
 /// When a wait for a producer says so.
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
@@ -101,7 +101,7 @@ impl SubscribeOptions {
         Self { timeout, ..self }
     }
 
-    /// How long a wait for a frame spins before it sleeps: 20 µs unless told. Spinning costs a core and saves the time
+    /// How long a wait for a frame spins before it sleeps, while frames come that fast: 20 µs unless told. Spinning costs a core and saves the time
     /// that a wake-up takes.
     #[must_use]
     pub fn spin(self, spin: Duration) -> Self {
@@ -137,6 +137,7 @@ impl SubscribeOptions {
             generation: fork_generation(),
             timeout: self.timeout,
             spin: self.spin,
+            spin_pays: true,
             attachment: None,
             joining: None,
             watch: None,
@@ -210,6 +211,8 @@ pub struct Subscriber {
     generation: u32,
     timeout: Option<Duration>,
     spin: Duration,
+    /// The last frame came within the time of a spin.
+    spin_pays: bool,
     attachment: Option<Arc<Attachment>>,
     /// A producer was greeted and has not answered yet.
     joining: Option<Conversation>,
@@ -403,9 +406,12 @@ impl Subscriber {
         // One address, found once: the spin below does nothing but look at it.
         let latest = control.latest();
         let news = || ring::seq_of(latest.load(Acquire)) > seq || attachment.ended().is_some();
-        if spin_until(self.spin.min(timeout.unwrap_or(self.spin)), news) {
+        if self.spin_pays && spin_until(self.spin.min(timeout.unwrap_or(self.spin)), news) {
             return Ok(true);
         }
+        // Spinning in vain costs more than its time: the scheduler then wakes the sleeper elsewhere.
+        self.spin_pays = false;
+        let asleep = Instant::now();
         loop {
             let left = match timeout.map(|timeout| timeout.checked_sub(begun.elapsed())) {
                 Some(None) => return Ok(news()),
@@ -425,6 +431,7 @@ impl Subscriber {
             };
             ring::end_sleep(control, attachment.place);
             if news() {
+                self.spin_pays = asleep.elapsed() < self.spin;
                 return Ok(true);
             }
             if let (Some(waiting), Woken::TimedOut | Woken::Interrupted) = (waiting.as_mut(), woken)

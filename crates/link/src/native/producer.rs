@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    ProcessId, SlotMemory, SlotMut, WatchGuard, boot_id, fork_generation, kill_point, monotonic_nanos,
-    random_id, watch_read_only,
+    OsError, ProcessId, SlotMemory, SlotMut, WatchGuard, boot_id, fork_generation, kill_point,
+    monotonic_nanos, random_id, watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor};
 
@@ -20,9 +20,7 @@ use super::control::{Control, Header};
 use super::description::{self, FormWords, Head};
 use super::ring::{self, Cells, Writer};
 use super::serve::{self, Hall};
-use super::wire::{
-    MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, SLOT_ALIGN_BYTES, VERSION_MINOR, live, producer_state,
-};
+use super::wire::{MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, SLOT_ALIGN_BYTES, VERSION_MINOR, producer_state};
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
@@ -153,9 +151,9 @@ impl PublishOptions {
 /// The frame memory of the current epoch.
 struct Epoch {
     number: u32,
-    memory: Arc<SlotMemory>,
-    /// Explains the crash of a late write through a view; made when the first slot is protected.
+    /// Explains the crash of a late write through a view; made when the first slot is protected. Ends before the memory.
     guard: Option<WatchGuard>,
+    memory: Arc<SlotMemory>,
 }
 
 impl Epoch {
@@ -260,12 +258,8 @@ impl Publisher {
             return Err(self.mismatch(form, &packed));
         }
         meta.check()?;
-        let mut claim = match self.claim(form) {
-            Ok(claim) => claim,
-            Err(LinkError::NoFreeSlot { .. }) => return Ok(Sent::Dropped),
-            Err(error) => return Err(error),
-        };
-        source.copy_packed_into(claim.bytes_mut())?;
+        let Some(mut claim) = self.try_claim(form)? else { return Ok(Sent::Dropped) };
+        source.copy_packed_into(claim.bytes_mut()?)?;
         let contiguous = source.layout().is_c_contiguous();
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
         let len_bytes = form.len_bytes() as u64;
@@ -279,39 +273,52 @@ impl Publisher {
     /// # Errors
     /// As for [`Publisher::loan`].
     pub fn claim(&mut self, form: &impl AsForm) -> Result<Claim, LinkError> {
+        match self.try_claim(form.as_form()?)? {
+            Some(claim) => Ok(claim),
+            None => Err(self.full()),
+        }
+    }
+
+    /// A slot that nobody holds, or `None` after counting a dropped frame.
+    fn try_claim(&mut self, form: &Form) -> Result<Option<Claim>, LinkError> {
         self.check_usable()?;
-        self.prepare(form.as_form()?)?;
+        self.prepare(form)?;
         self.hall.take_back(|slot| self.writer.abandon(&self.control, slot));
         let (Some(epoch), Some((form, words))) = (&self.epoch, &self.form) else {
             return Err(LinkError::ForeignClaim);
         };
-        let slots = &mut self.slots;
-        let memory = &epoch.memory;
+        let slots = &self.slots;
         let attached = self.hall.attached();
-        let claimed = self
-            .writer
-            .claim(&self.control, attached, |slot| slots.get(slot).is_some_and(|s| !s.has_views()));
-        let Some(slot) = claimed else {
-            let WhenFull::Drop = self.when_full;
-            return Err(self.full());
-        };
-        kill_point("producer.claimed");
-        match memory.claim(slot) {
-            Ok(bytes) => Ok(Claim {
-                bytes: Some(bytes),
-                form: Arc::clone(form),
-                slot,
-                form_number: words.number(),
-                epoch: epoch.number,
-                hall: Arc::clone(&self.hall),
-                views: slots.get(slot).map(|s| Arc::clone(&s.views)).unwrap_or_default(),
-                published: false,
-            }),
-            Err(error) => {
-                self.writer.abandon(&self.control, slot);
-                Err(error.into())
+        // A slot of which a view is alive is not lent again.
+        let usable = |slot: usize| slots.get(slot).is_some_and(|state| !state.has_views());
+        while let Some(slot) = self.writer.claim(&self.control, attached, usable) {
+            kill_point("producer.claimed");
+            match epoch.memory.claim(slot) {
+                Ok(bytes) => {
+                    return Ok(Some(Claim {
+                        bytes: Some(bytes),
+                        form: Arc::clone(form),
+                        slot,
+                        form_number: words.number(),
+                        epoch: epoch.number,
+                        hall: Arc::clone(&self.hall),
+                        views: slots.get(slot).map(|s| Arc::clone(&s.views)).unwrap_or_default(),
+                        published: false,
+                    }));
+                }
+                // The last view of it is just going; another slot may be free, and this one is for the next frame.
+                Err(OsError::SlotTaken { .. }) => self.hall.give_back(slot),
+                Err(error) => {
+                    self.hall.give_back(slot);
+                    return Err(error.into());
+                }
             }
         }
+        let WhenFull::Drop = self.when_full;
+        self.dropped += 1;
+        // Only this process writes the counter; readers want the latest value, not an order.
+        self.control.dropped().store(self.dropped, Relaxed);
+        Ok(None)
     }
 
     /// Publishes a claimed slot: it becomes the newest frame. Returns its number, from 1.
@@ -351,20 +358,19 @@ impl Publisher {
         kill_point("producer.described");
         self.writer.publish(&self.control, slot, seq);
         if self.hall.attached() != 0 {
-            // Somebody on another processor is about to read what lies in our private cache.
+            // Somebody on another processor is about to read the line that lies in our private cache.
             self.control.words().demote(Control::block_offset(slot));
-            self.control.words().demote(live::LATEST);
         }
         let asleep = ring::somebody_sleeps(&self.control);
-        claim.published = true;
-        self.seq = seq;
-        let small = wastes(epoch.memory.stride_bytes(), claim.form.len_bytes());
-        self.small_frames = if small { self.small_frames.saturating_add(1) } else { 0 };
         kill_point("producer.published");
         if asleep {
             self.control.wake_all();
         }
         kill_point("producer.woken");
+        claim.published = true;
+        self.seq = seq;
+        let small = wastes(epoch.memory.stride_bytes(), claim.form.len_bytes());
+        self.small_frames = if small { self.small_frames.saturating_add(1) } else { 0 };
         Ok(seq)
     }
 }
@@ -446,11 +452,8 @@ impl Publisher {
         }
     }
 
-    /// Counts a dropped frame and says who holds the slots.
-    fn full(&mut self) -> LinkError {
-        self.dropped += 1;
-        // Only this process writes the counter; readers want the latest value, not an order.
-        self.control.dropped().store(self.dropped, Relaxed);
+    /// Who holds the slots, for a caller who asked for one.
+    fn full(&self) -> LinkError {
         let views = self.slots.iter().filter(|slot| slot.has_views()).count();
         let mut holders = self.hall.holders();
         if views > 0 {
@@ -470,6 +473,34 @@ impl Publisher {
         if !shrinks && matches!(&self.form, Some((last, _)) if **last == *form) && self.epoch.is_some() {
             return Ok(());
         }
+        self.check_form(form)?;
+        let stride = form.len_bytes().max(1).next_multiple_of(SLOT_ALIGN_BYTES);
+        let have = self.epoch.as_ref().map(|epoch| epoch.memory.stride_bytes());
+        match have {
+            Some(have) if stride <= have && !shrinks => {}
+            Some(have) if stride <= have => {
+                self.small_frames = 0;
+                if wastes(have, stride)
+                    && let Err(error) = self.start_epoch(stride)
+                {
+                    // Less memory would be better; what there is serves as well.
+                    tracing::warn!(link = self.name(), %error, "memory could not be given back");
+                }
+            }
+            _ => {
+                self.start_epoch(stride)?;
+                self.small_frames = 0;
+            }
+        }
+        if !matches!(&self.form, Some((last, _)) if **last == *form) {
+            let words = FormWords::of(form, self.form.as_ref().map(|(_, words)| words));
+            self.form = Some((Arc::new(*form), words));
+        }
+        Ok(())
+    }
+
+    /// Whether this link carries frames of `form` at all.
+    fn check_form(&self, form: &Form) -> Result<(), LinkError> {
         if let Some(fixed) = self.fixed.filter(|fixed| fixed != form) {
             return Err(self.mismatch(&fixed, form));
         }
@@ -483,19 +514,6 @@ impl Publisher {
                 len_bytes,
                 limit_bytes: MAX_FRAME_BYTES,
             });
-        }
-        let stride = len_bytes.max(1).next_multiple_of(SLOT_ALIGN_BYTES);
-        let fits = self.epoch.as_ref().is_some_and(|epoch| {
-            let have = epoch.memory.stride_bytes();
-            stride <= have && !(shrinks && wastes(have, stride))
-        });
-        if !fits {
-            self.start_epoch(stride)?;
-        }
-        self.small_frames = 0;
-        if !matches!(&self.form, Some((last, _)) if **last == *form) {
-            let words = FormWords::of(form, self.form.as_ref().map(|(_, words)| words));
-            self.form = Some((Arc::new(*form), words));
         }
         Ok(())
     }
@@ -540,10 +558,13 @@ pub struct Claim {
 
 impl Claim {
     /// The bytes of the frame to be, as long as the form says. They hold what was in the slot before.
-    #[must_use]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    ///
+    /// # Errors
+    /// [`LinkError::Os`] while a [`tensor`](Claim::tensor) of the claim is alive, which writes the same bytes.
+    pub fn bytes_mut(&mut self) -> Result<&mut [u8], LinkError> {
         let len = self.form.len_bytes();
-        self.bytes.as_mut().and_then(|bytes| bytes.get_mut(..len)).unwrap_or_default()
+        let Some(bytes) = &mut self.bytes else { return Err(LinkError::ForeignClaim) };
+        Ok(bytes.bytes_mut()?.get_mut(..len).unwrap_or_default())
     }
 
     /// The form that the slot was claimed for.
@@ -585,7 +606,8 @@ impl Loan<'_> {
     /// The bytes of the frame to be, as long as the form says. They hold what was in the slot before.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.claim.bytes_mut()
+        // A loan gives no tensors, so that nothing else writes its bytes.
+        self.claim.bytes_mut().unwrap_or_default()
     }
 
     /// The form that the slot was lent for.

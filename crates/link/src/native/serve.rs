@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{ErrorKind, LinkName};
 use uncopy_os::{
-    Connection, Listener, LockOutcome, NameLock, OsError, PidFd, ProcessId, Received, RuntimeDir, SlotMemory,
+    Connection, Listener, LockOutcome, NameLock, PidFd, ProcessId, Received, RuntimeDir, SlotMemory,
     current_uid, fork_generation, kill_point, monotonic_nanos,
 };
 
@@ -160,6 +160,10 @@ struct Guest {
 }
 
 const LISTENER_KEY: u64 = 0;
+/// Messages that are read from one guest in one go.
+const MESSAGES_AT_ONCE: usize = 16;
+/// Guests without a place: observers, and who has not said what it wants. Beyond this the oldest is hung up on.
+const MAX_STANDING: usize = 64;
 
 /// Calls the hall from the service thread for as long as the hall lives.
 struct Door(Weak<Hall>);
@@ -221,7 +225,7 @@ impl Hall {
     /// The consumers that exist, one bit each.
     #[inline]
     pub(crate) fn attached(&self) -> u16 {
-        // pairs with: serve/attach. A bit that is set a moment later belongs to a consumer that holds nothing yet.
+        // pairs with: seat/attached. A bit that is set a moment later belongs to a consumer that holds nothing yet.
         self.attached.load(Acquire) as u16
     }
 
@@ -272,9 +276,12 @@ impl Hall {
             .guests
             .values()
             .filter_map(|guest| {
-                let (place, process) = (guest.place?, guest.process?);
-                let held = held(place);
-                (held > 0).then(|| format!("process {} ({}) holds {held}", process.pid, process.command()))
+                let held = held(guest.place?);
+                let who = guest.process.map_or_else(
+                    || "a process of another pid namespace".to_owned(),
+                    |process| format!("process {} ({})", process.pid, process.command()),
+                );
+                (held > 0).then(|| format!("{who} holds {held}"))
             })
             .collect()
     }
@@ -315,23 +322,27 @@ impl Hall {
         let mut gone = Vec::new();
         let mut table = lock(&self.table);
         if key == LISTENER_KEY {
-            self.accept_all(&mut table);
+            self.accept_all(&mut table, &mut gone);
         } else if key % 2 == 1 {
             self.bury_if_dead(&mut table, key - 1, &mut gone);
         } else {
             self.read(&mut table, key, &mut gone);
         }
+        let wanted = table.guests.values().any(|guest| guest.wants_name);
         drop(table);
         drop(gone);
         self.changed.notify_all();
+        if wanted {
+            self.close(producer_state::SUPERSEDED);
+        }
     }
 
-    fn accept_all(self: &Arc<Self>, table: &mut Table) {
+    fn accept_all(self: &Arc<Self>, table: &mut Table, gone: &mut Vec<Guest>) {
         let Some((listener, _)) = &table.listener else { return };
         let listener = Arc::clone(listener);
         loop {
             match listener.accept() {
-                Ok(Some(connection)) => self.greet(table, connection),
+                Ok(Some(connection)) => self.greet(table, connection, gone),
                 Ok(None) => return,
                 // Left waiting, the socket would stay readable and this thread would never rest.
                 Err(error) if error.kind() == ErrorKind::OutOfResources => {
@@ -348,7 +359,7 @@ impl Hall {
         }
     }
 
-    fn greet(self: &Arc<Self>, table: &mut Table, connection: Connection) {
+    fn greet(self: &Arc<Self>, table: &mut Table, connection: Connection, gone: &mut Vec<Guest>) {
         let connection = Arc::new(connection);
         let peer = match connection.peer() {
             Ok(peer) if peer.uid == current_uid() => peer,
@@ -359,6 +370,11 @@ impl Hall {
             }
             Err(error) => return refuse(&connection, ErrorKind::PermissionDenied, &error.to_string()),
         };
+        let mut standing =
+            table.guests.iter().filter(|(_, guest)| guest.place.is_none()).map(|(key, _)| *key);
+        if let (Some(oldest), true) = (standing.next(), standing.count() + 1 >= MAX_STANDING) {
+            self.turn_away(table, oldest, gone, ErrorKind::OutOfResources, "too many others are asking");
+        }
         table.last_key += 2;
         let key = table.last_key;
         let socket = match service::watch(Arc::clone(&connection) as _, self.door(), key) {
@@ -384,11 +400,12 @@ impl Hall {
 
     fn read(self: &Arc<Self>, table: &mut Table, key: u64, gone: &mut Vec<Guest>) {
         let mut buffer = [0; MAX_MESSAGE_BYTES];
-        loop {
+        // What is more is read the next time, after others had their turn.
+        for _ in 0..MESSAGES_AT_ONCE {
             let Some(guest) = table.guests.get(&key) else { return };
             let received = guest.connection.recv(&mut buffer);
             let message = match received {
-                Ok(Received::WouldBlock) => return self.hand_over_if_asked(table, key),
+                Ok(Received::WouldBlock) => return,
                 Ok(Received::Message { len, .. }) => Message::decode(buffer.get(..len).unwrap_or_default()),
                 Ok(Received::Closed) | Err(_) => return self.hung_up(table, key, gone),
             };
@@ -414,7 +431,9 @@ impl Hall {
                 if let Some(guest) = guests.get_mut(&key) {
                     // An older number asks again for what could not be sent.
                     guest.epoch_taken = true;
-                    guest.epoch_sent = epoch.min(guest.epoch_sent);
+                    if epoch.wrapping_sub(guest.epoch_sent).cast_signed() < 0 {
+                        guest.epoch_sent = epoch;
+                    }
                     guest.offer_epoch(current.as_ref());
                 }
             }
@@ -424,6 +443,8 @@ impl Hall {
                 }
             }
             Message::TakeOver { .. } => {
+                // Only while it is still there: this process may have been stopped for longer than the asker's
+                // patience, and then nobody would have the name. Its hang-up, if any, is read in the same turn.
                 if let Some(guest) = table.guests.get_mut(&key) {
                     guest.wants_name = true;
                 }
@@ -431,24 +452,6 @@ impl Hall {
             Message::Welcome { .. } | Message::Refuse { .. } | Message::Epoch { .. } => {
                 self.hung_up(table, key, gone);
             }
-        }
-    }
-
-    /// Closes the link in favour of another producer, if the guest asked for that and still waits for it: this process
-    /// may have been stopped for longer than the asker's patience, and then nobody would have the name.
-    fn hand_over_if_asked(self: &Arc<Self>, table: &mut Table, key: u64) {
-        let Some(guest) = table.guests.get_mut(&key).filter(|guest| guest.wants_name) else { return };
-        guest.wants_name = false;
-        let asker = Arc::clone(&guest.connection);
-        let hall = Arc::clone(self);
-        // The caller holds the table; closing needs it.
-        let closing = uncopy_os::spawn_quiet("uncopy-handover", move || {
-            hall.close(producer_state::SUPERSEDED);
-            // The asker also sees the hang-up that follows.
-            let _ = asker.send(&Message::Bye { reason: BYE_SUPERSEDED }.encode(), &[]);
-        });
-        if let Err(error) = closing {
-            tracing::warn!(link = self.name(), %error, "a takeover could not be answered");
         }
     }
 
@@ -496,8 +499,8 @@ impl Hall {
         };
         let Table { guests, epoch, .. } = table;
         let Some(guest) = guests.get_mut(&key) else { return };
-        if let Err((kind, detail)) = self.identify(guest, key, start_ticks) {
-            return self.turn_away(table, key, gone, kind, &detail);
+        if let Err(error) = self.identify(guest, key, start_ticks) {
+            return self.turn_away(table, key, gone, error.kind(), &error.to_string());
         }
         self.seat(guest, place);
         kill_point("producer.seated");
@@ -507,28 +510,30 @@ impl Hall {
     }
 
     /// Opens a handle on the guest's process, so that its death is noticed even if its socket lives on.
-    fn identify(
-        self: &Arc<Self>,
-        guest: &mut Guest,
-        key: u64,
-        start_ticks: u64,
-    ) -> Result<(), (ErrorKind, String)> {
-        let refusal = |error: OsError| (error.kind(), error.to_string());
-        let pidfd = guest.connection.peer_pidfd().map_err(refusal)?;
-        // From another pid namespace there is none: then the hang-up alone tells.
-        let Some(pidfd) = pidfd else { return Ok(()) };
-        if let Some(process) = guest.process.filter(|process| process.start_ticks != start_ticks) {
-            let detail = format!("process {} is not the one that connected", process.pid);
-            return Err((ErrorKind::PermissionDenied, detail));
+    fn identify(self: &Arc<Self>, guest: &mut Guest, key: u64, start_ticks: u64) -> Result<(), LinkError> {
+        let gone =
+            |process: ProcessId| LinkError::PeerGone { name: self.name().to_owned(), pid: process.pid };
+        // A process that can't read its own start says 0.
+        if let Some(process) = guest.process.filter(|p| start_ticks != 0 && p.start_ticks != start_ticks) {
+            return Err(gone(process));
         }
+        let pidfd = match (guest.connection.peer_pidfd()?, guest.process) {
+            (Some(pidfd), _) => pidfd,
+            // Before Linux 6.5 the kernel names the peer by number only, and that may be somebody else's by now.
+            (None, Some(process)) => PidFd::open_same(process)?.ok_or_else(|| gone(process))?,
+            // It is in another pid namespace: then the hang-up alone tells.
+            (None, None) => return Ok(()),
+        };
         let pidfd = Arc::new(pidfd);
-        let watched = service::watch(Arc::clone(&pidfd) as _, self.door(), key + 1).map_err(refusal)?;
+        let watched = service::watch(Arc::clone(&pidfd) as _, self.door(), key + 1)?;
         guest.pidfd = Some((pidfd, watched));
         Ok(())
     }
 
     fn seat(&self, guest: &mut Guest, at: u32) {
         let process = guest.process.unwrap_or(ProcessId { pid: 0, start_ticks: 0 });
+        // Nothing that a former occupant did late may count for this one.
+        ring::reclaim(&self.control, at);
         for counter in [place::RECEIVED, place::MISSED, place::CURSOR] {
             self.control.place_u64(at, counter).store(0, Relaxed);
         }
@@ -536,8 +541,10 @@ impl Hall {
         self.control.place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
         self.control.place_u32(at, place::STATE).store(place::ATTACHED, Release);
         guest.place = Some(at);
-        // pairs with: claim. From here on the consumer's holds count.
+        // pairs with: Hall::attached. From here on the consumer's holds count; the fence orders this before everything
+        // that the consumer does once it is welcomed.
         self.attached.fetch_or(1 << at, AcqRel);
+        Cells::fence(&self.control);
     }
 
     /// Removes everything a guest holds and frees its place.
