@@ -5,7 +5,11 @@
 //! builds it is nothing at all. With the feature `kill-points` (test builds only), `UNCOPY_KILL=NAME:N` in the
 //! environment makes the `N`-th pass (from 1) of the point `NAME` end the process with SIGKILL: no destructor runs, as
 //! in a real crash. Any other value of the variable kills nothing; `passed()` then tells which points exist on the way
-//! that was taken.
+//! that was taken. A forked child counts from the beginning.
+//!
+//! The same builds play a kernel without `SO_PEERPIDFD` when `UNCOPY_WITHOUT_PEERPIDFD` is `1`:
+//! [`Connection::peer_pidfd`](crate::Connection::peer_pidfd) then answers `None`. Normal builds ask the kernel, whatever
+//! the environment says.
 //!
 //! ```
 //! fn publish() {
@@ -26,10 +30,24 @@ pub use armed::{kill_point, passed};
 #[cfg(feature = "kill-points")]
 mod armed {
     use std::collections::BTreeMap;
-    use std::sync::{Mutex, OnceLock, PoisonError};
 
-    /// How often each point was passed.
-    static PASSED: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+    use crate::ForkLock;
+
+    /// A child that is forked while another thread passes a point passes points too.
+    static STATE: ForkLock<State> = ForkLock::new();
+
+    struct State {
+        /// How often each point was passed.
+        passed: BTreeMap<&'static str, u64>,
+        order: Option<Order>,
+    }
+
+    impl Default for State {
+        fn default() -> State {
+            let order = std::env::var("UNCOPY_KILL").ok().and_then(|order| parse(&order));
+            State { passed: BTreeMap::new(), order }
+        }
+    }
 
     /// Which pass of which point is the last.
     struct Order {
@@ -39,24 +57,18 @@ mod armed {
 
     /// Marks a step, and ends the process there if `UNCOPY_KILL` says so.
     pub fn kill_point(name: &'static str) {
-        static ORDER: OnceLock<Option<Order>> = OnceLock::new();
-        let pass = count(name);
-        let order = ORDER.get_or_init(|| parse(&std::env::var("UNCOPY_KILL").ok()?));
-        if order.as_ref().is_some_and(|order| order.name == name && order.pass == pass) {
+        let mut state = STATE.lock();
+        let count = state.passed.entry(name).or_insert(0);
+        *count += 1;
+        let pass = *count;
+        if state.order.as_ref().is_some_and(|order| order.name == name && order.pass == pass) {
             die();
         }
     }
 
     /// The points that this process has passed so far, in alphabetical order.
     pub fn passed() -> Vec<&'static str> {
-        PASSED.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
-    }
-
-    fn count(name: &'static str) -> u64 {
-        let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = passed.entry(name).or_insert(0);
-        *count += 1;
-        *count
+        STATE.lock().passed.keys().copied().collect()
     }
 
     /// `NAME:N`; `None` for anything else.

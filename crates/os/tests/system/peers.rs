@@ -14,6 +14,7 @@ use uncopy_tensor::Access;
 use crate::support::{self, Child, Role, Scratch, skip};
 
 pub const ROLES: &[Role] = &[
+    ("peers::asks_who_connected", asks_who_connected),
     ("peers::connects_and_waits", connects_and_waits),
     ("peers::connects_as_another_user", connects_as_another_user),
     ("peers::echoes", echoes),
@@ -276,4 +277,37 @@ fn leaves_nothing() {
 fn talking_leaves_no_descriptor_and_no_name_behind() {
     let scratch = Scratch::new();
     Child::start("peers::leaves_nothing", scratch.runtime_dir().path()).finish();
+}
+
+fn asks_who_connected() {
+    let (here, _there) = Connection::pair().unwrap();
+    support::tell(here.peer_pidfd().unwrap().is_some());
+}
+
+/// Whether a process with `UNCOPY_WITHOUT_PEERPIDFD` set to `value` gets a hold on its peer.
+fn gets_a_hold(value: &str) -> bool {
+    let mut child = Child::start_with("peers::asks_who_connected", "", |command| {
+        command.env("UNCOPY_WITHOUT_PEERPIDFD", value);
+    });
+    let told = child.hear() == "true";
+    child.finish();
+    told
+}
+
+#[test]
+fn a_kernel_that_cannot_hold_on_to_a_peer_is_an_answer_and_no_error() {
+    let (here, _there) = Connection::pair().unwrap();
+    let older = Some((libc::SYS_getsockopt, rustix::io::Errno::NOPROTOOPT));
+    let answer = support::in_thread_without_call(older, || here.peer_pidfd());
+    assert!(answer.unwrap().is_none());
+}
+
+#[test]
+fn only_test_builds_can_play_such_a_kernel() {
+    let holds = gets_a_hold("");
+    assert_eq!(gets_a_hold("0"), holds);
+    assert_eq!(gets_a_hold("1"), holds && !cfg!(feature = "kill-points"));
+    if !holds {
+        skip("this kernel has no SO_PEERPIDFD, so there is nothing to hide");
+    }
 }
