@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use uncopy_os::{Event, EventFd, Interest, OsError, Pollable, Poller, fork_generation, spawn_quiet};
+use uncopy_os::{
+    Event, EventFd, ForkLock, Interest, OsError, Pollable, Poller, fork_generation, spawn_quiet,
+};
 
 /// What is called on the service thread when something that was registered is ready.
 pub(crate) trait Handler: Send + Sync {
@@ -31,7 +33,8 @@ struct Entries {
 
 const WAKE_TOKEN: u64 = 0;
 
-static CURRENT: Mutex<Option<Arc<Service>>> = Mutex::new(None);
+/// Starts anew in a forked child, also when another thread of the parent held it at that moment.
+static CURRENT: ForkLock<Option<Arc<Service>>> = ForkLock::new();
 
 /// A lock whose holder panicked still guards consistent data here: each critical section is one insertion or removal.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,7 +60,7 @@ pub(crate) fn watch(
     handler: Arc<dyn Handler>,
     key: u64,
 ) -> Result<Registration, OsError> {
-    let mut current = lock(&CURRENT);
+    let mut current = CURRENT.lock();
     let running = current.as_ref().filter(|service| service.generation == fork_generation());
     let joined = running.and_then(|service| Some((Arc::clone(service), service.insert(&handler, key)?)));
     let (service, token) = match joined {
@@ -95,7 +98,7 @@ impl Drop for Registration {
         drop(gone);
         if ended {
             // Nobody joins a service that has ended; its descriptors go with its thread.
-            lock(&CURRENT).take_if(|current| Arc::ptr_eq(current, &self.service));
+            CURRENT.lock().take_if(|current| Arc::ptr_eq(current, &self.service));
         }
     }
 }

@@ -157,6 +157,8 @@ impl Control {
     /// Makes the control memory of a new link and writes its header.
     pub(crate) fn create(name: &LinkName, header: &Header) -> Result<Self, LinkError> {
         let memory = SharedMemory::create("uncopy-control", wire::control_len_bytes(header.slots))?;
+        // So that no consumer can seal it further and lock later ones out.
+        memory.seal()?;
         let control = Self { slots: header.slots, backing: Backing::Own(Arc::new(memory)) };
         // The memory is whole pages, so that storing a header at its start can't fail.
         let stored = control.words().store_bytes(0, &header.encode(name));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
     OsError, ProcessId, SlotMemory, SlotMut, WatchGuard, boot_id, fork_generation, kill_point,
-    monotonic_nanos, random_id, watch_read_only,
+    monotonic_nanos, random_id, slot_align_bytes, watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor};
 
@@ -20,7 +20,7 @@ use super::control::{Control, Header};
 use super::description::{self, FormWords, Head};
 use super::ring::{self, Cells, Writer};
 use super::serve::{self, Hall};
-use super::wire::{MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, SLOT_ALIGN_BYTES, VERSION_MINOR, producer_state};
+use super::wire::{MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, VERSION_MINOR, producer_state};
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
@@ -474,7 +474,7 @@ impl Publisher {
             return Ok(());
         }
         self.check_form(form)?;
-        let stride = form.len_bytes().max(1).next_multiple_of(SLOT_ALIGN_BYTES);
+        let stride = form.len_bytes().max(1).next_multiple_of(slot_align_bytes());
         let have = self.epoch.as_ref().map(|epoch| epoch.memory.stride_bytes());
         match have {
             Some(have) if stride <= have && !shrinks => {}
