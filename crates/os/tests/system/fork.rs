@@ -118,6 +118,7 @@ fn goes_on_after_its_child() {
         assert!(matches!(producer.connection.recv(&mut [0; 8]), Err(OsError::Forked)));
         assert!(matches!(producer.connection.peer(), Err(OsError::Forked)));
         assert!(matches!(producer.listener.accept(), Err(OsError::Forked)));
+        assert!(matches!(producer.listener.accept_to_refuse(), Err(OsError::Forked)));
         producer.connection.shutdown();
         assert_eq!(OsError::Forked.kind(), ErrorKind::ForkedProcess);
         // New things work, and the drops of the old ones do not take them away.

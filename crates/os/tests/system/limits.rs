@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use uncopy_core::ErrorKind;
 use uncopy_os::{
     Connection, DirectoryWatch, EventFd, Listener, LockOutcome, Mapping, OsError, PidFd, Poller, ProcessId,
-    RuntimeDir, SharedMemory, SlotMemory, available_bytes,
+    Received, RuntimeDir, Sent, SharedMemory, SlotMemory, available_bytes,
 };
 use uncopy_tensor::Access;
 
@@ -19,6 +19,7 @@ pub const ROLES: &[Role] = &[
     ("limits::files_may_not_grow", files_may_not_grow),
     ("limits::address_space_is_short", address_space_is_short),
     ("limits::descriptors_are_used_up", descriptors_are_used_up),
+    ("limits::refuses_who_connects", refuses_who_connects),
     ("limits::group_is_small", group_is_small),
     ("limits::signals_keep_coming", signals_keep_coming),
     ("limits::calls_fail_in_turn", calls_fail_in_turn),
@@ -147,6 +148,70 @@ fn descriptors_are_used_up() {
 fn running_out_of_descriptors_is_named_and_leaves_nothing_half_made() {
     let scratch = Scratch::new();
     Child::start("limits::descriptors_are_used_up", scratch.runtime_dir().path()).finish();
+}
+
+fn refuses_who_connects() {
+    let dir = RuntimeDir::open_at(support::argument()).unwrap();
+    let listener = Listener::bind(&dir, "busy.sock").unwrap();
+    let memory = SharedMemory::create("x", 4096).unwrap();
+    let is_readable = || {
+        let mut watched = [rustix::event::PollFd::new(&listener, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut watched, Some(&rustix::time::Timespec::default())).unwrap() > 0
+    };
+    limit_softly(Resource::Nofile, 100);
+    support::tell("listening");
+    for _round in 0..3 {
+        let mut all: Vec<_> = std::iter::from_fn(|| memory.share().ok()).collect();
+        let waiting: usize = support::hear().parse().unwrap();
+        for _ in 0..waiting {
+            let error = listener.accept().unwrap_err();
+            assert!(matches!(error, OsError::OutOfDescriptors { call: "accept", limit: 100 }), "{error}");
+            assert!(is_readable(), "the connection waits until it is refused");
+            let refused = listener.accept_to_refuse().unwrap().expect("it waits");
+            assert_eq!(refused.send(b"no room", &[]).unwrap(), Sent::Done);
+        }
+        assert!(listener.accept_to_refuse().unwrap().is_none() && !is_readable(), "nothing to spin on");
+        memory.share().expect_err("a descriptor is kept again");
+        all.pop();
+        support::tell("refused");
+        support::hear();
+        let taken = listener.accept().unwrap().expect("with a descriptor free it is accepted");
+        assert_eq!(taken.send(b"welcome", &[]).unwrap(), Sent::Done);
+        support::tell("accepted");
+        drop((all, taken));
+    }
+}
+
+// F34
+#[test]
+fn who_connects_to_a_listener_without_descriptors_is_told_and_hung_up_on() {
+    let scratch = Scratch::new();
+    let dir = scratch.runtime_dir();
+    let mut busy = Child::start("limits::refuses_who_connects", dir.path());
+    assert_eq!(busy.hear(), "listening");
+    let connect = || Connection::connect(&dir, "busy.sock").unwrap();
+    let says = |connection: &Connection| {
+        let mut buffer = [0; 16];
+        connection.wait_readable(None).unwrap();
+        match connection.recv(&mut buffer).unwrap() {
+            Received::Message { len, .. } => String::from_utf8_lossy(&buffer[..len]).into_owned(),
+            Received::Closed => "closed".into(),
+            Received::WouldBlock => "nothing".into(),
+        }
+    };
+    for waiting in [1, 5, 3] {
+        let clients: Vec<_> = (0..waiting).map(|_| connect()).collect();
+        busy.tell(&waiting.to_string());
+        assert_eq!(busy.hear(), "refused");
+        for client in &clients {
+            assert_eq!((says(client), says(client)), ("no room".into(), "closed".into()));
+        }
+        let late = connect();
+        busy.tell("one more");
+        assert_eq!(busy.hear(), "accepted");
+        assert_eq!(says(&late), "welcome");
+    }
+    busy.finish();
 }
 
 /// A memory control group of our own with a limit, removed on drop.

@@ -63,27 +63,40 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`OsError::OutOfDescriptors`]: the connection keeps waiting, and the listener stays readable, so answer it with
-    /// [`Listener::accept_to_refuse`]. [`OsError::TooManyGuarded`], [`OsError::Forked`], [`OsError::System`].
+    /// [`OsError::OutOfDescriptors`], also when nobody waits: if somebody does, the listener stays readable, so go on
+    /// with [`Listener::accept_to_refuse`] until it gives `None`. [`OsError::TooManyGuarded`], [`OsError::Forked`],
+    /// [`OsError::System`].
     pub fn accept(&self) -> Result<Option<Connection>, OsError> {
+        // Not the spare's lock in a forked child: the parent's thread that held it does not exist here.
+        self.socket.get()?;
+        // First: a connection that took the last descriptor would leave none to refuse the next one with.
+        self.keep_spare();
+        self.accept_now()
+    }
+
+    /// The next connection that waits, accepted with a descriptor kept for the case that there is no other: to say so to
+    /// whoever connects, and to hang up. The next [`Listener::accept`] keeps one again, so drop the connection before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Listener::accept`]. [`OsError::OutOfDescriptors`] when another thread has taken the descriptor in
+    /// between: the connection keeps waiting and the listener stays readable, so stop watching it for a while.
+    pub fn accept_to_refuse(&self) -> Result<Option<Connection>, OsError> {
+        self.socket.get()?;
+        drop(self.spare.lock().unwrap_or_else(PoisonError::into_inner).take());
         let accepted = self.accept_now();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.is_none() {
-            // Without room for it now, it is kept from a later call on.
-            *spare = fcntl_dupfd_cloexec(&self.dir, 0).ok();
+        if matches!(accepted, Ok(None)) {
+            self.keep_spare();
         }
         accepted
     }
 
-    /// The next connection that waits, accepted with a descriptor kept for the case that there is no other: to say so to
-    /// whoever connects, and to hang up. [`Listener::accept`] keeps the next one.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Listener::accept`].
-    pub fn accept_to_refuse(&self) -> Result<Option<Connection>, OsError> {
-        drop(self.spare.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.accept_now()
+    /// Keeps a descriptor in reserve; without room for it now, it is kept from a later call on.
+    fn keep_spare(&self) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.is_none() {
+            *spare = fcntl_dupfd_cloexec(&self.dir, 0).ok();
+        }
     }
 
     fn accept_now(&self) -> Result<Option<Connection>, OsError> {
