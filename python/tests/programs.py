@@ -134,13 +134,13 @@ def fork_and_use():
             sub.recv,
             sub.newest,
             lambda: pub.wait_for_consumers(1),
+            lambda: memoryview(frame),
         ]
         for use in uses:
             try:
                 use()
             except RuntimeError as error:
                 say(type(error).__name__)
-        say(bytes(frame).decode())
         pub.close()
         sub.close()
         # Links of its own are nobody else's business.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 use serde_json::{Value, json};
-use uncopy::{Frame, LinkError, Meta, Publisher, Subscriber};
+use uncopy::{ErrorKind, Frame, LinkError, Meta, Publisher, Subscriber};
 
 use crate::script::{Commands, Words, emit};
 use crate::{form, kind, pattern, raw};
@@ -50,10 +50,19 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
                 }
                 raw::Forked::Parent(pid) => emit(&collected(pid)),
             },
-            "child-reads" => match raw::fork() {
-                raw::Forked::Child => raw::leave_child(i32::from(ends.held.bytes()[0])),
-                raw::Forked::Parent(pid) => emit(&collected(pid)),
-            },
+            "child-reads" => {
+                // Asked for before the fork; asked for after it there are none.
+                let bytes = ends.held.bytes();
+                match raw::fork() {
+                    raw::Forked::Child => {
+                        assert!(ends.held.bytes().is_empty());
+                        assert_eq!(ends.held.view::<u8, 3>().err().unwrap().kind(), ErrorKind::ForkedProcess);
+                        assert_eq!(ends.held.tensor().err().unwrap().kind(), ErrorKind::ForkedProcess);
+                        raw::leave_child(i32::from(bytes[0]))
+                    }
+                    raw::Forked::Parent(pid) => emit(&collected(pid)),
+                }
+            }
             "child-opens" => match raw::fork() {
                 raw::Forked::Child => {
                     emit(&open_again(words.name()));

@@ -54,10 +54,16 @@ impl Frame {
         self.lazy.0.get_or_init(Box::default)
     }
 
-    /// The tensor behind borrowed views; it needs no lease of its own. The range was checked when the frame was held,
-    /// and the mapping is frozen or it would not have been opened, so that there always is one.
-    fn borrowed(&self) -> Option<&Tensor> {
-        self.made().tensor.get_or_init(|| tensor_over(&self.lease, ()).ok()).as_ref()
+    /// The tensor behind borrowed views; it needs no lease of its own.
+    fn borrowed(&self) -> Result<&Tensor, LinkError> {
+        if self.lease.scene.attachment.is_foreign() {
+            return Err(LinkError::Forked { name: self.lease.scene.attachment.name.clone() });
+        }
+        match self.made().tensor.get_or_init(|| tensor_over(&self.lease, ()).ok()) {
+            Some(tensor) => Ok(tensor),
+            // The error that making it met.
+            None => Err(tensor_over(&self.lease, ()).err().unwrap_or(LinkError::ForeignClaim)),
+        }
     }
 
     /// The producer's number of this frame, from 1.
@@ -125,28 +131,27 @@ impl Frame {
         self.made().copies.get_or_init(|| description::load_copies(control, self.lease.slot, len))
     }
 
-    /// The bytes of the frame from its first to its last element, shared and read-only.
+    /// The bytes of the frame from its first to its last element, shared and read-only. In a process that was forked
+    /// after the frame was received there are none: frames stay with the process that holds them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.borrowed().and_then(|tensor| tensor.region().as_bytes()).unwrap_or_default()
+        self.borrowed().ok().and_then(|tensor| tensor.region().as_bytes()).unwrap_or_default()
     }
 
     /// The frame as an array of `N` axes of `T`, borrowed from this frame: no copy.
     ///
     /// # Errors
-    /// [`LinkError::Tensor`] where the dtype or the number of axes is another.
+    /// [`LinkError::Tensor`] where the dtype or the number of axes is another; [`LinkError::Forked`] in a process that
+    /// was forked after the frame was received.
     pub fn view<T: Element, const N: usize>(&self) -> Result<View<'_, T, N>, LinkError> {
-        match self.borrowed() {
-            Some(tensor) => Ok(tensor.view()?),
-            // The error that making the tensor met.
-            None => Err(self.tensor().err().unwrap_or(LinkError::ForeignClaim)),
-        }
+        Ok(self.borrowed()?.view()?)
     }
 
     /// The frame as a tensor: shared, read-only, and holding the lease by itself.
     ///
     /// # Errors
-    /// [`LinkError::Os`] where the system refuses; not expected for a frame that was received.
+    /// [`LinkError::Forked`] in a process that was forked after the frame was received; [`LinkError::Os`] where the
+    /// system refuses, which is not expected for a frame that was received.
     pub fn tensor(&self) -> Result<Tensor, LinkError> {
         tensor_over(&self.lease, self.lease.clone())
     }
@@ -167,7 +172,10 @@ impl std::fmt::Debug for Frame {
 
 /// The bytes of a held slot as a read-only tensor that keeps `hold` alive.
 fn tensor_over(lease: &Lease, hold: impl Send + Sync + 'static) -> Result<Tensor, LinkError> {
-    let Scene { map, form, .. } = &*lease.scene;
+    let Scene { attachment, map, form, .. } = &*lease.scene;
+    if attachment.is_foreign() {
+        return Err(LinkError::Forked { name: attachment.name.clone() });
+    }
     let region = map.mapping.region(lease.slot * map.stride, form.len_bytes(), hold)?;
     Ok(Tensor::new(region, *form.layout(), 0)?.read_only())
 }
