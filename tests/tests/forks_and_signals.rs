@@ -5,6 +5,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use uncopy_tests::stage::eventually;
+use uncopy_tests::wire::{self, Guest};
 use uncopy_tests::{Peer, Stage};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
@@ -32,6 +33,9 @@ fn f45_a_forked_child_is_told_so_and_closes_nothing_of_its_parents() {
         assert_eq!(reader.ask("take", "took").number("seq"), round + 2);
         reader.ask("drop", "dropped");
         assert_eq!(stage.info("cam").consumers.len(), 2);
+        // The child shares the words of the link, and has not written there that it is closed.
+        let guest = Guest::join(&stage.runtime_dir(), "cam", wire::OBSERVER);
+        assert_eq!(guest.bytes(512, 4), 1u32.to_le_bytes(), "live");
     }
     reader.quit();
     parent.quit();

@@ -470,6 +470,16 @@ fn f14_live_words_of_any_value_are_corrupt_or_nothing_new() {
     }
     wire::publish(words, 0, &good);
     wire::store_u64(words, wire::LIVE, wire::latest(1, 0));
+    // A slot that is free, being written, poisoned, or in no state at all is not held.
+    for state in [0, 1, 3, 4, 15] {
+        let word = 1 << 36 | state << 32;
+        wire::publish(words, 0, &good);
+        wire::store_u64(words, wire::BLOCKS, word);
+        let mut sub = open(&stage).unwrap();
+        assert_eq!(sub.recv(SHORT).unwrap_err().kind(), ErrorKind::CorruptLink, "state {state}");
+        assert_eq!(wire::load_u64(words, wire::BLOCKS), word, "state {state}");
+    }
+    wire::publish(words, 0, &good);
     // A bit of ours that nobody will ever clear.
     let mut sub = open(&stage).unwrap();
     wire::store_u64(words, wire::BLOCKS, 1 << 36 | 2 << 32 | 1);

@@ -85,8 +85,8 @@ fn more_memory_than_there_is_is_refused_with_need_and_free_before_anything_is_al
     let mut out = stage.publish("cam").slots(64).open().unwrap();
     let mut sub = stage.subscribe("cam").open().unwrap();
     let free = available_bytes().unwrap().free_bytes as usize;
-    // A quarter more than is free, over all slots.
-    let frame = (free / 64 + free / 256).min(uncopy::MAX_FRAME_BYTES);
+    // Twice what is free, over all slots, so that nobody else can free enough meanwhile.
+    let frame = (free / 32).min(uncopy::MAX_FRAME_BYTES);
     if frame * 64 < free {
         return println!("SKIP this machine has more memory than a link can ask for");
     }
