@@ -10,6 +10,9 @@ pub struct Options {
     /// Fewer samples: enough to see whether something broke, not to compare with.
     #[arg(long)]
     quick: bool,
+    /// Only the figures with this in their names, where a topic has several: to work on one of them.
+    #[arg(long)]
+    only: Option<String>,
     /// The `uncopy` program to time (the one beside this program unless told).
     #[arg(long)]
     uncopy: Option<PathBuf>,
@@ -43,6 +46,11 @@ impl Run {
     /// `full`, or `quick` where the caller is in a hurry.
     pub fn count(&self, full: usize, quick: usize) -> usize {
         if self.options.quick { quick } else { full }
+    }
+
+    /// Whether the figure of this name was asked for.
+    pub fn wants(&self, figure: &str) -> bool {
+        self.options.only.as_deref().is_none_or(|only| figure.contains(only))
     }
 
     pub fn wheel(&self) -> Option<&Path> {

@@ -34,7 +34,7 @@ impl Topic {
     pub fn measure(self, run: &Run) -> Result<Vec<Figure>, Failure> {
         match self {
             Self::Latency => {
-                let mut figures = spin::measure(run)?;
+                let mut figures = if run.wants(spin::FIGURE) { spin::measure(run)? } else { Vec::new() };
                 figures.extend(paced::measure(run)?);
                 Ok(figures)
             }

@@ -55,7 +55,7 @@ pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
             blocks_per_round: run.count(12, 2),
         },
     ];
-    rates.iter().map(|rate| measure_at(run, rate)).collect()
+    rates.iter().filter(|rate| run.wants(rate.figure)).map(|rate| measure_at(run, rate)).collect()
 }
 
 fn measure_at(run: &Run, rate: &Rate) -> Result<Figure, Failure> {

@@ -21,6 +21,7 @@ use std::{
 };
 use uncopy::{DType, Form, Meta, Publisher, Subscriber, publish, subscribe};
 
+pub const FIGURE: &str = "hand_over_spinning";
 /// Round trips in one sample.
 const TRIPS_PER_SAMPLE: usize = 8;
 const SAMPLES_PER_BLOCK: usize = 250;
@@ -66,7 +67,7 @@ pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
         run.say("the ratio says nothing about two cores; measure again");
     }
     Ok(vec![Figure {
-        name: "hand_over_spinning".to_owned(),
+        name: FIGURE.to_owned(),
         unit: Unit::Nanos,
         warm_up: format!("{} round trips of each", WARM_UP_BLOCKS * TRIPS_PER_BLOCK),
         ours: Series::new("publish until the other process holds the frame: half a round trip", our_rounds),
@@ -100,7 +101,7 @@ fn subscriber(name: &str, dir: &Path) -> Result<Subscriber, Failure> {
 }
 
 fn one_way(round_trips_of_a_sample: Vec<u64>) -> Result<Round, Failure> {
-    let round = Round::of("hand_over_spinning", round_trips_of_a_sample)?;
+    let round = Round::of(FIGURE, round_trips_of_a_sample)?;
     Ok(round.divided_by(2.0 * TRIPS_PER_SAMPLE as f64))
 }
 

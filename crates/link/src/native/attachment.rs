@@ -14,9 +14,10 @@ use uncopy_os::{
 };
 use uncopy_tensor::{Access, ShareHandle};
 
-use super::control::{Control, Header};
+use super::control::{Control, Live};
 use super::conversation::Conversation;
 use super::description::{self, Description, FormKey};
+use super::header::Header;
 use super::ring::{self, Unheld};
 use super::wire::{MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, SLOT_ALIGN_BYTES, place};
 use crate::error::LinkError;
@@ -239,9 +240,9 @@ impl Attachment {
             return;
         }
         if why == LOST {
-            ring::poison_half_written(&self.control);
+            ring::poison_half_written(&self.control.live());
         }
-        self.control.kick();
+        self.control.live().kick();
     }
 
     /// Reads what the producer has sent. Any thread may call it.
@@ -359,28 +360,47 @@ impl Attachment {
         after: u64,
         scene: &mut Option<Arc<Scene>>,
     ) -> Result<Next, LinkError> {
-        let (slot, named) = match self.hold_slot(after) {
+        let control = self.control.live();
+        let (slot, named) = match self.hold_slot(control, after) {
             Ok(held) => held,
             Err(Unheld::Nothing) => return Ok(Next::Nothing),
             Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame can't be held".to_owned())),
         };
         let hold = Hold { attachment: self, slot };
         kill_point("consumer.held");
-        let description = description::load(&self.control, slot).map_err(|detail| self.corrupt(detail))?;
+        let description = description::load(control, slot).map_err(|detail| self.corrupt(detail))?;
         if description.seq < named || description.seq > ring::MAX_SEQ {
             return Err(self.corrupt(format!("frame {named} says that its number is {}", description.seq)));
         }
-        let known = match scene {
-            Some(scene) if scene.key == description.form_key() => scene,
-            _ => match self.memory_of(description.epoch())? {
-                Memory::Here(map) => scene.insert(Arc::new(self.new_scene(slot, &description, map)?)),
-                Memory::Later => return Ok(Next::Later),
-                Memory::Never => return Ok(Next::Unreachable { seq: description.seq }),
+        let lease = match scene {
+            Some(scene) if scene.key == description.form_key() => Lease { scene: Arc::clone(scene), slot },
+            _ => match self.set_scene(slot, &description, scene)? {
+                Ok(scene) => Lease { scene, slot },
+                Err(next) => return Ok(next),
             },
         };
         kill_point("consumer.described");
+        // The lease gives back what the hold would have.
         std::mem::forget(hold);
-        Ok(Next::Frame(Lease { scene: Arc::clone(known), slot }, description))
+        Ok(Next::Frame(lease, description))
+    }
+
+    /// Makes the scene of the frame in `slot`, which the caller holds; or says why there is none.
+    #[cold]
+    #[inline(never)]
+    fn set_scene(
+        self: &Arc<Self>,
+        slot: usize,
+        description: &Description,
+        scene: &mut Option<Arc<Scene>>,
+    ) -> Result<Result<Arc<Scene>, Next>, LinkError> {
+        Ok(match self.memory_of(description.epoch())? {
+            Memory::Here(map) => {
+                Ok(Arc::clone(scene.insert(Arc::new(self.new_scene(slot, description, map)?))))
+            }
+            Memory::Later => Err(Next::Later),
+            Memory::Never => Err(Next::Unreachable { seq: description.seq }),
+        })
     }
 
     /// The scene of the frame in `slot`, which the caller holds and whose memory is `map`.
@@ -390,7 +410,7 @@ impl Attachment {
         description: &Description,
         map: Arc<SlotMap>,
     ) -> Result<Scene, LinkError> {
-        let form = description::load_form(&self.control, slot, description)
+        let form = description::load_form(self.control.live(), slot, description)
             .map_err(|detail| self.corrupt(detail))?;
         if form.len_bytes() > map.stride {
             return Err(self.corrupt(format!("{form} in a slot of {} bytes", map.stride)));
@@ -399,10 +419,10 @@ impl Attachment {
     }
 
     /// A slot that is now held, and the number under which `latest` named its frame.
-    fn hold_slot(&self, after: u64) -> Result<(usize, u64), Unheld> {
+    fn hold_slot(&self, control: Live<'_>, after: u64) -> Result<(usize, u64), Unheld> {
         let mut begun = None;
         loop {
-            let hold = ring::hold_latest(&self.control, self.place, after)?;
+            let hold = ring::hold_latest(&control, self.place, after)?;
             let Some(count) = self.counts.get(hold.slot) else { return Err(Unheld::Corrupt) };
             if !hold.again {
                 // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
@@ -437,17 +457,19 @@ impl Attachment {
         }
         if self.counts.get(slot).is_some_and(|count| count.fetch_sub(1, AcqRel) == 1) {
             kill_point("consumer.releasing");
-            ring::release(&self.control, self.place, slot);
+            ring::release(&self.control.live(), self.place, slot);
         }
     }
 
     pub(crate) fn count_received(&self, received: u64, missed: u64, seq: u64) {
+        let control = self.control.live();
         for (field, value) in [(place::RECEIVED, received), (place::MISSED, missed), (place::CURSOR, seq)] {
             // Only this place writes its row; observers want recent values, not an order.
-            self.control.place_u64(self.place, field).store(value, Relaxed);
+            control.place_u64(self.place, field).store(value, Relaxed);
         }
     }
 
+    #[cold]
     fn corrupt(&self, detail: String) -> LinkError {
         LinkError::Corrupt { name: self.name.clone(), detail }
     }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
-use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, Woken, fork_generation, futex_wait};
+use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait};
 
+use self::search::ProducerWatch;
 use super::attachment::{Attachment, Ended, Next, Scene};
-use super::conversation::{Conversation, Reached, Reply};
+use super::conversation::Conversation;
 use super::frame::Frame;
-use super::observe;
 use super::ring::{self, Cells};
-use super::wire::Role;
 use crate::error::LinkError;
+
+mod search;
 
 /// Which frames a subscriber wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,7 +28,8 @@ pub enum Read {
 
 /// What a caller does while a subscriber waits: looks for signals, shows a message.
 pub trait Waiting {
-    /// Called at least every 80 ms of a wait. `false` ends the wait with [`LinkError::Interrupted`].
+    /// Called whenever a signal handler has run in the waiting thread, and besides every 80 ms, after the first second
+    /// every 320 ms. `false` ends the wait with [`LinkError::Interrupted`].
     fn keep_waiting(&mut self) -> bool {
         true
     }
@@ -43,10 +45,16 @@ struct JustWait;
 
 impl Waiting for JustWait {}
 
-/// The longest wait between two calls of [`Waiting::keep_waiting`].
+/// The longest wait between two calls of [`Waiting::keep_waiting`], at first.
 const SLICE: Duration = Duration::from_millis(80);
-/// When a wait for a producer says so.
-const NOTICE_AFTER: Duration = Duration::from_secs(2);
+/// Who has waited for this long looks up more rarely: what wakes a processor costs far more than what it then does.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+const LONG_SLICE: Duration = Duration::from_millis(320);
+
+/// How long to wait before [`Waiting::keep_waiting`] is asked again, `gone` after the wait began.
+fn slice_after(gone: Duration) -> Duration {
+    if gone < LONG_WAIT { SLICE } else { LONG_SLICE }
+}
 
 /// How to subscribe; made by [`subscribe`], used up by [`open`](SubscribeOptions::open).
 #[derive(Clone, Debug)]
@@ -138,6 +146,7 @@ impl SubscribeOptions {
             timeout: self.timeout,
             spin: self.spin,
             spin_pays: true,
+            asleep: None,
             attachment: None,
             joining: None,
             watch: None,
@@ -194,14 +203,6 @@ impl Taken {
     }
 }
 
-/// How far joining a producer has come.
-enum Join {
-    Joined,
-    /// It is there and has not answered yet; with the reason, once that takes long.
-    Pending(Option<String>),
-    Absent,
-}
-
 /// The consuming end of a link. It can move between threads; one thread at a time uses it.
 ///
 /// When the producer goes away, waiting calls look for the next producer of the same name by themselves.
@@ -213,6 +214,8 @@ pub struct Subscriber {
     spin: Duration,
     /// The last frame came within the time of a spin.
     spin_pays: bool,
+    /// Since when this place is marked as a sleeper.
+    asleep: Option<Instant>,
     attachment: Option<Arc<Attachment>>,
     /// A producer was greeted and has not answered yet.
     joining: Option<Conversation>,
@@ -271,7 +274,7 @@ impl Subscriber {
             return Ok(Some(frame));
         }
         self.note_end();
-        self.join()?;
+        self.look_for_producer()?;
         self.take(0).map(Taken::frame)
     }
 
@@ -313,39 +316,61 @@ impl Subscriber {
     fn recv_until(
         &mut self,
         timeout: Option<Duration>,
-        mut waiting: Option<&mut dyn Waiting>,
+        waiting: Option<&mut dyn Waiting>,
     ) -> Result<Frame, LinkError> {
         self.check_usable()?;
-        // The clock is read only when there is nothing to take.
-        let mut begun = None;
-        loop {
-            // Asked before taking: the last frame of a producer that has just gone is still received.
-            let ended = !self.connected();
-            let taken = self.take(self.cursor.after())?;
-            if let Taken::Frame(frame) = taken {
-                return Ok(frame);
+        // Asked before taking: the last frame of a producer that has just gone is still received.
+        let ended = !self.connected();
+        match self.take(self.cursor.after())? {
+            Taken::Frame(frame) => Ok(frame),
+            taken => {
+                let wait = Wait { timeout, begun: Instant::now(), waiting };
+                let frame = self.wait_for_frame(wait, ended, taken);
+                self.end_sleep();
+                frame
             }
-            let begun = *begun.get_or_insert_with(Instant::now);
-            let in_time = match (ended, &taken) {
-                (true, _) => {
-                    let deadline = timeout.and_then(|timeout| begun.checked_add(timeout));
-                    self.find_producer(deadline, waiting.as_deref_mut().unwrap_or(&mut JustWait))?;
+        }
+    }
+
+    /// Waits for a frame after `taken`, which was none.
+    fn wait_for_frame(
+        &mut self,
+        mut wait: Wait<'_>,
+        mut ended: bool,
+        mut taken: Taken,
+    ) -> Result<Frame, LinkError> {
+        loop {
+            let in_time = match taken {
+                _ if ended => {
+                    self.end_sleep();
+                    let deadline = wait.timeout.and_then(|timeout| wait.begun.checked_add(timeout));
+                    match &mut wait.waiting {
+                        Some(waiting) => self.find_producer(deadline, *waiting)?,
+                        None => self.find_producer(deadline, &mut JustWait)?,
+                    }
                     true
                 }
-                (false, Taken::Later) => self.wait_for_memory(begun, timeout, &mut waiting)?,
-                (false, _) => self.sleep(begun, timeout, &mut waiting)?,
+                Taken::Frame(frame) => return Ok(frame),
+                Taken::Later => self.wait_for_memory(&mut wait)?,
+                Taken::Nothing => self.wait_for_news(&mut wait)?,
             };
             if !in_time {
                 return Err(LinkError::TimedOut {
                     name: self.name.clone(),
-                    waited: timeout.unwrap_or_default(),
+                    waited: wait.timeout.unwrap_or_default(),
                     last_seq: self.cursor.seq,
                 });
+            }
+            ended = !self.connected();
+            match self.take(self.cursor.after())? {
+                Taken::Frame(frame) => return Ok(frame),
+                other => taken = other,
             }
         }
     }
 
     /// Takes the newest frame if its number is above `after`.
+    #[inline(always)]
     fn take(&mut self, after: u64) -> Result<Taken, LinkError> {
         let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
         let cursor = &mut self.cursor;
@@ -374,191 +399,90 @@ impl Subscriber {
         }
     }
 
-    /// Waits for frame memory that is on its way. `false` when `timeout` is over.
-    fn wait_for_memory(
-        &self,
-        begun: Instant,
-        timeout: Option<Duration>,
-        waiting: &mut Option<&mut dyn Waiting>,
-    ) -> Result<bool, LinkError> {
-        let left = match timeout.map(|timeout| timeout.checked_sub(begun.elapsed())) {
-            Some(None) => return Ok(false),
-            Some(Some(left)) => left,
-            None => SLICE,
-        };
+    /// Waits for frame memory that is on its way. `false` when the time is over.
+    fn wait_for_memory(&self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
+        let Some(left) = wait.left() else { return Ok(false) };
         if let Some(attachment) = &self.attachment {
-            attachment.wait_for_message(left.min(SLICE))?;
+            attachment.wait_for_message(left.unwrap_or(SLICE))?;
         }
-        let goes_on = waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
-        if goes_on { Ok(true) } else { Err(LinkError::Interrupted) }
+        wait.go_on()
     }
 
-    /// Waits for a newer frame: spins, then sleeps. `false` when `timeout` is over.
-    fn sleep(
-        &mut self,
-        begun: Instant,
-        timeout: Option<Duration>,
-        waiting: &mut Option<&mut dyn Waiting>,
-    ) -> Result<bool, LinkError> {
+    /// Waits for a newer frame or the end of the producer: spins, then sleeps. `false` when the time is over.
+    fn wait_for_news(&mut self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
+        self.end_sleep();
         let Some(attachment) = &self.attachment else { return Ok(true) };
-        let control = &attachment.control;
+        let control = attachment.control.live();
         let seq = self.cursor.after();
         // One address, found once: the spin below does nothing but look at it.
         let latest = control.latest();
         let news = || ring::seq_of(latest.load(Acquire)) > seq || attachment.ended().is_some();
-        if self.spin_pays && spin_until(self.spin.min(timeout.unwrap_or(self.spin)), news) {
+        if self.spin_pays && spin_until(self.spin.min(wait.timeout.unwrap_or(self.spin)), news) {
             return Ok(true);
         }
         // Spinning in vain costs more than its time: the scheduler then wakes the sleeper elsewhere.
         self.spin_pays = false;
-        let asleep = Instant::now();
+        let mut asleep = Instant::now();
         loop {
-            let left = match timeout.map(|timeout| timeout.checked_sub(begun.elapsed())) {
-                Some(None) => return Ok(news()),
-                Some(Some(left)) => Some(left),
-                None => None,
-            };
-            let slice = match (left, waiting.is_some()) {
-                (Some(left), true) => Some(left.min(SLICE)),
-                (None, true) => Some(SLICE),
-                (left, false) => left,
-            };
-            let value = ring::announce_sleep(control, attachment.place);
+            let Some(left) = wait.left_at(asleep) else { return Ok(news()) };
+            let value = ring::announce_sleep(&control, attachment.place);
+            self.asleep = Some(asleep);
             let woken = if news() {
                 Woken::ValueChanged
             } else {
-                futex_wait(control.latest_futex(), value as u32, slice)
+                futex_wait(control.latest_futex(), value as u32, left)
             };
-            ring::end_sleep(control, attachment.place);
+            // What follows a wake-up is on the way of the frame: `end_sleep` comes when the frame is held.
             if news() {
-                self.spin_pays = asleep.elapsed() < self.spin;
                 return Ok(true);
             }
-            if let (Some(waiting), Woken::TimedOut | Woken::Interrupted) = (waiting.as_mut(), woken)
-                && !waiting.keep_waiting()
-            {
-                return Err(LinkError::Interrupted);
+            ring::end_sleep(&control, attachment.place);
+            self.asleep = None;
+            if matches!(woken, Woken::TimedOut | Woken::Interrupted) && !wait.go_on()? {
+                return Ok(false);
             }
+            asleep = Instant::now();
         }
     }
 
-    /// Joins a producer of the name, waiting until `deadline` and for no longer than the subscriber's timeout.
-    fn find_producer(
-        &mut self,
-        deadline: Option<Instant>,
-        waiting: &mut dyn Waiting,
-    ) -> Result<(), LinkError> {
-        self.note_end();
-        let begun = Instant::now();
-        let absent_until = self.timeout.and_then(|timeout| self.absent_since.checked_add(timeout));
-        let mut noticed = false;
-        loop {
-            let obstacle = match self.join()? {
-                Join::Joined => return Ok(()),
-                Join::Pending(obstacle) => obstacle,
-                Join::Absent if self.watch.is_none() => {
-                    // Watched before looking again, so that a producer that comes in between is not missed.
-                    self.watch = Some(ProducerWatch::new(&self.dir)?);
-                    continue;
-                }
-                Join::Absent => None,
-            };
-            if !noticed && begun.elapsed() >= NOTICE_AFTER {
-                noticed = true;
-                let missing =
-                    observe::missing(&self.dir, &self.name, self.absent_since.elapsed(), obstacle.clone());
-                waiting.notice(&format!("waiting for a producer: {missing}"));
-            }
-            // A producer that was just greeted answers in a moment, however long there was none before.
-            let answering = self.joining.is_some() && obstacle.is_none();
-            let absent_until = absent_until.filter(|_| !answering);
-            let deadline = [deadline, absent_until].into_iter().flatten().min();
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(self.absence(obstacle));
-            }
-            self.wait_for_producer(deadline.map_or(SLICE, |deadline| SLICE.min(deadline - now)))?;
-            if !waiting.keep_waiting() {
-                return Err(LinkError::Interrupted);
-            }
-        }
+    /// Takes back the mark of a sleeper, if it is set, and notes whether a spin would have been enough.
+    fn end_sleep(&mut self) {
+        let (Some(asleep), Some(attachment)) = (self.asleep.take(), &self.attachment) else { return };
+        ring::end_sleep(&attachment.control.live(), attachment.place);
+        self.spin_pays = asleep.elapsed() < self.spin;
+    }
+}
+
+/// One wait for a frame.
+struct Wait<'w> {
+    timeout: Option<Duration>,
+    begun: Instant,
+    waiting: Option<&'w mut dyn Waiting>,
+}
+
+impl Wait<'_> {
+    /// How long to sleep from now on at the most; the outer `None` when the time is over.
+    fn left(&self) -> Option<Option<Duration>> {
+        self.left_at(Instant::now())
     }
 
-    /// Waits for an answer, or for something to change in the runtime directory.
-    fn wait_for_producer(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        if self.dir.is_gone() {
-            // Somebody removed the directory; the next producer makes it again.
-            self.dir = RuntimeDir::open_at(self.dir.path())?;
-            self.watch = None;
-        }
-        match (&self.joining, &self.watch) {
-            (Some(conversation), _) => conversation.wait(timeout),
-            (None, Some(watch)) => watch.wait(timeout),
-            (None, None) => Ok(()),
-        }
-    }
-
-    /// Notes how and when the producer went, once.
-    fn note_end(&mut self) {
-        let Some(attachment) = &self.attachment else { return };
-        if let Some(ended) = attachment.ended() {
-            self.last = Last { pid: attachment.header.producer.pid, ended: Some(ended) };
-            self.absent_since =
-                Instant::now().checked_sub(attachment.ended_for()).unwrap_or_else(Instant::now);
-        }
-    }
-
-    /// Takes the next step towards a producer: greets one, or looks for the answer of one that was greeted.
-    fn join(&mut self) -> Result<Join, LinkError> {
-        let conversation = match self.joining.take() {
-            Some(conversation) => conversation,
-            None => match Conversation::greet(&self.dir, &self.name, Role::Consumer)? {
-                Reached::Talking(conversation) => conversation,
-                Reached::Busy(reason) => return Ok(Join::Pending(Some(reason))),
-                Reached::Absent => {
-                    observe::sweep(&self.dir, &self.name);
-                    return Ok(Join::Absent);
-                }
-            },
+    fn left_at(&self, now: Instant) -> Option<Option<Duration>> {
+        let gone = now.saturating_duration_since(self.begun);
+        let left = match self.timeout {
+            Some(timeout) => Some(timeout.checked_sub(gone)?),
+            None => None,
         };
-        match conversation.reply()? {
-            Reply::Silence => {
-                let obstacle = conversation.obstacle();
-                self.joining = Some(conversation);
-                Ok(Join::Pending(obstacle))
-            }
-            Reply::HungUp => {
-                observe::sweep(&self.dir, &self.name);
-                Ok(Join::Absent)
-            }
-            Reply::Message(message, handles) => {
-                let attachment = Attachment::settle(conversation, message, &handles)?;
-                let Cursor { received, missed, .. } = self.cursor;
-                self.cursor = Cursor { received, missed, ..Cursor::default() };
-                self.attachment = Some(attachment);
-                self.watch = None;
-                self.restarts += 1;
-                Ok(Join::Joined)
-            }
-        }
+        let slice = self.waiting.is_some().then(|| slice_after(gone));
+        Some(match (left, slice) {
+            (Some(left), Some(slice)) => Some(left.min(slice)),
+            (left, slice) => left.or(slice),
+        })
     }
 
-    /// The error for a wait that ends without a producer.
-    fn absence(&self, obstacle: Option<String>) -> LinkError {
-        match self.last.ended {
-            None => LinkError::NotFound(Box::new(observe::missing(
-                &self.dir,
-                &self.name,
-                self.absent_since.elapsed(),
-                obstacle,
-            ))),
-            Some(Ended::Closed) => LinkError::ProducerClosed { name: self.name.clone() },
-            Some(Ended::Lost) => LinkError::ProducerLost {
-                name: self.name.clone(),
-                pid: self.last.pid,
-                since: self.absent_since.elapsed(),
-            },
-        }
+    /// Asks the caller whether to go on.
+    fn go_on(&mut self) -> Result<bool, LinkError> {
+        let goes_on = self.waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
+        if goes_on { Ok(true) } else { Err(LinkError::Interrupted) }
     }
 }
 
@@ -580,29 +504,5 @@ fn spin_until(limit: Duration, news: impl Fn() -> bool) -> bool {
         if begun.elapsed() >= limit {
             return false;
         }
-    }
-}
-
-/// Sleeps until something changes in the runtime directory.
-struct ProducerWatch {
-    directory: Arc<DirectoryWatch>,
-    poller: Poller,
-}
-
-impl ProducerWatch {
-    fn new(dir: &RuntimeDir) -> Result<Self, LinkError> {
-        let directory = Arc::new(DirectoryWatch::new(dir)?);
-        let poller = Poller::new()?;
-        poller.add(&*directory, 0, Interest::READ)?;
-        Ok(Self { directory, poller })
-    }
-
-    fn wait(&self, timeout: Duration) -> Result<(), LinkError> {
-        let mut events = Vec::new();
-        self.poller.wait(&mut events, Some(timeout))?;
-        if !events.is_empty() {
-            self.directory.drain()?;
-        }
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use uncopy_core::{
     MAX_NDIM, Origin, PixelFormat,
 };
 
-use super::control::Control;
+use super::control::Live;
 use super::wire::block;
 use crate::form::Form;
 use crate::meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind};
@@ -70,8 +70,16 @@ impl Description {
 }
 
 /// See [`Description::form_key`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct FormKey([u64; 4]);
+
+impl PartialEq for FormKey {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+    }
+}
 
 /// Words of a description that only change with the form.
 ///
@@ -146,7 +154,7 @@ impl FormWords {
 const FORM_NUMBER_MASK: u32 = 0xFF_FFFF;
 
 /// Writes what a form says into the block of `slot`. The slot must be ours to write.
-pub(crate) fn store_form(control: &Control, slot: usize, form: &FormWords) {
+pub(crate) fn store_form(control: Live<'_>, slot: usize, form: &FormWords) {
     let words = control.block(slot);
     words[block::TYPE / 8].store(form.kind, Relaxed);
     words[block::LEN_BYTES / 8].store(form.len_bytes, Relaxed);
@@ -158,7 +166,7 @@ pub(crate) fn store_form(control: &Control, slot: usize, form: &FormWords) {
 }
 
 /// Writes the rest of the description of a frame, whose form is in the block of `slot` already.
-pub(crate) fn store(control: &Control, slot: usize, head: &Head, form: &FormWords, meta: &Meta) {
+pub(crate) fn store(control: Live<'_>, slot: usize, head: &Head, form: &FormWords, meta: &Meta) {
     let words = control.block(slot);
     let captured = meta.captured.unwrap_or(Captured { nanos: 0, clock: CaptureClock(0) });
     let epoch_ndim = u64::from(head.epoch) | u64::from(form.ndim) << 32 | u64::from(captured.clock.0) << 40;
@@ -177,7 +185,7 @@ pub(crate) fn store(control: &Control, slot: usize, head: &Head, form: &FormWord
         word.store(value, Relaxed);
     }
     if !meta.bytes.is_empty() {
-        let stored = control.words().store_bytes(control.meta_offset(slot), &meta.bytes);
+        let stored = control.store_bytes(control.meta_offset(slot), &meta.bytes);
         debug_assert!(stored.is_some(), "metadata of a checked length fits its place");
     }
 }
@@ -192,7 +200,7 @@ pub(crate) struct Head {
 /// Reads and checks the description of the frame in `slot`, which the caller holds, but for its form.
 ///
 /// Everything that it reads lies in the line of the slot's word, which the hold has just fetched.
-pub(crate) fn load(control: &Control, slot: usize) -> Result<Description, String> {
+pub(crate) fn load(control: Live<'_>, slot: usize) -> Result<Description, String> {
     let words = control.block(slot);
     let get = |word: &AtomicU64| word.load(Relaxed);
     let description = Description {
@@ -215,7 +223,7 @@ pub(crate) fn load(control: &Control, slot: usize) -> Result<Description, String
 }
 
 /// Reads and checks the form of the frame in `slot`, which the caller holds and whose description it has loaded.
-pub(crate) fn load_form(control: &Control, slot: usize, description: &Description) -> Result<Form, String> {
+pub(crate) fn load_form(control: Live<'_>, slot: usize, description: &Description) -> Result<Form, String> {
     let Description { kind, len_bytes, .. } = *description;
     let (number, ndim) = (description.form_number(), description.ndim());
     let mut words = FormWords { number, ndim, kind, len_bytes, ..Default::default() };
@@ -227,15 +235,15 @@ pub(crate) fn load_form(control: &Control, slot: usize, description: &Descriptio
 }
 
 /// The user's metadata of the frame in `slot`, which the caller holds.
-pub(crate) fn load_meta(control: &Control, slot: usize, len: usize) -> Box<[u8]> {
+pub(crate) fn load_meta(control: Live<'_>, slot: usize, len: usize) -> Box<[u8]> {
     let mut bytes = vec![0; len.min(MAX_META_BYTES)].into_boxed_slice();
-    let loaded = control.words().load_bytes(control.meta_offset(slot), &mut bytes);
+    let loaded = control.load_bytes(control.meta_offset(slot), &mut bytes);
     debug_assert!(loaded.is_some(), "a checked slot has a place for metadata");
     bytes
 }
 
 /// The records of copies of the frame in `slot`, which the caller holds.
-pub(crate) fn load_copies(control: &Control, slot: usize, len: usize) -> Box<[CopyRecord]> {
+pub(crate) fn load_copies(control: Live<'_>, slot: usize, len: usize) -> Box<[CopyRecord]> {
     let words: Vec<u64> =
         control.block(slot).iter().skip(block::COPIES / 8).map(|word| word.load(Relaxed)).collect();
     let (records, _) = words.as_chunks::<2>();
@@ -270,7 +278,8 @@ fn copy_of_words(what: u64, len_bytes: u64) -> CopyRecord {
 mod tests {
     use super::*;
     use crate::meta::MAX_META_BYTES;
-    use crate::native::control::Header;
+    use crate::native::control::Control;
+    use crate::native::header::Header;
     use proptest::prelude::*;
     use uncopy_core::LinkName;
     use uncopy_os::ProcessId;
@@ -291,8 +300,8 @@ mod tests {
     fn written(form: &Form, meta: &Meta) -> Control {
         let control = control();
         let words = FormWords::of(form, None);
-        store_form(&control, 1, &words);
-        store(&control, 1, &Head { seq: 42, epoch: 3, published_nanos: 77 }, &words, meta);
+        store_form(control.live(), 1, &words);
+        store(control.live(), 1, &Head { seq: 42, epoch: 3, published_nanos: 77 }, &words, meta);
         control
     }
 
@@ -314,8 +323,8 @@ mod tests {
     fn every_form_reads_back_as_it_was_written() {
         for form in forms() {
             let control = written(&form, &Meta::default());
-            let read = load(&control, 1).unwrap();
-            assert_eq!(load_form(&control, 1, &read), Ok(form));
+            let read = load(control.live(), 1).unwrap();
+            assert_eq!(load_form(control.live(), 1, &read), Ok(form));
             assert_eq!((read.seq, read.published_nanos, read.epoch()), (42, 77, 3));
             assert_eq!(read.captured(), None);
         }
@@ -335,11 +344,11 @@ mod tests {
             meta = meta.copied(record);
         }
         let control = written(&forms()[2], &meta);
-        let read = load(&control, 1).unwrap();
+        let read = load(control.live(), 1).unwrap();
         assert_eq!(read.captured(), Some(captured));
         assert_eq!((read.meta_kind(), read.meta_len()), (MetaKind::RAW, MAX_META_BYTES - 3));
-        assert_eq!(*load_meta(&control, 1, read.meta_len()), *meta.bytes);
-        assert_eq!(*load_copies(&control, 1, read.copies_len()), [record; MAX_COPY_RECORDS]);
+        assert_eq!(*load_meta(control.live(), 1, read.meta_len()), *meta.bytes);
+        assert_eq!(*load_copies(control.live(), 1, read.copies_len()), [record; MAX_COPY_RECORDS]);
     }
 
     #[test]
@@ -358,8 +367,8 @@ mod tests {
         ];
         for (field, value, what) in lies {
             let control = written(&form, &Meta::default());
-            control.block(1)[field / 8].store(value, Relaxed);
-            let read = load(&control, 1).and_then(|read| load_form(&control, 1, &read));
+            control.live().block(1)[field / 8].store(value, Relaxed);
+            let read = load(control.live(), 1).and_then(|read| load_form(control.live(), 1, &read));
             assert!(read.is_err(), "{what} is taken for {read:?}");
         }
     }
@@ -375,8 +384,8 @@ mod tests {
             (1 << 32, "no form number"),
         ] {
             let control = written(&forms()[0], &Meta::default());
-            control.block(1)[block::META / 8].store(value, Relaxed);
-            assert!(load(&control, 1).is_err(), "{what}");
+            control.live().block(1)[block::META / 8].store(value, Relaxed);
+            assert!(load(control.live(), 1).is_err(), "{what}");
         }
     }
 
@@ -385,12 +394,12 @@ mod tests {
         fn f14_no_words_in_a_block_make_reading_panic(words in proptest::collection::vec(any::<u64>(), 48)) {
             let control = control();
             for (index, word) in words.iter().enumerate() {
-                control.block(0)[index].store(*word, Relaxed);
+                control.live().block(0)[index].store(*word, Relaxed);
             }
-            if let Ok(read) = load(&control, 0) {
-                let _ = load_form(&control, 0, &read);
-                prop_assert!(load_meta(&control, 0, read.meta_len()).len() <= MAX_META_BYTES);
-                prop_assert!(load_copies(&control, 0, read.copies_len()).len() <= MAX_COPY_RECORDS);
+            if let Ok(read) = load(control.live(), 0) {
+                let _ = load_form(control.live(), 0, &read);
+                prop_assert!(load_meta(control.live(), 0, read.meta_len()).len() <= MAX_META_BYTES);
+                prop_assert!(load_copies(control.live(), 0, read.copies_len()).len() <= MAX_COPY_RECORDS);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `wire` | offsets, versions, socket messages |
-//! | `control` | the control memory as typed words |
+//! | `header`, `control` | the control memory: what it says of itself, and its words |
 //! | `ring` | the slot machine, generic over its words |
 //! | `description` | what the frame in a slot is |
 //! | `producer`, `serve` | the producing end: frame path, and everything else |
@@ -18,6 +18,7 @@ mod control;
 mod conversation;
 mod description;
 mod frame;
+mod header;
 mod observe;
 mod producer;
 mod ring;

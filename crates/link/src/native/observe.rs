@@ -10,9 +10,10 @@ use uncopy_core::LinkName;
 use uncopy_os::{Connection, LockOutcome, Mapping, ProcessId, RuntimeDir, monotonic_nanos, temporary_name};
 use uncopy_tensor::Access;
 
-use super::control::{Control, Header};
+use super::control::{Control, Live};
 use super::conversation::{Conversation, Reached, Reply};
 use super::description;
+use super::header::Header;
 use super::ring::{self, Cells};
 use super::serve::{lock_file, socket_file};
 use super::wire::{self, MAX_CONSUMERS, Message, Role, place};
@@ -243,7 +244,7 @@ fn unreadable(name: String, answer: Answer) -> LinkInfo {
 
 fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
     let slots = control.slots() as u64;
-    let newest = glance(control);
+    let newest = glance(control.live());
     let since = |nanos: u64| Duration::from_nanos(monotonic_nanos().saturating_sub(nanos));
     LinkInfo {
         answer: Answer::Answering,
@@ -251,13 +252,13 @@ fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
         command: header.producer.command(),
         uptime: since(header.created_nanos),
         slots: control.slots(),
-        published: control.newest_seq(),
-        dropped: control.dropped().load(Relaxed),
-        epoch: control.epoch().load(Acquire),
+        published: control.live().newest_seq(),
+        dropped: control.live().dropped().load(Relaxed),
+        epoch: control.live().epoch().load(Acquire),
         form: newest.as_ref().map(|(form, _)| *form),
         last_frame_age: newest.map(|(_, published)| since(published)),
         memory_bytes: slots
-            .saturating_mul(control.slot_stride().load(Relaxed))
+            .saturating_mul(control.live().slot_stride().load(Relaxed))
             .saturating_add(wire::control_len_bytes(control.slots()) as u64),
         consumers: (0..MAX_CONSUMERS as u32).filter_map(|place| consumer_at(control, place)).collect(),
         name,
@@ -265,9 +266,9 @@ fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
 }
 
 /// Form and time of the newest frame, read without holding it: read again until nothing changed meanwhile.
-fn glance(control: &Control) -> Option<(Form, u64)> {
+fn glance(control: Live<'_>) -> Option<(Form, u64)> {
     for _ in 0..16 {
-        let (_, slot) = ring::unpack_latest(Cells::latest(control).load(Acquire))?;
+        let (_, slot) = ring::unpack_latest(control.latest().load(Acquire))?;
         let before = control.word(slot)?.load(Acquire);
         let seen = description::load(control, slot).and_then(|description| {
             Ok((description::load_form(control, slot, &description)?, description.published_nanos))
@@ -283,21 +284,22 @@ fn glance(control: &Control) -> Option<(Form, u64)> {
 }
 
 fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
-    let state = control.place_u32(at, place::STATE).load(Acquire);
+    let state = control.live().place_u32(at, place::STATE).load(Acquire);
     if state == place::FREE {
         return None;
     }
-    let pid = control.place_u32(at, place::PID).load(Relaxed).cast_signed();
-    let process = ProcessId { pid, start_ticks: control.place_u64(at, place::START_TICKS).load(Relaxed) };
+    let pid = control.live().place_u32(at, place::PID).load(Relaxed).cast_signed();
+    let process =
+        ProcessId { pid, start_ticks: control.live().place_u64(at, place::START_TICKS).load(Relaxed) };
     let holds = (0..control.slots()).filter(|&slot| {
-        control.word(slot).is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << at) != 0)
+        control.live().word(slot).is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << at) != 0)
     });
     Some(ConsumerInfo {
         place: at,
         pid,
         command: if process.is_alive() { process.command() } else { String::new() },
-        received: control.place_u64(at, place::RECEIVED).load(Relaxed),
-        missed: control.place_u64(at, place::MISSED).load(Relaxed),
+        received: control.live().place_u64(at, place::RECEIVED).load(Relaxed),
+        missed: control.live().place_u64(at, place::MISSED).load(Relaxed),
         holds: holds.count() as u32,
         quarantined: state == place::QUARANTINED,
     })

@@ -16,9 +16,10 @@ use uncopy_os::{
 };
 use uncopy_tensor::{Access, Tensor};
 
-use super::control::{Control, Header};
+use super::control::Control;
 use super::description::{self, FormWords, Head};
-use super::ring::{self, Cells, Writer};
+use super::header::Header;
+use super::ring::{self, Writer};
 use super::serve::{self, Hall};
 use super::wire::{MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, VERSION_MINOR, producer_state};
 use crate::error::LinkError;
@@ -283,7 +284,8 @@ impl Publisher {
     fn try_claim(&mut self, form: &Form) -> Result<Option<Claim>, LinkError> {
         self.check_usable()?;
         self.prepare(form)?;
-        self.hall.take_back(|slot| self.writer.abandon(&self.control, slot));
+        let control = self.control.live();
+        self.hall.take_back(|slot| self.writer.abandon(&control, slot));
         let (Some(epoch), Some((form, words))) = (&self.epoch, &self.form) else {
             return Err(LinkError::ForeignClaim);
         };
@@ -291,7 +293,7 @@ impl Publisher {
         let attached = self.hall.attached();
         // A slot of which a view is alive is not lent again.
         let usable = |slot: usize| slots.get(slot).is_some_and(|state| !state.has_views());
-        while let Some(slot) = self.writer.claim(&self.control, attached, usable) {
+        while let Some(slot) = self.writer.claim(&control, attached, usable) {
             kill_point("producer.claimed");
             match epoch.memory.claim(slot) {
                 Ok(bytes) => {
@@ -317,7 +319,7 @@ impl Publisher {
         let WhenFull::Drop = self.when_full;
         self.dropped += 1;
         // Only this process writes the counter; readers want the latest value, not an order.
-        self.control.dropped().store(self.dropped, Relaxed);
+        self.control.live().dropped().store(self.dropped, Relaxed);
         Ok(None)
     }
 
@@ -328,6 +330,8 @@ impl Publisher {
     /// another publisher's or its epoch has ended. The frame is then not published and its slot is free again.
     pub fn commit(&mut self, mut claim: Claim, meta: Meta) -> Result<u64, LinkError> {
         self.check_usable()?;
+        let control = self.control.live();
+        control.about_to_publish();
         meta.check()?;
         let ours = Arc::ptr_eq(&claim.hall, &self.hall);
         let current = self.epoch.as_mut().filter(|epoch| ours && epoch.number == claim.epoch);
@@ -348,23 +352,23 @@ impl Publisher {
             }
             if state.form_number != words.number() {
                 state.form_number = words.number();
-                description::store_form(&self.control, slot, words);
+                description::store_form(control, slot, words);
             }
         }
         let seq = self.seq + 1;
         kill_point("producer.written");
         let head = Head { seq, epoch: epoch.number, published_nanos: monotonic_nanos() };
-        description::store(&self.control, slot, &head, words, &meta);
+        description::store(control, slot, &head, words, &meta);
         kill_point("producer.described");
-        self.writer.publish(&self.control, slot, seq);
+        self.writer.publish(&control, slot, seq);
         if self.hall.attached() != 0 {
             // Somebody on another processor is about to read the line that lies in our private cache.
-            self.control.words().demote(Control::block_offset(slot));
+            control.demote(slot);
         }
-        let asleep = ring::somebody_sleeps(&self.control);
+        let asleep = ring::somebody_sleeps(&control);
         kill_point("producer.published");
         if asleep {
-            self.control.wake_all();
+            control.wake_all();
         }
         kill_point("producer.woken");
         claim.published = true;
@@ -527,8 +531,8 @@ impl Publisher {
             // Views of the old memory keep that memory; the new slots have none.
             state.views = Arc::default();
         }
-        self.control.slot_stride().store(stride as u64, Relaxed);
-        self.control.epoch().store(number, Release);
+        self.control.live().slot_stride().store(stride as u64, Relaxed);
+        self.control.live().epoch().store(number, Release);
         self.hall.announce(number, Arc::clone(&memory));
         kill_point("producer.epoch_told");
         self.epoch = Some(Epoch { number, memory, guard: None });

@@ -43,6 +43,8 @@ pub(crate) trait Cells {
     fn word(&self, slot: usize) -> Option<&Self::W64>;
     fn latest(&self) -> &Self::W64;
     fn sleepers(&self) -> &Self::W32;
+    /// A hint that the word of a slot is about to be changed.
+    fn about_to_change(&self, slot: usize);
     /// A sequentially consistent fence: orders "I published" against "I sleep".
     fn fence(&self);
     /// A release fence: orders "I am writing" before what is written.
@@ -136,6 +138,7 @@ impl Writer {
 
     fn take<C: Cells>(cells: &C, slot: usize, attached: u16) -> bool {
         let Some(cell) = cells.word(slot) else { return false };
+        cells.about_to_change(slot);
         let word = cell.load(Relaxed);
         if holders_of(word) & attached != 0 {
             return false;
@@ -213,6 +216,7 @@ pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result
             return Err(Unheld::Nothing);
         }
         let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };
+        cells.about_to_change(slot);
         let mut word = cell.load(Relaxed);
         while state_of(word) == state::PUBLISHED {
             let bit = 1u64 << place;

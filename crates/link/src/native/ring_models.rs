@@ -93,6 +93,7 @@ impl Cells for Model {
     fn sleepers(&self) -> &AtomicU32 {
         &self.sleepers
     }
+    fn about_to_change(&self, _: usize) {}
     fn fence(&self) {
         fence(SeqCst);
     }

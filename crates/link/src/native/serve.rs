@@ -267,6 +267,7 @@ impl Hall {
             (0..self.control.slots())
                 .filter(|&slot| {
                     self.control
+                        .live()
                         .word(slot)
                         .is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << place) != 0)
                 })
@@ -304,7 +305,7 @@ impl Hall {
         if self.state.compare_exchange(producer_state::LIVE, why, AcqRel, Relaxed).is_err() {
             return;
         }
-        self.control.producer_state().store(why, Release);
+        self.control.live().producer_state().store(why, Release);
         let table = std::mem::take(&mut *lock(&self.table));
         // Removes its name, if that is still its own, while the lock is held.
         drop(table.listener);
@@ -533,25 +534,25 @@ impl Hall {
     fn seat(&self, guest: &mut Guest, at: u32) {
         let process = guest.process.unwrap_or(ProcessId { pid: 0, start_ticks: 0 });
         // Nothing that a former occupant did late may count for this one.
-        ring::reclaim(&self.control, at);
+        ring::reclaim(&self.control.live(), at);
         for counter in [place::RECEIVED, place::MISSED, place::CURSOR] {
-            self.control.place_u64(at, counter).store(0, Relaxed);
+            self.control.live().place_u64(at, counter).store(0, Relaxed);
         }
-        self.control.place_u32(at, place::PID).store(process.pid.cast_unsigned(), Relaxed);
-        self.control.place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
-        self.control.place_u32(at, place::STATE).store(place::ATTACHED, Release);
+        self.control.live().place_u32(at, place::PID).store(process.pid.cast_unsigned(), Relaxed);
+        self.control.live().place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
+        self.control.live().place_u32(at, place::STATE).store(place::ATTACHED, Release);
         guest.place = Some(at);
         // pairs with: Hall::attached. From here on the consumer's holds count; the fence orders this before everything
         // that the consumer does once it is welcomed.
         self.attached.fetch_or(1 << at, AcqRel);
-        Cells::fence(&self.control);
+        Cells::fence(&self.control.live());
     }
 
     /// Removes everything a guest holds and frees its place.
     fn unseat(&self, guest: &mut Guest) {
         let Some(at) = guest.place.take() else { return };
-        ring::reclaim(&self.control, at);
-        self.control.place_u32(at, place::STATE).store(place::FREE, Release);
+        ring::reclaim(&self.control.live(), at);
+        self.control.live().place_u32(at, place::STATE).store(place::FREE, Release);
         self.attached.fetch_and(!(1 << at), AcqRel);
     }
 
@@ -577,7 +578,7 @@ impl Hall {
             return self.bury(table, key, gone);
         }
         if let Some(at) = guest.place {
-            self.control.place_u32(at, place::STATE).store(place::QUARANTINED, Release);
+            self.control.live().place_u32(at, place::STATE).store(place::QUARANTINED, Release);
         }
         // Its process handle stays registered and will tell.
         guest.socket = None;

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Looking for a producer: at the start, and whenever one is gone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir};
+
+use super::super::attachment::{Attachment, Ended};
+use super::super::conversation::{Conversation, Reached, Reply};
+use super::super::observe;
+use super::super::wire::Role;
+use super::{Cursor, Last, Subscriber, Waiting, slice_after};
+use crate::error::LinkError;
+
+/// When a wait for a producer says so.
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
+
+/// How far joining a producer has come.
+enum Join {
+    Joined,
+    /// It is there and has not answered yet; with the reason, once that takes long.
+    Pending(Option<String>),
+    Absent,
+}
+
+impl Subscriber {
+    /// Joins a producer of the name, waiting until `deadline` and for no longer than the subscriber's timeout.
+    pub(super) fn find_producer(
+        &mut self,
+        deadline: Option<Instant>,
+        waiting: &mut dyn Waiting,
+    ) -> Result<(), LinkError> {
+        self.note_end();
+        let begun = Instant::now();
+        let absent_until = self.timeout.and_then(|timeout| self.absent_since.checked_add(timeout));
+        let mut noticed = false;
+        loop {
+            let obstacle = match self.take_step()? {
+                Join::Joined => return Ok(()),
+                Join::Pending(obstacle) => obstacle,
+                Join::Absent if self.watch.is_none() => {
+                    // Watched before looking again, so that a producer that comes in between is not missed.
+                    self.watch = Some(ProducerWatch::new(&self.dir)?);
+                    continue;
+                }
+                Join::Absent => None,
+            };
+            if !noticed && begun.elapsed() >= NOTICE_AFTER {
+                noticed = true;
+                let missing =
+                    observe::missing(&self.dir, &self.name, self.absent_since.elapsed(), obstacle.clone());
+                waiting.notice(&format!("waiting for a producer: {missing}"));
+            }
+            // A producer that was just greeted answers in a moment, however long there was none before.
+            let answering = self.joining.is_some() && obstacle.is_none();
+            let absent_until = absent_until.filter(|_| !answering);
+            let deadline = [deadline, absent_until].into_iter().flatten().min();
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(self.absence(obstacle));
+            }
+            let slice = slice_after(now.saturating_duration_since(begun));
+            self.wait_for_producer(deadline.map_or(slice, |deadline| slice.min(deadline - now)))?;
+            if !waiting.keep_waiting() {
+                return Err(LinkError::Interrupted);
+            }
+        }
+    }
+
+    /// Takes one step towards a producer; whether it led to one shows in the attachment.
+    pub(super) fn look_for_producer(&mut self) -> Result<(), LinkError> {
+        self.take_step().map(drop)
+    }
+
+    /// Waits for an answer, or for something to change in the runtime directory.
+    fn wait_for_producer(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        if self.dir.is_gone() {
+            // Somebody removed the directory; the next producer makes it again.
+            self.dir = RuntimeDir::open_at(self.dir.path())?;
+            self.watch = None;
+        }
+        match (&self.joining, &self.watch) {
+            (Some(conversation), _) => conversation.wait(timeout),
+            (None, Some(watch)) => watch.wait(timeout),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Notes how and when the producer went, once.
+    pub(super) fn note_end(&mut self) {
+        let Some(attachment) = &self.attachment else { return };
+        if let Some(ended) = attachment.ended() {
+            self.last = Last { pid: attachment.header.producer.pid, ended: Some(ended) };
+            self.absent_since =
+                Instant::now().checked_sub(attachment.ended_for()).unwrap_or_else(Instant::now);
+        }
+    }
+
+    /// Takes the next step towards a producer: greets one, or looks for the answer of one that was greeted.
+    fn take_step(&mut self) -> Result<Join, LinkError> {
+        let conversation = match self.joining.take() {
+            Some(conversation) => conversation,
+            None => match Conversation::greet(&self.dir, &self.name, Role::Consumer)? {
+                Reached::Talking(conversation) => conversation,
+                Reached::Busy(reason) => return Ok(Join::Pending(Some(reason))),
+                Reached::Absent => {
+                    observe::sweep(&self.dir, &self.name);
+                    return Ok(Join::Absent);
+                }
+            },
+        };
+        match conversation.reply()? {
+            Reply::Silence => {
+                let obstacle = conversation.obstacle();
+                self.joining = Some(conversation);
+                Ok(Join::Pending(obstacle))
+            }
+            Reply::HungUp => {
+                observe::sweep(&self.dir, &self.name);
+                Ok(Join::Absent)
+            }
+            Reply::Message(message, handles) => {
+                let attachment = Attachment::settle(conversation, message, &handles)?;
+                let Cursor { received, missed, .. } = self.cursor;
+                self.cursor = Cursor { received, missed, ..Cursor::default() };
+                self.attachment = Some(attachment);
+                self.watch = None;
+                self.restarts += 1;
+                Ok(Join::Joined)
+            }
+        }
+    }
+
+    /// The error for a wait that ends without a producer.
+    fn absence(&self, obstacle: Option<String>) -> LinkError {
+        match self.last.ended {
+            None => LinkError::NotFound(Box::new(observe::missing(
+                &self.dir,
+                &self.name,
+                self.absent_since.elapsed(),
+                obstacle,
+            ))),
+            Some(Ended::Closed) => LinkError::ProducerClosed { name: self.name.clone() },
+            Some(Ended::Lost) => LinkError::ProducerLost {
+                name: self.name.clone(),
+                pid: self.last.pid,
+                since: self.absent_since.elapsed(),
+            },
+        }
+    }
+}
+
+/// Sleeps until something changes in the runtime directory.
+pub(super) struct ProducerWatch {
+    directory: Arc<DirectoryWatch>,
+    poller: Poller,
+}
+
+impl ProducerWatch {
+    fn new(dir: &RuntimeDir) -> Result<Self, LinkError> {
+        let directory = Arc::new(DirectoryWatch::new(dir)?);
+        let poller = Poller::new()?;
+        poller.add(&*directory, 0, Interest::READ)?;
+        Ok(Self { directory, poller })
+    }
+
+    fn wait(&self, timeout: Duration) -> Result<(), LinkError> {
+        let mut events = Vec::new();
+        self.poller.wait(&mut events, Some(timeout))?;
+        if !events.is_empty() {
+            self.directory.drain()?;
+        }
+        Ok(())
+    }
+}
