@@ -12,6 +12,7 @@
 //! | [`process`] | who a process is and whether it still lives; random and boot ids; quiet threads |
 //! | [`fork`] | what a forked child may not keep |
 //! | [`dir`] | the per-user directory where links are found, and locks on names in it |
+//! | [`copy`] | large copies with two threads |
 //! | [`clock`] | monotonic and wall time in nanoseconds |
 //! | [`guard`] | a last message when somebody writes into a received frame |
 //! | [`killpoint`] | test builds: places where a process can be made to die |
@@ -50,6 +51,7 @@ compile_error!("uncopy supports 64-bit systems only: the protocol's slot words a
 compile_error!("uncopy supports little-endian systems only: the protocol's words are little-endian");
 
 pub mod clock;
+pub mod copy;
 pub mod dir;
 pub mod error;
 pub mod fork;
@@ -61,6 +63,7 @@ pub mod process;
 pub mod wake;
 
 pub use clock::{monotonic_nanos, realtime_nanos};
+pub use copy::copy_packed;
 pub use dir::{LockOutcome, NameLock, RuntimeDir};
 pub use error::OsError;
 pub use fork::{CloseInChild, ForkGuard, ForkLock, fork_generation};

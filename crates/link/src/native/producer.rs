@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    OsError, ProcessId, SlotMemory, SlotMut, WatchGuard, boot_id, fork_generation, kill_point,
+    OsError, ProcessId, SlotMemory, SlotMut, WatchGuard, boot_id, copy_packed, fork_generation, kill_point,
     monotonic_nanos, random_id, slot_align_bytes, watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor};
@@ -260,7 +260,7 @@ impl Publisher {
         }
         meta.check()?;
         let Some(mut claim) = self.try_claim(form)? else { return Ok(Sent::Dropped) };
-        source.copy_packed_into(claim.bytes_mut()?)?;
+        copy_packed(source, claim.bytes_mut()?)?;
         let contiguous = source.layout().is_c_contiguous();
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
         let len_bytes = form.len_bytes() as u64;

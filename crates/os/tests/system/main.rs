@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, also in its helper functions"
 )]
 
+mod copy;
 mod dir;
 mod fork;
 mod guard;
@@ -30,6 +31,7 @@ mod wake;
 
 /// What a child process can be started as.
 const ROLES: &[&[support::Role]] = &[
+    copy::ROLES,
     dir::ROLES,
     fork::ROLES,
     guard::ROLES,
