@@ -355,6 +355,7 @@ impl Attachment {
     }
 
     /// Holds the newest frame if its number is above `after`. `scene` is that of the frame before, made anew on change.
+    #[inline(always)]
     pub(crate) fn hold(
         self: &Arc<Self>,
         after: u64,
@@ -419,6 +420,7 @@ impl Attachment {
     }
 
     /// A slot that is now held, and the number under which `latest` named its frame.
+    #[inline(always)]
     fn hold_slot(&self, control: Live<'_>, after: u64) -> Result<(usize, u64), Unheld> {
         let mut begun = None;
         loop {

@@ -200,6 +200,7 @@ pub(crate) struct Head {
 /// Reads and checks the description of the frame in `slot`, which the caller holds, but for its form.
 ///
 /// Everything that it reads lies in the line of the slot's word, which the hold has just fetched.
+#[inline(always)]
 pub(crate) fn load(control: Live<'_>, slot: usize) -> Result<Description, String> {
     let words = control.block(slot);
     let get = |word: &AtomicU64| word.load(Relaxed);

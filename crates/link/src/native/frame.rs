@@ -46,6 +46,7 @@ impl Clone for Lazy {
 }
 
 impl Frame {
+    #[inline(always)]
     pub(crate) fn new(lease: Lease, description: Description, missed: u64) -> Self {
         Self { lease, description, missed, lazy: Lazy::default() }
     }

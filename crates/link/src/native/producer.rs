@@ -329,6 +329,11 @@ impl Publisher {
     /// [`LinkError::MetaTooLarge`] or [`LinkError::TooManyCopyRecords`]; [`LinkError::ForeignClaim`] where the claim is
     /// another publisher's or its epoch has ended. The frame is then not published and its slot is free again.
     pub fn commit(&mut self, mut claim: Claim, meta: Meta) -> Result<u64, LinkError> {
+        self.commit_in_place(&mut claim, &meta)
+    }
+
+    /// As [`commit`](Self::commit), moving nothing: what is moved here arrives later there.
+    fn commit_in_place(&mut self, claim: &mut Claim, meta: &Meta) -> Result<u64, LinkError> {
         self.check_usable()?;
         let control = self.control.live();
         control.about_to_publish();
@@ -358,7 +363,7 @@ impl Publisher {
         let seq = self.seq + 1;
         kill_point("producer.written");
         let head = Head { seq, epoch: epoch.number, published_nanos: monotonic_nanos() };
-        description::store(control, slot, &head, words, &meta);
+        description::store(control, slot, &head, words, meta);
         kill_point("producer.described");
         self.writer.publish(&control, slot, seq);
         if self.hall.attached() != 0 {
@@ -624,8 +629,8 @@ impl Loan<'_> {
     ///
     /// # Errors
     /// [`LinkError::MetaTooLarge`] or [`LinkError::TooManyCopyRecords`]; the frame is then not published.
-    pub fn publish(self, meta: Meta) -> Result<u64, LinkError> {
-        self.publisher.commit(self.claim, meta)
+    pub fn publish(mut self, meta: Meta) -> Result<u64, LinkError> {
+        self.publisher.commit_in_place(&mut self.claim, &meta)
     }
 }
 
