@@ -56,6 +56,14 @@ pub fn message(kind: u16, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A message of protocol 1.1 of a kind that 1.0 does not have.
+#[must_use]
+pub fn newer_message() -> Vec<u8> {
+    let mut bytes = message(99, &[0xA5; 24]);
+    bytes[7] = 1;
+    bytes
+}
+
 /// The HELLO of this process.
 #[must_use]
 pub fn hello(role: u32) -> Vec<u8> {

@@ -120,6 +120,20 @@ fn f22_a_bad_message_disconnects_its_sender_and_nobody_else() {
 }
 
 #[test]
+fn f20_a_client_of_a_newer_minor_version_is_served_whatever_else_it_says() {
+    let stage = Stage::new(PEER);
+    let producer = open(&stage, &["produce", "cam"]);
+    let connection = wire::knock(&stage.runtime_dir(), "cam", &wire::newer_message());
+    connection.send(&wire::hello(wire::CONSUMER), &[]).map(drop).unwrap();
+    assert_eq!(wire::receive(&connection).unwrap().kind(), kind::WELCOME);
+    connection.send(&wire::newer_message(), &[]).map(drop).unwrap();
+    // Whoever is hung up on has no place any more once a later question is answered.
+    assert_eq!(stage.info("cam").consumers.len(), 1);
+    drop(connection);
+    producer.quit();
+}
+
+#[test]
 fn f06_a_client_whose_start_time_is_not_that_of_its_process_is_refused() {
     let stage = Stage::new(PEER);
     let producer = open(&stage, &["produce", "cam"]);

@@ -74,6 +74,24 @@ fn refused(stage: &Stage, what: &str) -> LinkError {
 }
 
 #[test]
+fn f20_a_producer_of_a_newer_minor_version_is_read_whatever_else_it_says() {
+    let stage = Stage::new(PEER);
+    let props = Props::new("cam");
+    let server = Server::start(&stage.runtime_dir(), "cam", move |guest, message| {
+        if message.get(4..6) == Some(&kind::HELLO.to_le_bytes()) {
+            let _ = guest.send(&wire::newer_message(), &[]);
+            props.greet(guest);
+            let _ = guest.send(&wire::newer_message(), &[]);
+        }
+    });
+    let mut sub = stage.subscribe("cam").open().unwrap();
+    let nothing = sub.recv(Duration::from_millis(50)).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::TimedOut, "{nothing}");
+    assert!(sub.connected());
+    drop((sub, server));
+}
+
+#[test]
 fn f14_every_flipped_byte_of_the_header_is_a_corrupt_link_or_another_version() {
     let stage = Stage::new(PEER);
     let (liar, props) = (Liar::new(&stage), Props::new("cam"));

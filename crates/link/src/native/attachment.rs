@@ -295,6 +295,7 @@ impl Attachment {
             }
             // A producer that says goodbye has closed, whatever its reason.
             Message::Bye { .. } => self.end(CLOSED),
+            Message::Newer { .. } => {}
             _ => return None,
         }
         Some(())

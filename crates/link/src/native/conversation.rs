@@ -104,6 +104,8 @@ impl Conversation {
             Ok(Message::Refuse { kind_code, detail }) => Err(self.refusal(kind_code, detail)),
             // It closed before it came to answer us.
             Ok(Message::Bye { .. }) => Ok(Reply::HungUp),
+            // The answer is still to come.
+            Ok(Message::Newer { .. }) => Ok(Reply::Silence),
             Ok(message) => Ok(Reply::Message(message, handles)),
             Err(MessageError::Version { major, minor }) => {
                 Err(self.other_version(format!("{major}.{minor}")))

@@ -450,6 +450,7 @@ impl Hall {
                     guest.wants_name = true;
                 }
             }
+            Message::Newer { .. } => {}
             Message::Welcome { .. } | Message::Refuse { .. } | Message::Epoch { .. } => {
                 self.hung_up(table, key, gone);
             }

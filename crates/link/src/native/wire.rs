@@ -131,6 +131,8 @@ pub(crate) enum Message {
     Bye { reason: u32 },
     /// Client to producer: give the name up to me.
     TakeOver { pid: i32 },
+    /// Of a newer minor version, which may add kinds: to be ignored. Never sent.
+    Newer { kind: u16 },
 }
 
 /// What a client wants to be.
@@ -235,6 +237,7 @@ impl Message {
                 body.u32(pid.cast_unsigned());
                 KIND_TAKE_OVER
             }
+            Self::Newer { kind } => *kind,
         };
         let mut out = Writer(Vec::with_capacity(MESSAGE_HEADER_LEN + body.0.len()));
         out.u32(MESSAGE_MAGIC);
@@ -265,7 +268,10 @@ impl Message {
             return Err(MessageError::Length { said, got: bytes.len() });
         }
         r.need = bytes.len() + 1;
-        Self::decode_body(kind, &mut r)
+        match Self::decode_body(kind, &mut r) {
+            Err(MessageError::Kind(kind)) if u16::from(minor) > VERSION_MINOR => Ok(Self::Newer { kind }),
+            decoded => decoded,
+        }
     }
 
     fn decode_body(kind: u16, r: &mut Reader<'_>) -> Result<Self, MessageError> {
@@ -435,6 +441,15 @@ mod tests {
         let mut bytes = Message::Bye { reason: BYE_CLOSED }.encode();
         bytes[7] = 9;
         assert_eq!(Message::decode(&bytes), Ok(Message::Bye { reason: BYE_CLOSED }));
+    }
+
+    #[test]
+    fn f20_an_unknown_kind_is_an_error_unless_a_newer_minor_version_may_have_it() {
+        let mut bytes = Message::Bye { reason: BYE_CLOSED }.encode();
+        bytes[4] = 99;
+        assert_eq!(Message::decode(&bytes), Err(MessageError::Kind(99)));
+        bytes[7] = VERSION_MINOR as u8 + 1;
+        assert_eq!(Message::decode(&bytes), Ok(Message::Newer { kind: 99 }));
     }
 
     #[test]
