@@ -4,7 +4,7 @@
 //! One core moves about half of what the memory of a desktop or a small server can take, so a frame of several MiB is
 //! there sooner when a second thread takes part. Both take chunks from a counter: a helper that the scheduler does not
 //! run in time takes none, and nobody waits for it. It is one thread per process, started by the first large copy, idle
-//! in between, and gone [two seconds](IDLE) after the last.
+//! in between, and gone two seconds after the last.
 //!
 //! Refused: to cut strided copies into parts (they are one pass of [`Tensor::copy_packed_into`]), and to use more threads:
 //! a frame must not take the cores from those who read it.

@@ -123,9 +123,9 @@ pub(crate) struct Attachment {
 const SOCKET_KEY: u64 = 0;
 const PROCESS_KEY: u64 = 1;
 
-struct Bell(Weak<Attachment>);
+struct AttachmentHandler(Weak<Attachment>);
 
-impl Handler for Bell {
+impl Handler for AttachmentHandler {
     fn ready(&self, key: u64) {
         let Some(attachment) = self.0.upgrade() else { return };
         // First what it said: a producer that closes and ends at once has closed.
@@ -196,14 +196,14 @@ impl Attachment {
     }
 
     fn watch(self: &Arc<Self>) -> Result<(), LinkError> {
-        let bell: Arc<dyn Handler> = Arc::new(Bell(Arc::downgrade(self)));
+        let handler: Arc<dyn Handler> = Arc::new(AttachmentHandler(Arc::downgrade(self)));
         let mut watches = vec![service::watch(
             Arc::clone(self.conversation.connection()) as _,
-            Arc::clone(&bell),
+            Arc::clone(&handler),
             SOCKET_KEY,
         )?];
         if let Some(pidfd) = &self.pidfd {
-            watches.push(service::watch(Arc::clone(pidfd) as _, bell, PROCESS_KEY)?);
+            watches.push(service::watch(Arc::clone(pidfd) as _, handler, PROCESS_KEY)?);
         }
         // The end may have been noticed already, between the first watch and here.
         let mut kept = lock(&self.watches);
@@ -355,12 +355,12 @@ impl Attachment {
         self.conversation.wait(timeout.min(ASK_EVERY))
     }
 
-    /// Holds the newest frame if its number is above `after`. `scene` is that of the frame before, made anew on change.
+    /// Holds the newest frame if its number is above `after`. `context` is that of the frame before, made anew on change.
     #[inline(always)]
     pub(crate) fn hold(
         self: &Arc<Self>,
         after: u64,
-        scene: &mut Option<Arc<Scene>>,
+        context: &mut Option<Arc<FrameContext>>,
     ) -> Result<Next, LinkError> {
         let control = self.control.live();
         let (slot, named) = match self.hold_slot(control, after) {
@@ -374,10 +374,12 @@ impl Attachment {
         if description.seq < named || description.seq > ring::MAX_SEQ {
             return Err(self.corrupt(format!("frame {named} says that its number is {}", description.seq)));
         }
-        let lease = match scene {
-            Some(scene) if scene.key == description.form_key() => Lease { scene: Arc::clone(scene), slot },
-            _ => match self.set_scene(slot, &description, scene)? {
-                Ok(scene) => Lease { scene, slot },
+        let lease = match context {
+            Some(context) if context.key == description.form_key() => {
+                Lease { context: Arc::clone(context), slot }
+            }
+            _ => match self.set_context(slot, &description, context)? {
+                Ok(context) => Lease { context, slot },
                 Err(next) => return Ok(next),
             },
         };
@@ -387,37 +389,37 @@ impl Attachment {
         Ok(Next::Frame(lease, description))
     }
 
-    /// Makes the scene of the frame in `slot`, which the caller holds; or says why there is none.
+    /// Makes the context of the frame in `slot`, which the caller holds; or says why there is none.
     #[cold]
     #[inline(never)]
-    fn set_scene(
+    fn set_context(
         self: &Arc<Self>,
         slot: usize,
         description: &Description,
-        scene: &mut Option<Arc<Scene>>,
-    ) -> Result<Result<Arc<Scene>, Next>, LinkError> {
+        context: &mut Option<Arc<FrameContext>>,
+    ) -> Result<Result<Arc<FrameContext>, Next>, LinkError> {
         Ok(match self.memory_of(description.epoch())? {
             Memory::Here(map) => {
-                Ok(Arc::clone(scene.insert(Arc::new(self.new_scene(slot, description, map)?))))
+                Ok(Arc::clone(context.insert(Arc::new(self.new_context(slot, description, map)?))))
             }
             Memory::Later => Err(Next::Later),
             Memory::Never => Err(Next::Unreachable { seq: description.seq }),
         })
     }
 
-    /// The scene of the frame in `slot`, which the caller holds and whose memory is `map`.
-    fn new_scene(
+    /// The context of the frame in `slot`, which the caller holds and whose memory is `map`.
+    fn new_context(
         self: &Arc<Self>,
         slot: usize,
         description: &Description,
         map: Arc<SlotMap>,
-    ) -> Result<Scene, LinkError> {
+    ) -> Result<FrameContext, LinkError> {
         let form = description::load_form(self.control.live(), slot, description)
             .map_err(|detail| self.corrupt(detail))?;
         if form.len_bytes() > map.stride {
             return Err(self.corrupt(format!("{form} in a slot of {} bytes", map.stride)));
         }
-        Ok(Scene { attachment: Arc::clone(self), map, key: description.form_key(), form })
+        Ok(FrameContext { attachment: Arc::clone(self), map, key: description.form_key(), form })
     }
 
     /// A slot that is now held, and the number under which `latest` named its frame.
@@ -512,7 +514,7 @@ pub(crate) enum Next {
 }
 
 /// What frames of one form in one epoch share, so that holding a frame takes one reference and not four.
-pub(crate) struct Scene {
+pub(crate) struct FrameContext {
     pub(crate) attachment: Arc<Attachment>,
     pub(crate) map: Arc<SlotMap>,
     pub(crate) form: Form,
@@ -533,19 +535,19 @@ impl Drop for Hold<'_> {
 
 /// A hold of one slot; dropping it gives the slot back.
 pub(crate) struct Lease {
-    pub(crate) scene: Arc<Scene>,
+    pub(crate) context: Arc<FrameContext>,
     pub(crate) slot: usize,
 }
 
 impl Clone for Lease {
     fn clone(&self) -> Self {
-        self.scene.attachment.retain(self.slot);
-        Self { scene: Arc::clone(&self.scene), slot: self.slot }
+        self.context.attachment.retain(self.slot);
+        Self { context: Arc::clone(&self.context), slot: self.slot }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.scene.attachment.release(self.slot);
+        self.context.attachment.release(self.slot);
     }
 }

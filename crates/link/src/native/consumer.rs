@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait};
 
 use self::search::ProducerWatch;
-use super::attachment::{Attachment, Ended, Next, Scene};
+use super::attachment::{Attachment, Ended, FrameContext, Next};
 use super::conversation::Conversation;
 use super::frame::Frame;
 use super::ring::{self, Cells};
@@ -176,7 +176,7 @@ struct Cursor {
     passed: u64,
     received: u64,
     missed: u64,
-    scene: Option<Arc<Scene>>,
+    context: Option<Arc<FrameContext>>,
 }
 
 impl Cursor {
@@ -374,7 +374,7 @@ impl Subscriber {
     fn take(&mut self, after: u64) -> Result<Taken, LinkError> {
         let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
         let cursor = &mut self.cursor;
-        match attachment.hold(after, &mut cursor.scene)? {
+        match attachment.hold(after, &mut cursor.context)? {
             Next::Nothing => Ok(Taken::Nothing),
             Next::Later => Ok(Taken::Later),
             Next::Unreachable { seq } => {

@@ -11,7 +11,7 @@ use uncopy_core::ErrorKind;
 use uncopy_os::{Connection, ProcessId, Received, RuntimeDir, current_uid, kill_point};
 use uncopy_tensor::ShareHandle;
 
-use super::serve::socket_file;
+use super::naming::socket_file;
 use super::wire::{
     BYE_CLOSED, KNOWN_REQUIRED_FEATURES, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, MessageError, Role,
     VERSION_MAJOR, VERSION_MINOR,

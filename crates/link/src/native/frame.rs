@@ -8,7 +8,7 @@ use uncopy_core::{CopyRecord, Layout};
 use uncopy_os::monotonic_nanos;
 use uncopy_tensor::{Element, Tensor, View};
 
-use super::attachment::{Lease, Scene};
+use super::attachment::{FrameContext, Lease};
 use super::description::{self, Description};
 use crate::error::LinkError;
 use crate::form::Form;
@@ -57,8 +57,8 @@ impl Frame {
 
     /// The tensor behind borrowed views; it needs no lease of its own.
     fn borrowed(&self) -> Result<&Tensor, LinkError> {
-        if self.lease.scene.attachment.is_foreign() {
-            return Err(LinkError::Forked { name: self.lease.scene.attachment.name.clone() });
+        if self.lease.context.attachment.is_foreign() {
+            return Err(LinkError::Forked { name: self.lease.context.attachment.name.clone() });
         }
         match self.made().tensor.get_or_init(|| tensor_over(&self.lease, ()).ok()) {
             Some(tensor) => Ok(tensor),
@@ -82,7 +82,7 @@ impl Frame {
     /// Dtype, shape, strides, pixel format and origin.
     #[must_use]
     pub fn form(&self) -> &Form {
-        &self.lease.scene.form
+        &self.lease.context.form
     }
 
     /// Dtype, shape and strides.
@@ -118,7 +118,7 @@ impl Frame {
     /// The producer's metadata, copied out of shared memory on the first call.
     #[must_use]
     pub fn meta(&self) -> UserMeta<'_> {
-        let control = self.lease.scene.attachment.control.live();
+        let control = self.lease.context.attachment.control.live();
         let len = self.description.meta_len();
         let bytes = self.made().meta.get_or_init(|| description::load_meta(control, self.lease.slot, len));
         UserMeta { kind: self.description.meta_kind(), bytes }
@@ -127,7 +127,7 @@ impl Frame {
     /// Every copy that the content went through, with the reason. Empty for a frame that was rendered into its slot.
     #[must_use]
     pub fn copies(&self) -> &[CopyRecord] {
-        let control = self.lease.scene.attachment.control.live();
+        let control = self.lease.context.attachment.control.live();
         let len = self.description.copies_len();
         self.made().copies.get_or_init(|| description::load_copies(control, self.lease.slot, len))
     }
@@ -160,20 +160,20 @@ impl Frame {
     /// Address of the first element in this process: equal addresses are the same memory.
     #[must_use]
     pub fn address(&self) -> usize {
-        let Lease { scene, slot } = &self.lease;
-        scene.map.mapping.address() + slot * scene.map.stride
+        let Lease { context, slot } = &self.lease;
+        context.map.mapping.address() + slot * context.map.stride
     }
 }
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frame {} of '{}': {}", self.seq(), self.lease.scene.attachment.name, self.form())
+        write!(f, "Frame {} of '{}': {}", self.seq(), self.lease.context.attachment.name, self.form())
     }
 }
 
 /// The bytes of a held slot as a read-only tensor that keeps `hold` alive.
 fn tensor_over(lease: &Lease, hold: impl Send + Sync + 'static) -> Result<Tensor, LinkError> {
-    let Scene { attachment, map, form, .. } = &*lease.scene;
+    let FrameContext { attachment, map, form, .. } = &*lease.context;
     if attachment.is_foreign() {
         return Err(LinkError::Forked { name: attachment.name.clone() });
     }

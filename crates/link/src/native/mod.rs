@@ -7,7 +7,8 @@
 //! | `header`, `control` | the control memory: what it says of itself, and its words |
 //! | `ring` | the slot machine, generic over its words |
 //! | `description` | what the frame in a slot is |
-//! | `producer`, `serve` | the producing end: frame path, and everything else |
+//! | `producer`, `server` | the producing end: frame path, and everything else |
+//! | `naming` | whose a name is |
 //! | `conversation` | reaching a producer and taking its answer |
 //! | `attachment`, `frame`, `consumer` | the consuming end: a place, a held frame, the user's handle |
 //! | `observe` | looking without taking part |
@@ -19,10 +20,11 @@ mod conversation;
 mod description;
 mod frame;
 mod header;
+mod naming;
 mod observe;
 mod producer;
 mod ring;
-mod serve;
+mod server;
 mod wire;
 
 pub use consumer::{Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe};

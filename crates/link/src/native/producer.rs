@@ -2,29 +2,33 @@
 //! The producing end of a link: claims slots, publishes frames, starts epochs.
 //!
 //! The frame path touches no socket and makes no system call unless somebody sleeps. Everything else (joining, dying,
-//! leaving) happens on the service thread, in [`serve`](super::serve).
+//! leaving) happens on the service thread, in [`server`](super::server).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    OsError, ProcessId, SlotMemory, SlotMut, WatchGuard, boot_id, copy_packed, fork_generation, kill_point,
-    monotonic_nanos, random_id, slot_align_bytes, watch_read_only,
+    OsError, SlotMemory, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos,
+    slot_align_bytes, watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor};
 
 use super::control::Control;
 use super::description::{self, FormWords, Head};
-use super::header::Header;
 use super::ring::{self, Writer};
-use super::serve::{self, Hall};
-use super::wire::{MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, VERSION_MINOR, producer_state};
+use super::server::Server;
+use super::wire::{MAX_FRAME_BYTES, producer_state};
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
+
+mod loan;
+mod options;
+
+pub use loan::{Claim, Loan};
+pub use options::{PublishOptions, publish};
 
 /// What a producer does when every slot is held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,120 +37,6 @@ pub enum WhenFull {
     /// The incoming frame is dropped and counted; the producer never waits.
     #[default]
     Drop,
-}
-
-/// How to publish; made by [`publish`], used up by [`open`](PublishOptions::open).
-#[derive(Clone, Debug)]
-pub struct PublishOptions {
-    name: String,
-    slots: usize,
-    form: Option<Form>,
-    when_full: WhenFull,
-    takeover: bool,
-    directory: Option<PathBuf>,
-}
-
-/// Starts to describe a link that this process will publish. Nothing happens before [`PublishOptions::open`].
-///
-/// ```
-/// use uncopy_link::{Form, Meta, publish};
-/// use uncopy_core::PixelFormat;
-/// # let dir = std::env::temp_dir().join(format!("uncopy-doc-publish-{}", std::process::id()));
-/// let mut out = publish("camera").slots(4)
-/// #     .directory(&dir)
-///     .open()?;
-/// let mut slot = out.loan(&Form::image(2, 3, PixelFormat::RGBA8))?;
-/// slot.bytes_mut().fill(255);
-/// slot.publish(Meta::default())?;
-/// # drop(out); std::fs::remove_dir_all(dir).ok();
-/// # Ok::<(), uncopy_link::LinkError>(())
-/// ```
-#[must_use]
-pub fn publish(name: &str) -> PublishOptions {
-    PublishOptions {
-        name: name.to_owned(),
-        slots: 4,
-        form: None,
-        when_full: WhenFull::Drop,
-        takeover: false,
-        directory: None,
-    }
-}
-
-impl PublishOptions {
-    /// Number of slots, 2 to 64 (4 unless told). Good is 2 + the frames that consumers hold at once.
-    #[must_use]
-    pub fn slots(self, slots: usize) -> Self {
-        Self { slots, ..self }
-    }
-
-    /// Fixes the form: a frame of any other form is refused with both named.
-    #[must_use]
-    pub fn form(self, form: Form) -> Self {
-        Self { form: Some(form), ..self }
-    }
-
-    /// What happens when every slot is held.
-    #[must_use]
-    pub fn when_full(self, when_full: WhenFull) -> Self {
-        Self { when_full, ..self }
-    }
-
-    /// Asks the process that holds the name to give it up, instead of failing with [`LinkError::NameTaken`].
-    #[must_use]
-    pub fn takeover(self, takeover: bool) -> Self {
-        Self { takeover, ..self }
-    }
-
-    /// Another runtime directory than the user's own, for tests and containers.
-    #[must_use]
-    pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
-        Self { directory: Some(directory.into()), ..self }
-    }
-
-    /// Takes the name and starts to serve consumers. Frame memory is made with the first frame, or now for a fixed form.
-    ///
-    /// # Errors
-    /// A bad name or slot count, [`LinkError::NameTaken`], no memory, or a runtime directory that isn't private.
-    pub fn open(self) -> Result<Publisher, LinkError> {
-        let name = crate::native_name(&self.name)?;
-        if !(MIN_SLOTS..=MAX_SLOTS).contains(&self.slots) {
-            return Err(LinkError::SlotCount { asked: self.slots });
-        }
-        let dir = crate::runtime_dir(self.directory.as_ref())?;
-        let lock = serve::take_name(&dir, &name, self.takeover)?;
-        kill_point("producer.named");
-        let header = Header {
-            slots: self.slots,
-            link_id: random_id(),
-            boot_id: boot_id(),
-            producer: ProcessId::current(),
-            created_nanos: monotonic_nanos(),
-            minor: VERSION_MINOR,
-        };
-        let control = Control::create(&name, &header)?;
-        kill_point("producer.control");
-        let mut publisher = Publisher {
-            hall: Hall::open(&dir, name, lock, control.clone())?,
-            control,
-            generation: fork_generation(),
-            writer: Writer::new(self.slots),
-            when_full: self.when_full,
-            fixed: None,
-            epoch: None,
-            form: None,
-            slots: (0..self.slots).map(|_| SlotState::default()).collect(),
-            seq: 0,
-            dropped: 0,
-            small_frames: 0,
-        };
-        if let Some(form) = self.form {
-            publisher.prepare(&form)?;
-            publisher.fixed = Some(form);
-        }
-        kill_point("producer.open");
-        Ok(publisher)
-    }
 }
 
 /// The frame memory of the current epoch.
@@ -189,7 +79,7 @@ impl SlotState {
 ///
 /// Dropping it closes the link: consumers are told, names are removed, and frames that they hold stay as they are.
 pub struct Publisher {
-    hall: Arc<Hall>,
+    server: Arc<Server>,
     control: Control,
     generation: u32,
     writer: Writer,
@@ -285,12 +175,12 @@ impl Publisher {
         self.check_usable()?;
         self.prepare(form)?;
         let control = self.control.live();
-        self.hall.take_back(|slot| self.writer.abandon(&control, slot));
+        self.server.take_back(|slot| self.writer.abandon(&control, slot));
         let (Some(epoch), Some((form, words))) = (&self.epoch, &self.form) else {
             return Err(LinkError::ForeignClaim);
         };
         let slots = &self.slots;
-        let attached = self.hall.attached();
+        let attached = self.server.attached();
         // A slot of which a view is alive is not lent again.
         let usable = |slot: usize| slots.get(slot).is_some_and(|state| !state.has_views());
         while let Some(slot) = self.writer.claim(&control, attached, usable) {
@@ -303,15 +193,15 @@ impl Publisher {
                         slot,
                         form_number: words.number(),
                         epoch: epoch.number,
-                        hall: Arc::clone(&self.hall),
+                        server: Arc::clone(&self.server),
                         views: slots.get(slot).map(|s| Arc::clone(&s.views)).unwrap_or_default(),
                         published: false,
                     }));
                 }
                 // The last view of it is just going; another slot may be free, and this one is for the next frame.
-                Err(OsError::SlotTaken { .. }) => self.hall.give_back(slot),
+                Err(OsError::SlotTaken { .. }) => self.server.give_back(slot),
                 Err(error) => {
-                    self.hall.give_back(slot);
+                    self.server.give_back(slot);
                     return Err(error.into());
                 }
             }
@@ -338,7 +228,7 @@ impl Publisher {
         let control = self.control.live();
         control.about_to_publish();
         meta.check()?;
-        let ours = Arc::ptr_eq(&claim.hall, &self.hall);
+        let ours = Arc::ptr_eq(&claim.server, &self.server);
         let current = self.epoch.as_mut().filter(|epoch| ours && epoch.number == claim.epoch);
         let Some(epoch) = current else { return Err(LinkError::ForeignClaim) };
         let words = match &self.form {
@@ -353,7 +243,7 @@ impl Publisher {
             if Arc::strong_count(&state.views) > 2 {
                 drop(claim.bytes.take());
                 // More owners than the slot and this claim: a view outlives the loan. Its writes are caught from here.
-                epoch.protect(self.hall.name(), slot)?;
+                epoch.protect(self.server.name(), slot)?;
             }
             if state.form_number != words.number() {
                 state.form_number = words.number();
@@ -366,7 +256,7 @@ impl Publisher {
         description::store(control, slot, &head, words, meta);
         kill_point("producer.described");
         self.writer.publish(&control, slot, seq);
-        if self.hall.attached() != 0 {
+        if self.server.attached() != 0 {
             // Somebody on another processor is about to read the line that lies in our private cache.
             control.demote(slot);
         }
@@ -388,7 +278,7 @@ impl Publisher {
     /// The name of the link.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.hall.name()
+        self.server.name()
     }
 
     /// Number of slots.
@@ -406,7 +296,7 @@ impl Publisher {
     /// Consumers attached now.
     #[must_use]
     pub fn consumers(&self) -> usize {
-        self.hall.attached().count_ones() as usize
+        self.server.attached().count_ones() as usize
     }
 
     /// The counters of this link.
@@ -435,7 +325,7 @@ impl Publisher {
                     waited: timeout,
                 });
             };
-            self.hall.wait_for_change(found, left);
+            self.server.wait_for_change(found, left);
         }
     }
 
@@ -446,7 +336,7 @@ impl Publisher {
         if self.generation != fork_generation() {
             return Err(LinkError::Forked { name: self.name().to_owned() });
         }
-        match self.hall.state() {
+        match self.server.state() {
             producer_state::LIVE => Ok(()),
             producer_state::SUPERSEDED => Err(LinkError::Superseded { name: self.name().to_owned() }),
             _ => Err(LinkError::Closed { name: self.name().to_owned() }),
@@ -464,7 +354,7 @@ impl Publisher {
     /// Who holds the slots, for a caller who asked for one.
     fn full(&self) -> LinkError {
         let views = self.slots.iter().filter(|slot| slot.has_views()).count();
-        let mut holders = self.hall.holders();
+        let mut holders = self.server.holders();
         if views > 0 {
             holders.push(format!("this process holds {views} by views kept from earlier loans"));
         }
@@ -538,7 +428,7 @@ impl Publisher {
         }
         self.control.live().slot_stride().store(stride as u64, Relaxed);
         self.control.live().epoch().store(number, Release);
-        self.hall.announce(number, Arc::clone(&memory));
+        self.server.announce(number, Arc::clone(&memory));
         kill_point("producer.epoch_told");
         self.epoch = Some(Epoch { number, memory, guard: None });
         Ok(())
@@ -553,89 +443,8 @@ fn wastes(have: usize, need: usize) -> bool {
     have > 1 << 20 && have / 4 >= need
 }
 
-/// A slot on loan as a value of its own; see [`Publisher::claim`].
-pub struct Claim {
-    bytes: Option<SlotMut>,
-    form: Arc<Form>,
-    slot: usize,
-    form_number: u32,
-    epoch: u32,
-    hall: Arc<Hall>,
-    views: Arc<()>,
-    published: bool,
-}
-
-impl Claim {
-    /// The bytes of the frame to be, as long as the form says. They hold what was in the slot before.
-    ///
-    /// # Errors
-    /// [`LinkError::Os`] while a [`tensor`](Claim::tensor) of the claim is alive, which writes the same bytes.
-    pub fn bytes_mut(&mut self) -> Result<&mut [u8], LinkError> {
-        let len = self.form.len_bytes();
-        let Some(bytes) = &mut self.bytes else { return Err(LinkError::ForeignClaim) };
-        Ok(bytes.bytes_mut()?.get_mut(..len).unwrap_or_default())
-    }
-
-    /// The form that the slot was claimed for.
-    #[must_use]
-    pub fn form(&self) -> &Form {
-        &self.form
-    }
-
-    /// A writable tensor over the slot, for other languages and frameworks.
-    ///
-    /// While it or a view of it lives, the slot is not written again; from the moment the frame is published its pages
-    /// are read-only, so that a late write ends the process instead of changing the frame.
-    ///
-    /// # Errors
-    /// [`LinkError::ForeignClaim`] once the claim is spent.
-    pub fn tensor(&self) -> Result<Tensor, LinkError> {
-        let Some(bytes) = &self.bytes else { return Err(LinkError::ForeignClaim) };
-        let region = bytes.region(self.form.len_bytes(), Arc::clone(&self.views))?;
-        Ok(Tensor::new(region, *self.form.layout(), 0)?)
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        drop(self.bytes.take());
-        if !self.published {
-            self.hall.give_back(self.slot);
-        }
-    }
-}
-
-/// A slot on loan from a [`Publisher`]: write the frame into it, then [`publish`](Loan::publish).
-pub struct Loan<'p> {
-    claim: Claim,
-    publisher: &'p mut Publisher,
-}
-
-impl Loan<'_> {
-    /// The bytes of the frame to be, as long as the form says. They hold what was in the slot before.
-    #[must_use]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // A loan gives no tensors, so that nothing else writes its bytes.
-        self.claim.bytes_mut().unwrap_or_default()
-    }
-
-    /// The form that the slot was lent for.
-    #[must_use]
-    pub fn form(&self) -> &Form {
-        self.claim.form()
-    }
-
-    /// Publishes the frame: from here on it is the newest and nobody can change it. Returns its number, from 1.
-    ///
-    /// # Errors
-    /// [`LinkError::MetaTooLarge`] or [`LinkError::TooManyCopyRecords`]; the frame is then not published.
-    pub fn publish(mut self, meta: Meta) -> Result<u64, LinkError> {
-        self.publisher.commit_in_place(&mut self.claim, &meta)
-    }
-}
-
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.hall.close(producer_state::CLOSED);
+        self.server.close(producer_state::CLOSED);
     }
 }

@@ -15,7 +15,7 @@
 //! | the generation wraps | it only guards the window of one compare-exchange |
 //!
 //! The machine is generic over where its words live: mapped pages in the product, loom's atomics in the models
-//! (`models.rs`), which check every interleaving of the same code.
+//! (`ring_models.rs`), which check every interleaving of the same code.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 

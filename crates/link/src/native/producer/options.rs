@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How to publish, before there is a link.
+
+use std::path::PathBuf;
+
+use uncopy_os::{ProcessId, boot_id, fork_generation, kill_point, monotonic_nanos, random_id};
+
+use super::{Publisher, SlotState, WhenFull};
+use crate::error::LinkError;
+use crate::form::Form;
+use crate::native::control::Control;
+use crate::native::header::Header;
+use crate::native::naming;
+use crate::native::ring::Writer;
+use crate::native::server::Server;
+use crate::native::wire::{MAX_SLOTS, MIN_SLOTS, VERSION_MINOR};
+
+/// How to publish; made by [`publish`], used up by [`open`](PublishOptions::open).
+#[derive(Clone, Debug)]
+pub struct PublishOptions {
+    name: String,
+    slots: usize,
+    form: Option<Form>,
+    when_full: WhenFull,
+    takeover: bool,
+    directory: Option<PathBuf>,
+}
+
+/// Starts to describe a link that this process will publish. Nothing happens before [`PublishOptions::open`].
+///
+/// ```
+/// use uncopy_link::{Form, Meta, publish};
+/// use uncopy_core::PixelFormat;
+/// # let dir = std::env::temp_dir().join(format!("uncopy-doc-publish-{}", std::process::id()));
+/// let mut out = publish("camera").slots(4)
+/// #     .directory(&dir)
+///     .open()?;
+/// let mut slot = out.loan(&Form::image(2, 3, PixelFormat::RGBA8))?;
+/// slot.bytes_mut().fill(255);
+/// slot.publish(Meta::default())?;
+/// # drop(out); std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), uncopy_link::LinkError>(())
+/// ```
+#[must_use]
+pub fn publish(name: &str) -> PublishOptions {
+    PublishOptions {
+        name: name.to_owned(),
+        slots: 4,
+        form: None,
+        when_full: WhenFull::Drop,
+        takeover: false,
+        directory: None,
+    }
+}
+
+impl PublishOptions {
+    /// Number of slots, 2 to 64 (4 unless told). Good is 2 + the frames that consumers hold at once.
+    #[must_use]
+    pub fn slots(self, slots: usize) -> Self {
+        Self { slots, ..self }
+    }
+
+    /// Fixes the form: a frame of any other form is refused with both named.
+    #[must_use]
+    pub fn form(self, form: Form) -> Self {
+        Self { form: Some(form), ..self }
+    }
+
+    /// What happens when every slot is held.
+    #[must_use]
+    pub fn when_full(self, when_full: WhenFull) -> Self {
+        Self { when_full, ..self }
+    }
+
+    /// Asks the process that holds the name to give it up, instead of failing with [`LinkError::NameTaken`].
+    #[must_use]
+    pub fn takeover(self, takeover: bool) -> Self {
+        Self { takeover, ..self }
+    }
+
+    /// Another runtime directory than the user's own, for tests and containers.
+    #[must_use]
+    pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
+        Self { directory: Some(directory.into()), ..self }
+    }
+
+    /// Takes the name and starts to serve consumers. Frame memory is made with the first frame, or now for a fixed form.
+    ///
+    /// # Errors
+    /// A bad name or slot count, [`LinkError::NameTaken`], no memory, or a runtime directory that isn't private.
+    pub fn open(self) -> Result<Publisher, LinkError> {
+        let name = crate::native_name(&self.name)?;
+        if !(MIN_SLOTS..=MAX_SLOTS).contains(&self.slots) {
+            return Err(LinkError::SlotCount { asked: self.slots });
+        }
+        let dir = crate::runtime_dir(self.directory.as_ref())?;
+        let lock = naming::take_name(&dir, &name, self.takeover)?;
+        kill_point("producer.named");
+        let header = Header {
+            slots: self.slots,
+            link_id: random_id(),
+            boot_id: boot_id(),
+            producer: ProcessId::current(),
+            created_nanos: monotonic_nanos(),
+            minor: VERSION_MINOR,
+        };
+        let control = Control::create(&name, &header)?;
+        kill_point("producer.control");
+        let mut publisher = Publisher {
+            server: Server::open(&dir, name, lock, control.clone())?,
+            control,
+            generation: fork_generation(),
+            writer: Writer::new(self.slots),
+            when_full: self.when_full,
+            fixed: None,
+            epoch: None,
+            form: None,
+            slots: (0..self.slots).map(|_| SlotState::default()).collect(),
+            seq: 0,
+            dropped: 0,
+            small_frames: 0,
+        };
+        if let Some(form) = self.form {
+            publisher.prepare(&form)?;
+            publisher.fixed = Some(form);
+        }
+        kill_point("producer.open");
+        Ok(publisher)
+    }
+}

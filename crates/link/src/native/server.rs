@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a producer does beside producing: answers joins, hands out new epochs, notices leaving and dying.
+//!
+//! All of it runs on the service thread, except what the user's thread asks for. A consumer's holds are removed only
+//! when its process is known to be dead or it has said goodbye: a socket that hangs up alone proves nothing, because a
+//! forked child can keep it open and a bug can close it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use uncopy_core::LinkName;
+use uncopy_os::{Listener, NameLock, RuntimeDir, SlotMemory, fork_generation, kill_point};
+
+use self::clients::Client;
+use super::control::Control;
+use super::naming::socket_file;
+use super::ring::{self, Cells};
+use super::wire::{BYE_CLOSED, BYE_SUPERSEDED, Message, producer_state};
+use crate::error::LinkError;
+use crate::service::{self, Handler, Registration, lock};
+
+mod clients;
+
+/// A producer's side of everything that is not the frame path.
+pub(crate) struct Server {
+    name: LinkName,
+    generation: u32,
+    control: Control,
+    state: AtomicU32,
+    attached: AtomicU32,
+    returned: AtomicU64,
+    table: Mutex<Table>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Table {
+    clients: BTreeMap<u64, Client>,
+    last_key: u64,
+    epoch: Option<(u32, Arc<SlotMemory>)>,
+    listener: Option<(Arc<Listener>, Registration)>,
+    lock: Option<NameLock>,
+}
+
+const LISTENER_KEY: u64 = 0;
+
+/// Calls the server from the service thread for as long as the server lives.
+struct ServerHandler(Weak<Server>);
+
+impl Handler for ServerHandler {
+    fn ready(&self, key: u64) {
+        if let Some(server) = self.0.upgrade() {
+            server.ready(key);
+        }
+    }
+}
+
+impl Server {
+    /// Binds the socket of the link, whose name the caller has locked, and starts to answer it.
+    pub(crate) fn open(
+        dir: &RuntimeDir,
+        name: LinkName,
+        name_lock: NameLock,
+        control: Control,
+    ) -> Result<Arc<Self>, LinkError> {
+        let listener = Arc::new(Listener::bind(dir, &socket_file(name.as_str()))?);
+        kill_point("producer.bound");
+        let server = Arc::new(Self {
+            name,
+            generation: fork_generation(),
+            control,
+            state: AtomicU32::new(producer_state::LIVE),
+            attached: AtomicU32::new(0),
+            returned: AtomicU64::new(0),
+            table: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let mut table = lock(&server.table);
+        table.lock = Some(name_lock);
+        match service::watch(Arc::clone(&listener) as _, server.handler(), LISTENER_KEY) {
+            Ok(registration) => table.listener = Some((listener, registration)),
+            Err(error) => {
+                drop(table);
+                server.close(producer_state::CLOSED);
+                return Err(error.into());
+            }
+        }
+        drop(table);
+        Ok(server)
+    }
+
+    fn handler(self: &Arc<Self>) -> Arc<dyn Handler> {
+        Arc::new(ServerHandler(Arc::downgrade(self)))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    pub(crate) fn state(&self) -> u32 {
+        self.state.load(Acquire)
+    }
+
+    /// The consumers that exist, one bit each.
+    #[inline]
+    pub(crate) fn attached(&self) -> u16 {
+        // pairs with: seat/attached. A bit that is set a moment later belongs to a consumer that holds nothing yet.
+        self.attached.load(Acquire) as u16
+    }
+
+    /// Notes that a claimed slot was not published.
+    pub(crate) fn give_back(&self, slot: usize) {
+        self.returned.fetch_or(1 << slot, Release);
+    }
+
+    /// Calls `abandon` with each slot that was given back since the last time.
+    #[inline]
+    pub(crate) fn take_back(&self, mut abandon: impl FnMut(usize)) {
+        if self.returned.load(Relaxed) == 0 {
+            return;
+        }
+        let mut returned = self.returned.swap(0, Acquire);
+        while returned != 0 {
+            abandon(returned.trailing_zeros() as usize);
+            returned &= returned - 1;
+        }
+    }
+
+    /// Waits until the number of consumers is no longer `known`, at most `timeout`.
+    pub(crate) fn wait_for_change(&self, known: usize, timeout: Duration) {
+        let table = lock(&self.table);
+        let unchanged = |_: &mut Table| {
+            self.attached().count_ones() as usize == known && self.state() == producer_state::LIVE
+        };
+        drop(
+            self.changed
+                .wait_timeout_while(table, timeout, unchanged)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+
+    /// Who holds slots, in words.
+    pub(crate) fn holders(&self) -> Vec<String> {
+        let table = lock(&self.table);
+        let held = |place: u32| {
+            (0..self.control.slots())
+                .filter(|&slot| {
+                    self.control
+                        .live()
+                        .word(slot)
+                        .is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << place) != 0)
+                })
+                .count()
+        };
+        table
+            .clients
+            .values()
+            .filter_map(|client| {
+                let held = held(client.place?);
+                let who = client.process.map_or_else(
+                    || "a process of another pid namespace".to_owned(),
+                    |process| format!("process {} ({})", process.pid, process.command()),
+                );
+                (held > 0).then(|| format!("{who} holds {held}"))
+            })
+            .collect()
+    }
+
+    /// Sends the memory of a new epoch to every consumer.
+    pub(crate) fn announce(&self, number: u32, memory: Arc<SlotMemory>) {
+        let mut table = lock(&self.table);
+        table.epoch = Some((number, memory));
+        let Table { clients, epoch, .. } = &mut *table;
+        for client in clients.values_mut() {
+            client.offer_epoch(epoch.as_ref());
+        }
+    }
+
+    /// Ends the link: the name is free, consumers are told, nothing is answered any more. The first call decides why.
+    pub(crate) fn close(&self, why: u32) {
+        if self.generation != fork_generation() {
+            return;
+        }
+        if self.state.compare_exchange(producer_state::LIVE, why, AcqRel, Relaxed).is_err() {
+            return;
+        }
+        self.control.live().producer_state().store(why, Release);
+        let table = std::mem::take(&mut *lock(&self.table));
+        // Removes its name, if that is still its own, while the lock is held.
+        drop(table.listener);
+        drop(table.lock);
+        let reason = if why == producer_state::SUPERSEDED { BYE_SUPERSEDED } else { BYE_CLOSED };
+        for client in table.clients.values() {
+            // A client that can't be told sees the hang-up.
+            let _ = client.connection.send(&Message::Bye { reason }.encode(), &[]);
+        }
+        self.changed.notify_all();
+    }
+
+    fn ready(self: &Arc<Self>, key: u64) {
+        // What is dropped under the lock could call back into the service; collect it and drop it after.
+        let mut gone = Vec::new();
+        let mut table = lock(&self.table);
+        if key == LISTENER_KEY {
+            self.accept_all(&mut table, &mut gone);
+        } else if key % 2 == 1 {
+            self.remove_if_dead(&mut table, key - 1, &mut gone);
+        } else {
+            self.read(&mut table, key, &mut gone);
+        }
+        let wanted = table.clients.values().any(|client| client.wants_name);
+        drop(table);
+        drop(gone);
+        self.changed.notify_all();
+        if wanted {
+            self.close(producer_state::SUPERSEDED);
+        }
+    }
+}

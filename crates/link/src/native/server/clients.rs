@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The connections of a producer: who is let in, what it is told, and when its place is free again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+
+use uncopy_core::ErrorKind;
+use uncopy_os::{Connection, PidFd, ProcessId, Received, Sent, SlotMemory, current_uid, kill_point};
+
+use super::{Server, Table};
+use crate::error::LinkError;
+use crate::native::ring::{self, Cells};
+use crate::native::wire::{self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place};
+use crate::service::{self, Registration};
+
+/// Messages that are read from one client in one go.
+const MESSAGES_AT_ONCE: usize = 16;
+/// Clients without a place: observers, and who has not said what it wants. Beyond this the oldest is hung up on.
+const MAX_STANDING: usize = 64;
+
+/// One connection.
+pub(super) struct Client {
+    pub(super) connection: Arc<Connection>,
+    pub(super) socket: Option<Registration>,
+    pub(super) pidfd: Option<(Arc<PidFd>, Registration)>,
+    pub(super) process: Option<ProcessId>,
+    pub(super) place: Option<u32>,
+    /// The newest epoch that was sent, and whether the client has said that it arrived.
+    pub(super) epoch_sent: u32,
+    pub(super) epoch_taken: bool,
+    pub(super) said_bye: bool,
+    /// It asked for the name and has not hung up since.
+    pub(super) wants_name: bool,
+}
+
+impl Server {
+    pub(super) fn accept_all(self: &Arc<Self>, table: &mut Table, gone: &mut Vec<Client>) {
+        let Some((listener, _)) = &table.listener else { return };
+        let listener = Arc::clone(listener);
+        loop {
+            match listener.accept() {
+                Ok(Some(connection)) => self.add(table, connection, gone),
+                Ok(None) => return,
+                // Left waiting, the socket would stay readable and this thread would never rest.
+                Err(error) if error.kind() == ErrorKind::OutOfResources => {
+                    match listener.accept_to_refuse() {
+                        Ok(Some(connection)) => refuse(&connection, error.kind(), &error.to_string()),
+                        Ok(None) | Err(_) => return,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(link = self.name(), %error, "a consumer could not be accepted");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn add(self: &Arc<Self>, table: &mut Table, connection: Connection, gone: &mut Vec<Client>) {
+        let connection = Arc::new(connection);
+        let peer = match connection.peer() {
+            Ok(peer) if peer.uid == current_uid() => peer,
+            Ok(peer) => {
+                let detail = format!("it belongs to user {}, you are user {}", current_uid(), peer.uid);
+                refuse(&connection, ErrorKind::PermissionDenied, &detail);
+                return;
+            }
+            Err(error) => return refuse(&connection, ErrorKind::PermissionDenied, &error.to_string()),
+        };
+        let mut standing =
+            table.clients.iter().filter(|(_, client)| client.place.is_none()).map(|(key, _)| *key);
+        if let (Some(oldest), true) = (standing.next(), standing.count() + 1 >= MAX_STANDING) {
+            self.refuse_client(table, oldest, gone, ErrorKind::OutOfResources, "too many others are asking");
+        }
+        table.last_key += 2;
+        let key = table.last_key;
+        let socket = match service::watch(Arc::clone(&connection) as _, self.handler(), key) {
+            Ok(socket) => socket,
+            Err(error) => return refuse(&connection, ErrorKind::OutOfResources, &error.to_string()),
+        };
+        let process = peer.pid.and_then(ProcessId::of);
+        table.clients.insert(
+            key,
+            Client {
+                connection,
+                socket: Some(socket),
+                pidfd: None,
+                process,
+                place: None,
+                epoch_sent: 0,
+                epoch_taken: true,
+                said_bye: false,
+                wants_name: false,
+            },
+        );
+    }
+
+    pub(super) fn read(self: &Arc<Self>, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
+        let mut buffer = [0; MAX_MESSAGE_BYTES];
+        // What is more is read the next time, after others had their turn.
+        for _ in 0..MESSAGES_AT_ONCE {
+            let Some(client) = table.clients.get(&key) else { return };
+            let received = client.connection.recv(&mut buffer);
+            let message = match received {
+                Ok(Received::WouldBlock) => return,
+                Ok(Received::Message { len, .. }) => Message::decode(buffer.get(..len).unwrap_or_default()),
+                Ok(Received::Closed) | Err(_) => return self.hung_up(table, key, gone),
+            };
+            match message {
+                Ok(message) => self.answer(table, key, message, gone),
+                Err(error) => {
+                    // A peer that speaks another language is told so, and only it is disconnected.
+                    refuse(&client.connection, ErrorKind::VersionMismatch, &error.to_string());
+                    return self.hung_up(table, key, gone);
+                }
+            }
+        }
+    }
+
+    fn answer(self: &Arc<Self>, table: &mut Table, key: u64, message: Message, gone: &mut Vec<Client>) {
+        match message {
+            Message::Hello { role: Role::Observer, .. } => self.welcome_observer(table, key, gone),
+            Message::Hello { role: Role::Consumer, start_ticks, .. } => {
+                self.welcome_consumer(table, key, start_ticks, gone)
+            }
+            Message::EpochTaken { epoch } => {
+                let Table { clients, epoch: current, .. } = table;
+                if let Some(client) = clients.get_mut(&key) {
+                    // An older number asks again for what could not be sent.
+                    client.epoch_taken = true;
+                    if epoch.wrapping_sub(client.epoch_sent).cast_signed() < 0 {
+                        client.epoch_sent = epoch;
+                    }
+                    client.offer_epoch(current.as_ref());
+                }
+            }
+            Message::Bye { .. } => {
+                if let Some(client) = table.clients.get_mut(&key) {
+                    client.said_bye = true;
+                }
+            }
+            Message::TakeOver { .. } => {
+                // Only while it is still there: this process may have been stopped for longer than the asker's
+                // patience, and then nobody would have the name. Its hang-up, if any, is read in the same turn.
+                if let Some(client) = table.clients.get_mut(&key) {
+                    client.wants_name = true;
+                }
+            }
+            Message::Newer { .. } => {}
+            Message::Welcome { .. } | Message::Refuse { .. } | Message::Epoch { .. } => {
+                self.hung_up(table, key, gone);
+            }
+        }
+    }
+
+    /// Shows the control memory to an observer.
+    fn welcome_observer(&self, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
+        let Some(client) = table.clients.get(&key) else { return };
+        let welcome = self.welcome(u32::MAX, None);
+        let sent = client.connection.send(&welcome.encode(), self.control.handle().as_slice());
+        if let Err(error) = sent {
+            self.refuse_client(table, key, gone, error.kind(), &error.to_string());
+        }
+    }
+
+    /// Tells a client why it may not stay, and hangs up.
+    fn refuse_client(
+        &self,
+        table: &mut Table,
+        key: u64,
+        gone: &mut Vec<Client>,
+        kind: ErrorKind,
+        detail: &str,
+    ) {
+        if let Some(client) = table.clients.get(&key) {
+            refuse(&client.connection, kind, detail);
+        }
+        self.remove(table, key, gone);
+    }
+
+    fn welcome(&self, place: u32, epoch: Option<&(u32, Arc<SlotMemory>)>) -> Message {
+        let slots = self.control.slots();
+        Message::Welcome {
+            place,
+            control_len: wire::control_len_bytes(slots) as u64,
+            epoch: epoch.map_or(0, |(number, _)| *number),
+            slots: slots as u32,
+            slot_stride: epoch.map_or(0, |(_, memory)| memory.stride_bytes() as u64),
+            slots_len: epoch.map_or(0, |(_, memory)| memory.len_bytes() as u64),
+        }
+    }
+
+    /// Gives a consumer a place, the control memory and the slots of the current epoch.
+    fn welcome_consumer(
+        self: &Arc<Self>,
+        table: &mut Table,
+        key: u64,
+        start_ticks: u64,
+        gone: &mut Vec<Client>,
+    ) {
+        if table.clients.get(&key).is_none_or(|client| client.place.is_some()) {
+            return self.hung_up(table, key, gone);
+        }
+        self.sweep(table, gone);
+        let taken =
+            table.clients.values().filter_map(|client| client.place).fold(0u32, |mask, p| mask | 1 << p);
+        let free = (0..MAX_CONSUMERS as u32).find(|place| taken & (1 << place) == 0);
+        let Some(place) = free else {
+            let detail = format!("it has {MAX_CONSUMERS} consumers, which is the most");
+            return self.refuse_client(table, key, gone, ErrorKind::TooManyConsumers, &detail);
+        };
+        let Table { clients, epoch, .. } = table;
+        let Some(client) = clients.get_mut(&key) else { return };
+        if let Err(error) = self.identify(client, key, start_ticks) {
+            return self.refuse_client(table, key, gone, error.kind(), &error.to_string());
+        }
+        self.seat(client, place);
+        kill_point("producer.seated");
+        if let Err(error) = self.send_welcome(client, place, epoch.as_ref()) {
+            self.refuse_client(table, key, gone, error.kind(), &error.to_string());
+        }
+    }
+
+    /// Opens a handle on the client's process, so that its death is noticed even if its socket lives on.
+    fn identify(self: &Arc<Self>, client: &mut Client, key: u64, start_ticks: u64) -> Result<(), LinkError> {
+        let gone =
+            |process: ProcessId| LinkError::PeerGone { name: self.name().to_owned(), pid: process.pid };
+        // A process that can't read its own start says 0.
+        if let Some(process) = client.process.filter(|p| start_ticks != 0 && p.start_ticks != start_ticks) {
+            return Err(gone(process));
+        }
+        let pidfd = match (client.connection.peer_pidfd()?, client.process) {
+            (Some(pidfd), _) => pidfd,
+            // Before Linux 6.5 the kernel names the peer by number only, and that may be somebody else's by now.
+            (None, Some(process)) => PidFd::open_same(process)?.ok_or_else(|| gone(process))?,
+            // It is in another pid namespace: then the hang-up alone tells.
+            (None, None) => return Ok(()),
+        };
+        let pidfd = Arc::new(pidfd);
+        let watched = service::watch(Arc::clone(&pidfd) as _, self.handler(), key + 1)?;
+        client.pidfd = Some((pidfd, watched));
+        Ok(())
+    }
+
+    fn seat(&self, client: &mut Client, at: u32) {
+        let process = client.process.unwrap_or(ProcessId { pid: 0, start_ticks: 0 });
+        // Nothing that a former occupant did late may count for this one.
+        ring::reclaim(&self.control.live(), at);
+        for counter in [place::RECEIVED, place::MISSED, place::CURSOR] {
+            self.control.live().place_u64(at, counter).store(0, Relaxed);
+        }
+        self.control.live().place_u32(at, place::PID).store(process.pid.cast_unsigned(), Relaxed);
+        self.control.live().place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
+        self.control.live().place_u32(at, place::STATE).store(place::ATTACHED, Release);
+        client.place = Some(at);
+        // pairs with: Server::attached. From here on the consumer's holds count; the fence orders this before everything
+        // that the consumer does once it is welcomed.
+        self.attached.fetch_or(1 << at, AcqRel);
+        Cells::fence(&self.control.live());
+    }
+
+    /// Removes everything a client holds and frees its place.
+    fn unseat(&self, client: &mut Client) {
+        let Some(at) = client.place.take() else { return };
+        ring::reclaim(&self.control.live(), at);
+        self.control.live().place_u32(at, place::STATE).store(place::FREE, Release);
+        self.attached.fetch_and(!(1 << at), AcqRel);
+    }
+
+    fn send_welcome(
+        &self,
+        client: &mut Client,
+        place: u32,
+        epoch: Option<&(u32, Arc<SlotMemory>)>,
+    ) -> Result<(), LinkError> {
+        let slots = epoch.map(|(_, memory)| memory.handle());
+        let handles: Vec<_> = self.control.handle().into_iter().chain(slots).collect();
+        // The queue of a connection that has just been made is empty, so that this is sent or fails.
+        let _ = client.connection.send(&self.welcome(place, epoch).encode(), &handles)?;
+        client.epoch_sent = epoch.map_or(0, |(number, _)| *number);
+        Ok(())
+    }
+
+    /// Ends the connection. What the client holds stays, unless it left in good order or can't be watched otherwise.
+    fn hung_up(&self, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
+        let Some(client) = table.clients.get_mut(&key) else { return };
+        let watched = client.pidfd.as_ref().is_some_and(|(pidfd, _)| !pidfd.is_dead());
+        if client.place.is_none() || client.said_bye || !watched {
+            return self.remove(table, key, gone);
+        }
+        if let Some(at) = client.place {
+            self.control.live().place_u32(at, place::STATE).store(place::QUARANTINED, Release);
+        }
+        // Its process handle stays registered and will tell.
+        client.socket = None;
+        client.connection.shutdown();
+    }
+
+    pub(super) fn remove_if_dead(&self, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
+        let dead = |client: &Client| client.pidfd.as_ref().is_some_and(|(pidfd, _)| pidfd.is_dead());
+        if table.clients.get(&key).is_some_and(dead) {
+            self.remove(table, key, gone);
+        }
+    }
+
+    fn remove(&self, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
+        if let Some(mut client) = table.clients.remove(&key) {
+            self.unseat(&mut client);
+            gone.push(client);
+        }
+    }
+
+    /// Frees the places of dead clients whose death has not been reported yet.
+    fn sweep(&self, table: &mut Table, gone: &mut Vec<Client>) {
+        let keys: Vec<u64> = table.clients.keys().copied().collect();
+        for key in keys {
+            self.remove_if_dead(table, key, gone);
+        }
+    }
+}
+
+impl Client {
+    /// Sends the current epoch, unless the last one is still on its way: a stopped client keeps one, not all.
+    pub(super) fn offer_epoch(&mut self, epoch: Option<&(u32, Arc<SlotMemory>)>) {
+        let Some((number, memory)) = epoch else { return };
+        if self.place.is_none() || !self.epoch_taken || self.epoch_sent == *number {
+            return;
+        }
+        let message = Message::Epoch {
+            epoch: *number,
+            slot_stride: memory.stride_bytes() as u64,
+            slots_len: memory.len_bytes() as u64,
+        };
+        match self.connection.send(&message.encode(), &[memory.handle()]) {
+            Ok(Sent::Done) => {
+                self.epoch_sent = *number;
+                self.epoch_taken = false;
+            }
+            // The client asks again when it meets a frame that it can't map.
+            Ok(Sent::WouldBlock) => {}
+            Err(error) => tracing::debug!(%error, epoch = number, "a consumer could not be sent an epoch"),
+        }
+    }
+}
+
+/// Tells a client why it may not join; it also sees the hang-up.
+fn refuse(connection: &Connection, kind: ErrorKind, detail: &str) {
+    let _ = connection.send(&Message::refusal(kind, detail).encode(), &[]);
+}
