@@ -58,13 +58,19 @@ fn print(link: &LinkInfo, session: &Session<'_>) -> Result<(), CliError> {
         Column::right("RECEIVED"),
         Column::right("MISSED"),
         Column::right("HOLDS"),
+        Column::left("READS"),
         Column::left("COMMAND"),
     ]);
     for consumer in &link.consumers {
         let command = command_line(consumer.pid, &consumer.command);
-        let command = match consumer.quarantined {
-            true => Cell::styled(Style::Doubtful, format!("{command} (hung up; not known to be dead)")),
-            false => command.into(),
+        let doubt = match (consumer.quarantined, consumer.evicted) {
+            (true, _) => Some("hung up; not known to be dead"),
+            (false, true) => Some("evicted: it kept slots from the producer"),
+            (false, false) => None,
+        };
+        let command = match doubt {
+            Some(doubt) => Cell::styled(Style::Doubtful, format!("{command} ({doubt})")),
+            None => command.into(),
         };
         table.row([
             u64::from(consumer.place).into(),
@@ -72,6 +78,7 @@ fn print(link: &LinkInfo, session: &Session<'_>) -> Result<(), CliError> {
             consumer.received.into(),
             consumer.missed.into(),
             u64::from(consumer.holds).into(),
+            if consumer.every { "every" } else { "latest" }.into(),
             command,
         ]);
     }

@@ -42,7 +42,10 @@ struct ConsumerReport {
     received: u64,
     missed: u64,
     holds: u32,
+    /// Which frames it reads: "latest" or "every".
+    read: &'static str,
     quarantined: bool,
+    evicted: bool,
 }
 
 impl LinkReport {
@@ -84,7 +87,9 @@ impl ConsumerReport {
             received: consumer.received,
             missed: consumer.missed,
             holds: consumer.holds,
+            read: if consumer.every { "every" } else { "latest" },
             quarantined: consumer.quarantined,
+            evicted: consumer.evicted,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use uncopy::{DType, ErrorKind, Form, LinkError, PixelFormat, Publisher, PublisherStats, Sent};
+use uncopy::{
+    DType, ErrorKind, Form, LinkError, PixelFormat, Publisher, PublisherStats, Sent, Waiting, WhenFull,
+};
 use uncopy_pyo3::tensor_from_python;
 
 use crate::end::{End, Inner, locked};
@@ -16,19 +18,26 @@ use crate::frame::PyFrame;
 use crate::meta::meta_from_python;
 use crate::slot::PySlot;
 use crate::stats::PyPublisherStats;
-use crate::waiting::duration_from_seconds;
+use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for publishing, under a name of letters, digits, '.', '_' and '-'.
 ///
 /// shape and dtype fix the form of every frame; without them each frame brings its own. pixel ('rgba8', 'bgr8', 'nv12',
 /// ...) and origin ('top_left', 'bottom_left') say what the numbers mean as a picture, unless a frame says otherwise.
-/// slots (2 to 64) is the number of frames in shared memory: 2 and the frames that consumers hold at once. when_full
-/// is 'drop': when every slot is held, the incoming frame is dropped and counted. takeover=True takes the name from the
-/// producer that has it.
+/// slots (2 to 64) is the number of frames in shared memory: 2 and the frames that consumers hold at once. takeover=True
+/// takes the name from the producer that has it.
+///
+/// when_full says what happens when every slot is held. 'drop': the incoming frame is dropped and counted; the producer
+/// never waits. 'block': it waits for room, at most room_timeout seconds (None: for ever; Ctrl-C works), and keeps
+/// frames that a subscriber with read='every' has not received. evict_after is how many seconds a consumer may keep
+/// slots from a producer that finds no room, without receiving a frame, before its place is taken away (None: for ever).
 ///
 /// Raises NameTaken (also a FileExistsError), InvalidName, InvalidArgument, OutOfMemory, PermissionDenied.
 #[pyfunction]
-#[pyo3(signature = (name, *, shape=None, dtype=None, pixel=None, origin=None, slots=4, when_full="drop", takeover=false))]
+#[pyo3(signature = (
+    name, *, shape=None, dtype=None, pixel=None, origin=None, slots=4, when_full="drop", room_timeout=None,
+    evict_after=None, takeover=false
+))]
 #[expect(clippy::too_many_arguments, reason = "the keywords of the Python function")]
 pub fn publish(
     py: Python<'_>,
@@ -39,13 +48,25 @@ pub fn publish(
     origin: Option<&str>,
     slots: usize,
     when_full: &str,
+    room_timeout: Option<f64>,
+    evict_after: Option<f64>,
     takeover: bool,
 ) -> Result<PyPublisher, Failure> {
-    if when_full != "drop" {
-        return Err(Failure::argument(format!("when_full is 'drop' in this version, not '{when_full}'")));
-    }
+    let room_timeout = duration_from_seconds("room_timeout", room_timeout)?;
+    let when_full = match when_full {
+        "drop" if room_timeout.is_some() => {
+            return Err(Failure::argument(
+                "room_timeout is for when_full='block'; a producer that drops never waits",
+            ));
+        }
+        "drop" => WhenFull::Drop,
+        "block" => WhenFull::Block(room_timeout),
+        other => return Err(Failure::argument(format!("when_full is 'drop' or 'block', not '{other}'"))),
+    };
+    let evict_after = duration_from_seconds("evict_after", evict_after)?;
     let picture = Picture::parse(pixel, origin)?;
-    let mut options = uncopy::publish(name).slots(slots).takeover(takeover);
+    let mut options =
+        uncopy::publish(name).slots(slots).takeover(takeover).when_full(when_full).evict_after(evict_after);
     let fixed = match (shape, dtype) {
         (None, None) => None,
         (Some(shape), dtype) => Some(form_from_arguments(shape, dtype, picture)?),
@@ -58,7 +79,8 @@ pub fn publish(
     }
     let publisher = py.detach(|| options.open())?;
     let end = End::new("publisher", name, publisher);
-    Ok(PyPublisher { end, slots, picture, fixed, last: Mutex::default() })
+    let blocks = when_full != WhenFull::Drop;
+    Ok(PyPublisher { end, slots, blocks, picture, fixed, last: Mutex::default() })
 }
 
 /// The form of a frame from its shape, and a dtype that the pixel format may imply.
@@ -102,15 +124,35 @@ impl Inner for Publisher {
 pub struct PyPublisher {
     end: Arc<End<Publisher>>,
     slots: usize,
+    /// Calls may wait for room.
+    blocks: bool,
     picture: Picture,
     fixed: Option<Form>,
     last: Mutex<LastAsked>,
 }
 
+impl PyPublisher {
+    /// Calls the publisher without the GIL, looking up for Ctrl-C and for `close()` while it waits for room.
+    fn wait<R: Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&mut Publisher, &mut dyn Waiting) -> Result<R, LinkError> + Send,
+    ) -> Result<R, Failure> {
+        let mut attentive = Attentive::until(self.end.closing());
+        let done =
+            self.end.with_detached(py, |publisher| Ok::<_, Failure>(call(publisher, &mut attentive)))?;
+        match finished(done, attentive) {
+            // Interrupted without an exception: another thread closed this end in the midst of the wait.
+            Err(Failure::Link(LinkError::Interrupted)) if self.end.is_closed() => Err(self.end.closed()),
+            done => done,
+        }
+    }
+}
+
 #[pymethods]
 impl PyPublisher {
     /// Copies an array into a slot and publishes it. Returns the frame's number, from 1, or None when it was dropped
-    /// because every slot was held.
+    /// because every slot was held. With when_full='block' it waits for room instead.
     ///
     /// array is any array in host memory: NumPy, torch, jax, anything with DLPack or the buffer protocol; any shape of
     /// up to 8 axes, any strides. It is packed in C order: one copy, recorded with the frame. The GIL is released
@@ -119,7 +161,8 @@ impl PyPublisher {
     /// keeps its pixel format and origin.
     ///
     /// Raises FormMismatch on a link that was opened for another shape or dtype, InvalidDType, InvalidLayout and
-    /// InvalidArgument for arrays that can't be carried, Unsupported for arrays on a GPU, OutOfMemory, Superseded.
+    /// InvalidArgument for arrays that can't be carried, Unsupported for arrays on a GPU, OutOfMemory, Superseded; with
+    /// when_full='block' NoFreeSlot (also a BlockingIOError) when there was no room in time.
     #[pyo3(signature = (array, *, meta=None, captured=None, pixel=None, origin=None))]
     fn send(
         &self,
@@ -136,8 +179,9 @@ impl PyPublisher {
         }
         let form = picture.form(tensor.layout().to_c_contiguous())?;
         let meta = meta_from_python(meta, captured)?;
-        let sent =
-            self.end.with_detached(array.py(), |publisher| publisher.send_form(&form, &tensor, meta))?;
+        let sent = self.wait(array.py(), |publisher, attentive| {
+            publisher.send_with(&form, &tensor, meta, Some(attentive))
+        })?;
         match sent {
             Sent::Published { seq } => Ok(Some(seq)),
             Sent::Dropped => Ok(None),
@@ -148,6 +192,8 @@ impl PyPublisher {
     ///
     /// shape is a tuple, dtype a name or a dtype of any framework; a link that was opened with a shape needs neither.
     /// The end of the block publishes the frame; an exception inside it publishes nothing.
+    ///
+    /// With when_full='block' it waits for room.
     ///
     /// Raises NoFreeSlot (also a BlockingIOError) when every slot is held, which is counted as a dropped frame;
     /// FormMismatch, InvalidArgument, InvalidDType, InvalidLayout, OutOfMemory, Superseded.
@@ -163,13 +209,16 @@ impl PyPublisher {
         let asked = [shape, dtype, pixel, origin];
         let known = locked(&self.last).get(&asked);
         let claim = match known {
-            Some(form) => self.end.with(|publisher| publisher.claim(&form))?,
+            Some(form) if !self.blocks => self.end.with(|publisher| publisher.claim(&form))?,
+            Some(form) => {
+                self.wait(py, |publisher, attentive| publisher.claim_with(&form, Some(attentive)))?
+            }
             None => {
                 // Not under the lock: reading the arguments may run Python code, and that may ask for a loan too.
                 let form = self.form_of_loan(asked)?;
                 locked(&self.last).set(&asked, form);
                 // A new form may need new memory, which takes its time.
-                self.end.with_detached(py, |publisher| publisher.claim(&form))?
+                self.wait(py, |publisher, attentive| publisher.claim_with(&form, Some(attentive)))?
             }
         };
         Ok(PySlot::new(Arc::clone(&self.end), claim))

@@ -99,12 +99,15 @@ pub struct PyConsumerInfo {
     received: u64,
     missed: u64,
     holds: u32,
+    read: &'static str,
+    evicted: bool,
 }
 
 impl From<ConsumerInfo> for PyConsumerInfo {
     fn from(info: ConsumerInfo) -> Self {
-        let ConsumerInfo { place, pid, command, received, missed, holds, .. } = info;
-        PyConsumerInfo { place, pid, command, received, missed, holds }
+        let ConsumerInfo { place, pid, command, received, missed, holds, every, evicted, .. } = info;
+        let read = if every { "every" } else { "latest" };
+        PyConsumerInfo { place, pid, command, received, missed, holds, read, evicted }
     }
 }
 

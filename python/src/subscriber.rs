@@ -4,20 +4,22 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
-use uncopy::{Frame, LinkError, Subscriber, SubscriberStats};
+use uncopy::{Frame, LinkError, Read, Subscriber, SubscriberStats};
 
 use crate::end::{End, Inner, locked};
 use crate::ending::Closable;
 use crate::errors::Failure;
 use crate::frame::{Cell, PyFrame};
 use crate::stats::PySubscriberStats;
-use crate::waiting::{Attentive, duration_from_seconds};
+use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for receiving. Waits for its producer to appear.
 ///
 /// timeout is how long to be without a producer, in seconds, now and whenever it goes away later; None for ever. After
-/// 2 seconds the logger 'uncopy' says what is waited for. read is 'latest': always the newest frame; what was published
-/// in between shows as frame.missed. spin is how long a wait for a frame spins before it sleeps, in seconds: it costs a
+/// 2 seconds the logger 'uncopy' says what is waited for. read is 'latest': always the newest frame, what was
+/// published in between shows as frame.missed; or 'every': each frame in order, from the newest at the time of joining
+/// on. None of those is missed if the producer was opened with when_full='block'; else frame.missed counts what was
+/// overwritten before it was received. spin is how long a wait for a frame spins before it sleeps, in seconds: it costs a
 /// core and saves the time of a wake-up.
 ///
 /// Raises NotFound (also a FileNotFoundError) when nobody publishes under the name in time, TooManyConsumers,
@@ -34,25 +36,19 @@ pub fn subscribe(
     read: &str,
     spin: f64,
 ) -> Result<PySubscriber, Failure> {
-    if read != "latest" {
-        return Err(Failure::argument(format!("read is 'latest' in this version, not '{read}'")));
-    }
+    let read = match read {
+        "latest" => Read::Latest,
+        "every" => Read::Every,
+        other => return Err(Failure::argument(format!("read is 'latest' or 'every', not '{other}'"))),
+    };
     let timeout = duration_from_seconds("timeout", timeout)?;
     let spin = duration_from_seconds("spin", Some(spin))?
         .ok_or_else(|| Failure::argument("spin is a time in seconds, and spinning for ever is none"))?;
-    let options = uncopy::subscribe(name).timeout(timeout).spin(spin);
+    let options = uncopy::subscribe(name).timeout(timeout).read(read).spin(spin);
     let mut attentive = Attentive::alone();
     let opened = py.detach(|| options.open_with(&mut attentive));
     let subscriber = finished(opened, attentive)?;
     Ok(PySubscriber { end: End::new("subscriber", name, subscriber), last: Mutex::default() })
-}
-
-/// The result of a wait, or the exception that ended it.
-fn finished<R>(result: Result<R, LinkError>, attentive: Attentive<'_>) -> Result<R, Failure> {
-    match (result, attentive.raised()) {
-        (Err(LinkError::Interrupted), Some(raised)) => Err(raised.into()),
-        (result, _) => Ok(result?),
-    }
 }
 
 /// What a subscriber shows to other threads.
@@ -110,7 +106,8 @@ impl PySubscriber {
     /// Ctrl-C works. Frames that were received before stay held.
     ///
     /// Raises TimedOut (also a TimeoutError) when the producer published nothing new, ProducerLost when it died and
-    /// Closed when it closed the link, and no other came.
+    /// Closed when it closed the link, and no other came; Evicted when the producer took this place away, after which
+    /// the next call takes a new one.
     #[pyo3(signature = (timeout=None))]
     fn recv(&self, py: Python<'_>, timeout: Option<f64>) -> Result<PyFrame, Failure> {
         match self.wait(py, timeout) {

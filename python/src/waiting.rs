@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use uncopy::Waiting;
+use uncopy::{LinkError, Waiting};
 
 use crate::ending;
 use crate::errors::Failure;
 
-/// Looks up from a wait every 80 ms.
+/// Looks up from a wait every now and then.
 pub struct Attentive<'a> {
     closing: Option<&'a AtomicBool>,
     raised: Option<PyErr>,
@@ -59,6 +59,14 @@ impl Waiting for Attentive<'_> {
             let logger = py.import("logging")?.call_method1("getLogger", ("uncopy",))?;
             logger.call_method1("warning", ("%s", text)).map(drop)
         });
+    }
+}
+
+/// The result of a wait, or the exception that ended it.
+pub fn finished<R>(result: Result<R, LinkError>, attentive: Attentive<'_>) -> Result<R, Failure> {
+    match (result, attentive.raised()) {
+        (Err(LinkError::Interrupted), Some(raised)) => Err(raised.into()),
+        (result, _) => Ok(result?),
     }
 }
 

@@ -63,6 +63,14 @@ def wait_in(where):
                     pass
             if where == "wait_for_consumers":
                 pub.wait_for_consumers(2)
+        with uncopy.publish("full", slots=2, when_full="block") as pub, uncopy.subscribe("full", read="every"):
+            if where == "send":
+                while True:
+                    pub.send(bytes(8))
+            if where == "loan":
+                while True:
+                    with pub.loan((8,), "uint8"):
+                        pass
     except KeyboardInterrupt:
         say("interrupted")
 

@@ -83,19 +83,6 @@ def test_a_name_that_is_none_is_refused():
                 open_it(name)
 
 
-def test_options_of_later_versions_are_refused_by_name():
-    with pytest.raises(uncopy.InvalidArgument, match="when_full is 'drop'.*'block'"):
-        uncopy.publish("x", when_full="block")
-    with pytest.raises(uncopy.InvalidArgument, match="read is 'latest'.*'every'"):
-        uncopy.subscribe("x", read="every")
-    with pytest.raises(uncopy.InvalidArgument, match="2 to 64 slots, not 1"):
-        uncopy.publish("x", slots=1)
-    with pytest.raises(uncopy.InvalidArgument, match="shape"):
-        uncopy.publish("x", dtype="uint8")
-    with pytest.raises(uncopy.InvalidArgument, match="dtype"):
-        uncopy.publish("x", shape=(2, 3))
-
-
 def test_links_are_seen_by_who_takes_no_part():
     assert uncopy.list() == []
     with uncopy.publish("b", shape=(2, 3, 4), dtype="uint8", pixel="rgba8", slots=5) as pub, uncopy.publish("a"):

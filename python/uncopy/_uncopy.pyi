@@ -224,6 +224,10 @@ class ConsumerInfo:
     def missed(self) -> int: ...
     @property
     def holds(self) -> int: ...
+    @property
+    def read(self) -> Literal["latest", "every"]: ...
+    @property
+    def evicted(self) -> bool: ...
 
 @final
 class LinkInfo:
@@ -266,11 +270,13 @@ def publish(
     pixel: str | None = None,
     origin: _Origin | None = None,
     slots: int = 4,
-    when_full: Literal["drop"] = "drop",
+    when_full: Literal["drop", "block"] = "drop",
+    room_timeout: float | None = None,
+    evict_after: float | None = None,
     takeover: bool = False,
 ) -> Publisher: ...
 def subscribe(
-    name: str, *, timeout: float | None = 5.0, read: Literal["latest"] = "latest", spin: float = 2e-05
+    name: str, *, timeout: float | None = 5.0, read: Literal["latest", "every"] = "latest", spin: float = 2e-05
 ) -> Subscriber: ...
 def list() -> builtins.list[LinkInfo]: ...
 def info(name: str) -> LinkInfo: ...

@@ -17,6 +17,7 @@ use uncopy::{LinkInfo, PublishOptions, SubscribeOptions};
 
 use crate::footprint::Footprint;
 use crate::peer::{HANGS_AFTER, Household, Peer};
+use crate::wire::{self, Guest};
 
 static TURN: Mutex<()> = Mutex::new(());
 static STAGES: AtomicUsize = AtomicUsize::new(0);
@@ -113,6 +114,16 @@ impl Stage {
             .find(|link| link.name == name)
             .cloned()
             .unwrap_or_else(|| panic!("no {name} in {links:?}"))
+    }
+
+    /// Whether the producer of `name` sleeps because there is no room.
+    ///
+    /// # Panics
+    /// When nobody publishes under the name.
+    #[must_use]
+    pub fn wants_room(&self, name: &str) -> bool {
+        let guest = Guest::join(&self.runtime_dir(), name, wire::OBSERVER);
+        wire::u32_of(&guest.bytes(wire::WANTS_ROOM, 8), 0) != 0
     }
 
     /// Names in the runtime directory, sorted.

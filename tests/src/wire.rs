@@ -37,6 +37,8 @@ pub const OBSERVER: u32 = 2;
 pub const HEADER_BYTES: usize = 256;
 /// Where the live words start.
 pub const LIVE: usize = 256;
+/// Whether the producer waits for room.
+pub const WANTS_ROOM: usize = 640;
 /// Where the places start, and how far they are apart.
 pub const PLACES: usize = 2048;
 /// Where the slot blocks start.
@@ -71,6 +73,8 @@ pub fn hello(role: u32) -> Vec<u8> {
     let mut body = role.to_le_bytes().to_vec();
     body.extend(me.pid.to_le_bytes());
     body.extend(me.start_ticks.to_le_bytes());
+    body.extend(0u64.to_le_bytes());
+    // It reads the latest.
     body.extend(0u64.to_le_bytes());
     message(kind::HELLO, &body)
 }

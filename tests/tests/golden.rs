@@ -16,7 +16,7 @@ use std::time::Duration;
 use uncopy::os::Connection;
 use uncopy::{
     CaptureClock, Captured, CopyReason, CopyRecord, DType, Device, Form, Layout, Meta, Origin, PixelFormat,
-    Publisher,
+    Publisher, Read, WhenFull,
 };
 use uncopy_tests::golden::{self, compare};
 use uncopy_tests::hostile::{Props, Server};
@@ -76,11 +76,26 @@ fn slot_blocks_live_words_and_places_are_those_of_protocol_1_0() {
     compare("slot-block-padded-held", &guest.bytes(4096 + 384, 384), time_of_publishing);
     compare("slot-block-never-used", &guest.bytes(4096 + 3 * 384, 384), &[]);
     assert_eq!(guest.bytes(wire::meta_offset(4), 12), br#"{"lens": 35}"#);
-    compare("live-words", &guest.bytes(256, 280), &[]);
+    compare("live-words", &guest.bytes(256, 512), &[]);
+    compare("trail", &guest.bytes(1024, 512), &[]);
     // Process and start time.
     compare("place-attached", &guest.bytes(2048, 128), &[4..8, 8..16]);
     compare("place-free", &guest.bytes(2048 + 128, 128), &[]);
     drop((frame, sub, guest, out));
+}
+
+#[test]
+fn a_link_that_blocks_and_a_reader_of_every_frame_are_those_of_protocol_1_0() {
+    let stage = Stage::new(PEER);
+    let mut out = stage.publish("golden").slots(2).when_full(WhenFull::Block(None)).open().unwrap();
+    let mut sub = stage.subscribe("golden").read(Read::Every).open().unwrap();
+    publish_two(&mut out);
+    let first = sub.recv(LONG).unwrap();
+    assert_eq!((first.seq(), sub.recv(LONG).unwrap().seq()), (1, 2));
+    let guest = Guest::join(&stage.runtime_dir(), "golden", wire::OBSERVER);
+    compare("live-words-blocking", &guest.bytes(256, 512), &[]);
+    compare("place-attached-every", &guest.bytes(2048, 128), &[4..8, 8..16]);
+    drop((first, sub, guest, out));
 }
 
 #[test]
@@ -133,6 +148,11 @@ fn what_a_client_says_is_that_of_protocol_1_0() {
     let process = [20..24, 24..32];
     let sub = stage.subscribe("golden").open().unwrap();
     compare("hello-consumer", &heard.recv().unwrap(), &process);
+    compare("epoch-taken", &heard.recv().unwrap(), &[]);
+    drop(sub);
+    compare("bye", &heard.recv().unwrap(), &[]);
+    let sub = stage.subscribe("golden").read(Read::Every).open().unwrap();
+    compare("hello-consumer-every", &heard.recv().unwrap(), &process);
     compare("epoch-taken", &heard.recv().unwrap(), &[]);
     drop(sub);
     compare("bye", &heard.recv().unwrap(), &[]);

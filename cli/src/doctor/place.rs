@@ -103,6 +103,15 @@ fn trouble(link: &LinkInfo) -> Option<Finding> {
             Some(Finding::warn(TOPIC, says, "restart its producer with the same version of uncopy"))
         }
         Answer::Answering => {
+            if let Some(evicted) =
+                link.consumers.iter().find(|consumer| consumer.evicted && consumer.holds > 0)
+            {
+                let says = format!(
+                    "a consumer of '{name}' (process {}) was evicted and keeps {} slots, which the producer can't use",
+                    evicted.pid, evicted.holds
+                );
+                return Some(Finding::warn(TOPIC, says, "end that process, or let it release its frames"));
+            }
             let hung_up = link.consumers.iter().find(|consumer| consumer.quarantined)?;
             let says = format!(
                 "a consumer of '{name}' (process {}) hung up and may still read {} slots, which the producer can't use",

@@ -231,6 +231,15 @@ pub enum LinkError {
         /// The scheme before the colon.
         scheme: String,
     },
+    /// The producer took this consumer's place away, because it kept slots from it for too long.
+    #[error(
+        "the producer of '{name}' took our place away: slots were held, or frames not received, for longer than it \
+         allows; release frames sooner; the next call joins anew"
+    )]
+    Evicted {
+        /// The link.
+        name: String,
+    },
     /// The caller's [`Waiting`](crate::Waiting) asked to stop.
     #[error("the wait was interrupted")]
     Interrupted,
@@ -316,6 +325,7 @@ impl LinkError {
             Self::Corrupt { .. } => ErrorKind::CorruptLink,
             Self::EpochWithoutMemory { .. } => ErrorKind::OutOfResources,
             Self::UnsupportedScheme { .. } => ErrorKind::Unsupported,
+            Self::Evicted { .. } => ErrorKind::Evicted,
             Self::Interrupted => ErrorKind::Interrupted,
             Self::Forked { .. } => ErrorKind::ForkedProcess,
         }

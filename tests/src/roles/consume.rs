@@ -21,7 +21,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use uncopy::{Frame, LinkError, Subscriber, Tensor, Waiting};
+use uncopy::{Frame, LinkError, Read, Subscriber, Tensor, Waiting};
 
 use crate::script::{Commands, Words, emit, emit_error};
 use crate::{pattern, points, raw};
@@ -41,7 +41,8 @@ struct Consumer {
 pub(super) fn play(words: &Words, commands: &mut Commands) {
     raw::count_signals();
     let timeout = words.number("--timeout").map(Duration::from_millis);
-    let sub = match uncopy::subscribe(words.name()).timeout(timeout).open() {
+    let read = if words.has("--every") { Read::Every } else { Read::Latest };
+    let sub = match uncopy::subscribe(words.name()).timeout(timeout).read(read).open() {
         Ok(sub) => sub,
         Err(error) => return emit_error(&error),
     };

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use uncopy::{Claim, LinkError, Meta, Publisher, Tensor};
+use uncopy::{Claim, LinkError, Meta, Publisher, Tensor, WhenFull};
 
 use crate::roles::limited;
 use crate::script::{Commands, Words, emit, emit_error};
@@ -40,7 +40,11 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
     if let Some(text) = words.value("--form") {
         options = options.form(form(text));
     }
-    let out = match options.open() {
+    let millis = |option| words.number(option).map(Duration::from_millis);
+    if words.has("--block") {
+        options = options.when_full(WhenFull::Block(millis("--room-timeout")));
+    }
+    let out = match options.evict_after(millis("--evict-after")).open() {
         Ok(out) => out,
         Err(error) => return emit_error(&error),
     };

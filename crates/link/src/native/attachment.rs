@@ -3,7 +3,7 @@
 //!
 //! An attachment lives as long as its subscriber or any frame received through it. The last of them says goodbye.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::conversation::Conversation;
 use super::description::{self, Description, FormKey};
 use super::header::Header;
 use super::ring::{self, Unheld};
-use super::wire::{MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, SLOT_ALIGN_BYTES, place};
+use super::wire::{MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, SLOT_ALIGN_BYTES, place, when_full};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
@@ -35,11 +35,14 @@ pub(crate) enum Ended {
     Closed,
     /// The producer died, or its socket hung up without a word.
     Lost,
+    /// The producer took our place away.
+    Evicted,
 }
 
 const LIVE: u32 = 0;
 const CLOSED: u32 = 1;
 const LOST: u32 = 2;
+const EVICTED: u32 = 3;
 
 /// The frame memory of one epoch, mapped for reading.
 pub(crate) struct SlotMap {
@@ -108,6 +111,10 @@ pub(crate) struct Attachment {
     pub(crate) header: Header,
     pub(crate) control: Control,
     pub(crate) place: u32,
+    /// It reads every frame.
+    pub(crate) every: bool,
+    /// The producer waits for room, and is told when there is some.
+    blocks: bool,
     generation: u32,
     /// Dropped after everything that holds frames: from the goodbye on nothing of the producer's may be touched.
     conversation: Conversation,
@@ -146,6 +153,7 @@ impl Attachment {
         conversation: Conversation,
         message: Message,
         handles: &[ShareHandle],
+        every: bool,
     ) -> Result<Arc<Self>, LinkError> {
         kill_point("consumer.welcomed");
         let name = conversation.name();
@@ -176,11 +184,14 @@ impl Attachment {
             None => PidFd::open_same(header.producer)?,
             some => some,
         };
+        let blocks = control.live().when_full().load(Relaxed) == when_full::BLOCK;
         let attachment = Arc::new(Self {
             name: name.to_owned(),
             header,
             control,
             place,
+            every,
+            blocks,
             generation: fork_generation(),
             conversation,
             pidfd: pidfd.map(Arc::new),
@@ -218,6 +229,7 @@ impl Attachment {
         match self.ended.load(Acquire) {
             LIVE => None,
             CLOSED => Some(Ended::Closed),
+            EVICTED => Some(Ended::Evicted),
             _ => Some(Ended::Lost),
         }
     }
@@ -427,7 +439,10 @@ impl Attachment {
     fn hold_slot(&self, control: Live<'_>, after: u64) -> Result<(usize, u64), Unheld> {
         let mut begun = None;
         loop {
-            let hold = ring::hold_latest(&control, self.place, after)?;
+            let hold = match self.every {
+                false => ring::hold_latest(&control, self.place, after)?,
+                true => ring::hold_next(&control, self.place, after)?,
+            };
             let Some(count) = self.counts.get(hold.slot) else { return Err(Unheld::Corrupt) };
             if !hold.again {
                 // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
@@ -463,15 +478,41 @@ impl Attachment {
         if self.counts.get(slot).is_some_and(|count| count.fetch_sub(1, AcqRel) == 1) {
             kill_point("consumer.releasing");
             ring::release(&self.control.live(), self.place, slot);
+            self.made_room();
         }
     }
 
     pub(crate) fn count_received(&self, received: u64, missed: u64, seq: u64) {
         let control = self.control.live();
-        for (field, value) in [(place::RECEIVED, received), (place::MISSED, missed), (place::CURSOR, seq)] {
+        for (field, value) in [(place::RECEIVED, received), (place::MISSED, missed)] {
             // Only this place writes its row; observers want recent values, not an order.
             control.place_u64(self.place, field).store(value, Relaxed);
         }
+        // pairs with: oldest_wanted. The frame is held, or was passed over.
+        control.place_u64(self.place, place::CURSOR).store(seq, Release);
+        self.made_room();
+    }
+
+    /// Tells a producer that waits for room.
+    #[inline]
+    fn made_room(&self) {
+        if self.blocks && ring::is_room_wanted(&self.control.live()) {
+            self.control.live().make_room_known();
+        }
+    }
+
+    /// The number of the last frame that is of no interest to a consumer that has just attached.
+    pub(crate) fn first_cursor(&self) -> u64 {
+        if self.every { self.control.live().place_u64(self.place, place::CURSOR).load(Acquire) } else { 0 }
+    }
+
+    /// Whether the producer has taken our place away. Marks the end then.
+    pub(crate) fn is_evicted(&self) -> bool {
+        let state = self.control.live().place_u32(self.place, place::STATE).load(Acquire);
+        if state == place::EVICTED {
+            self.end(EVICTED);
+        }
+        state == place::EVICTED
     }
 
     #[cold]

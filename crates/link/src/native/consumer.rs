@@ -13,6 +13,7 @@ use super::attachment::{Attachment, Ended, FrameContext, Next};
 use super::conversation::Conversation;
 use super::frame::Frame;
 use super::ring::{self, Cells};
+use super::wire;
 use crate::error::LinkError;
 
 mod search;
@@ -24,6 +25,19 @@ pub enum Read {
     /// Always the newest; what was published in between shows as [`Frame::missed`].
     #[default]
     Latest,
+    /// Each one, in order, from the newest at the time of joining on. With a producer that blocks none is missed; with one
+    /// that drops, [`Frame::missed`] says how many were overwritten before they were received.
+    Every,
+}
+
+impl Read {
+    /// The number on the wire. (link-v1.md, "Messages", HELLO)
+    fn code(self) -> u32 {
+        match self {
+            Self::Latest => wire::read::LATEST,
+            Self::Every => wire::read::EVERY,
+        }
+    }
 }
 
 /// What a caller does while a subscriber waits: looks for signals, shows a message.
@@ -52,7 +66,7 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 const LONG_SLICE: Duration = Duration::from_millis(320);
 
 /// How long to wait before [`Waiting::keep_waiting`] is asked again, `gone` after the wait began.
-fn slice_after(gone: Duration) -> Duration {
+pub(crate) fn slice_after(gone: Duration) -> Duration {
     if gone < LONG_WAIT { SLICE } else { LONG_SLICE }
 }
 
@@ -138,11 +152,11 @@ impl SubscribeOptions {
     pub fn open_with(self, waiting: &mut dyn Waiting) -> Result<Subscriber, LinkError> {
         let name = crate::native_name(&self.name)?;
         let dir = crate::runtime_dir(self.directory.as_ref())?;
-        let Read::Latest = self.read;
         let mut subscriber = Subscriber {
             name: name.as_str().to_owned(),
             dir,
             generation: fork_generation(),
+            read: self.read,
             timeout: self.timeout,
             spin: self.spin,
             spin_pays: true,
@@ -210,6 +224,7 @@ pub struct Subscriber {
     name: String,
     dir: RuntimeDir,
     generation: u32,
+    read: Read,
     timeout: Option<Duration>,
     spin: Duration,
     /// The last frame came within the time of a spin.
@@ -305,12 +320,24 @@ impl Subscriber {
     /// Leaves the link. Frames that are still held stay valid. Same as dropping the subscriber.
     pub fn close(self) {}
 
-    fn check_usable(&self) -> Result<(), LinkError> {
-        if self.generation == fork_generation() {
-            Ok(())
-        } else {
-            Err(LinkError::Forked { name: self.name.clone() })
+    fn check_usable(&mut self) -> Result<(), LinkError> {
+        if self.generation != fork_generation() {
+            return Err(LinkError::Forked { name: self.name.clone() });
         }
+        match &self.attachment {
+            Some(attachment) if attachment.is_evicted() => Err(self.leave_evicted()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the place up that the producer took away; the next call takes a new one.
+    #[cold]
+    fn leave_evicted(&mut self) -> LinkError {
+        self.end_sleep();
+        self.attachment = None;
+        self.cursor.context = None;
+        self.absent_since = Instant::now();
+        LinkError::Evicted { name: self.name.clone() }
     }
 
     fn recv_until(
@@ -361,6 +388,9 @@ impl Subscriber {
                     last_seq: self.cursor.seq,
                 });
             }
+            if self.attachment.as_ref().is_some_and(|attachment| attachment.is_evicted()) {
+                return Err(self.leave_evicted());
+            }
             ended = !self.connected();
             match self.take(self.cursor.after())? {
                 Taken::Frame(frame) => return Ok(frame),
@@ -384,8 +414,9 @@ impl Subscriber {
             }
             Next::Frame(lease, description) => {
                 let seq = description.seq;
-                let missed =
-                    if cursor.seq == 0 { 0 } else { seq.saturating_sub(cursor.seq).saturating_sub(1) };
+                // What there was before a reader of the latest came is none of its business.
+                let is_first = cursor.seq == 0 && !attachment.every;
+                let missed = if is_first { 0 } else { seq.saturating_sub(cursor.seq).saturating_sub(1) };
                 let frame = Frame::new(lease, description, missed);
                 if seq > cursor.seq {
                     cursor.seq = seq;
@@ -416,7 +447,11 @@ impl Subscriber {
         let seq = self.cursor.after();
         // One address, found once: the spin below does nothing but look at it.
         let latest = control.latest();
-        let news = || ring::seq_of(latest.load(Acquire)) > seq || attachment.ended().is_some();
+        let news = || {
+            ring::seq_of(latest.load(Acquire)) > seq
+                || attachment.ended().is_some()
+                || attachment.is_evicted()
+        };
         if self.spin_pays && spin_until(self.spin.min(wait.timeout.unwrap_or(self.spin)), news) {
             return Ok(true);
         }

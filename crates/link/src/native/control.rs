@@ -10,7 +10,7 @@ use uncopy_os::{Mapping, SharedMemory, Words, futex_wake};
 
 use super::header::Header;
 use super::ring::{self, Cells, Word32, Word64};
-use super::wire::{self, MAX_CONSUMERS, block, header, live, place, producer_state};
+use super::wire::{self, MAX_CONSUMERS, block, header, live, place, producer_state, trail};
 use crate::error::LinkError;
 
 /// The words of one slot's block; indexed by the offsets of [`block`] divided by 8.
@@ -117,6 +117,10 @@ impl<'a> Live<'a> {
         self.u64_at(live::DROPPED)
     }
 
+    pub(crate) fn when_full(self) -> &'a AtomicU32 {
+        self.u32_at(live::WHEN_FULL)
+    }
+
     pub(crate) fn slot_stride(self) -> &'a AtomicU64 {
         self.u64_at(live::SLOT_STRIDE)
     }
@@ -192,6 +196,18 @@ impl<'a> Live<'a> {
         self.u32_at(live::LATEST)
     }
 
+    /// Wakes the producer, which waits for room. Any side may do it.
+    pub(crate) fn make_room_known(self) {
+        let room = self.room();
+        room.fetch_add(1, Release);
+        futex_wake(room, u32::MAX);
+    }
+
+    /// Counts how often room was made while the producer waited; what it sleeps on.
+    pub(crate) fn room(self) -> &'a AtomicU32 {
+        self.u32_at(live::ROOM)
+    }
+
     /// Sequence number of the newest frame, 0 before the first.
     pub(crate) fn newest_seq(self) -> u64 {
         ring::seq_of(Cells::latest(&self).load(Acquire))
@@ -255,6 +271,22 @@ impl Cells for Live<'_> {
     #[inline]
     fn sleepers(&self) -> &AtomicU32 {
         self.u32_at(live::SLEEPERS)
+    }
+    #[inline]
+    fn trail(&self, index: usize) -> &AtomicU64 {
+        self.u64_at(trail::TABLE + (index % trail::LEN) * 8)
+    }
+    #[inline]
+    fn cursor(&self, place: u32) -> &AtomicU64 {
+        self.place_u64(place, place::CURSOR)
+    }
+    #[inline]
+    fn described(&self, slot: usize) -> u64 {
+        self.block(slot)[block::SEQ / 8].load(Relaxed)
+    }
+    #[inline]
+    fn wants_room(&self) -> &AtomicU32 {
+        self.u32_at(live::WANTS_ROOM)
     }
     #[inline]
     fn about_to_change(&self, slot: usize) {

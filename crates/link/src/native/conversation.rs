@@ -48,13 +48,14 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// Reaches the producer of `name` and says what we want to be.
-    pub(crate) fn greet(dir: &RuntimeDir, name: &str, role: Role) -> Result<Reached, LinkError> {
+    pub(crate) fn greet(dir: &RuntimeDir, name: &str, role: Role, read: u32) -> Result<Reached, LinkError> {
         let us = ProcessId::current();
         let hello = Message::Hello {
             role,
             pid: us.pid,
             start_ticks: us.start_ticks,
             known_features: KNOWN_REQUIRED_FEATURES,
+            read,
         };
         let reached = Self::begin(dir, name, &hello);
         kill_point("consumer.connected");

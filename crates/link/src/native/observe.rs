@@ -16,7 +16,7 @@ use super::description;
 use super::header::Header;
 use super::naming::{lock_file, socket_file};
 use super::ring::{self, Cells};
-use super::wire::{self, MAX_CONSUMERS, Message, Role, place};
+use super::wire::{self, MAX_CONSUMERS, Message, Role, place, read};
 use crate::error::{LinkError, Missing};
 use crate::form::Form;
 
@@ -84,6 +84,10 @@ pub struct ConsumerInfo {
     pub holds: u32,
     /// Its socket hung up and its process is not known to be dead: what it holds is kept from the producer.
     pub quarantined: bool,
+    /// It reads every frame, and not always the newest.
+    pub every: bool,
+    /// It kept slots from the producer for too long and gets nothing new.
+    pub evicted: bool,
 }
 
 /// The links of this user, by name.
@@ -181,7 +185,7 @@ type Greeted = Result<Conversation, Answer>;
 
 /// Connects and says what we want. `None` where nobody listens; leftovers are swept.
 fn greet(dir: &RuntimeDir, name: &str) -> Option<Greeted> {
-    match Conversation::greet(dir, name, Role::Observer) {
+    match Conversation::greet(dir, name, Role::Observer, read::LATEST) {
         Ok(Reached::Talking(conversation)) => Some(Ok(conversation)),
         Ok(Reached::Busy(_)) => Some(Err(Answer::Silent)),
         Ok(Reached::Absent) => {
@@ -301,6 +305,8 @@ fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
         received: control.live().place_u64(at, place::RECEIVED).load(Relaxed),
         missed: control.live().place_u64(at, place::MISSED).load(Relaxed),
         holds: holds.count() as u32,
+        every: control.live().place_u32(at, place::READ).load(Relaxed) == read::EVERY,
         quarantined: state == place::QUARANTINED,
+        evicted: state == place::EVICTED,
     })
 }

@@ -15,6 +15,7 @@ use uncopy_os::{
 };
 use uncopy_tensor::{Access, Tensor};
 
+use super::consumer::Waiting;
 use super::control::Control;
 use super::description::{self, FormWords, Head};
 use super::ring::{self, Writer};
@@ -26,9 +27,11 @@ use crate::meta::Meta;
 
 mod loan;
 mod options;
+mod room;
 
 pub use loan::{Claim, Loan};
 pub use options::{PublishOptions, publish};
+use room::Patience;
 
 /// What a producer does when every slot is held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,6 +40,9 @@ pub enum WhenFull {
     /// The incoming frame is dropped and counted; the producer never waits.
     #[default]
     Drop,
+    /// The producer waits for room, at most this long (`None`: for ever), and then fails with
+    /// [`LinkError::NoFreeSlot`]. Frames that a consumer of [every frame](crate::Read::Every) has not received are kept.
+    Block(Option<Duration>),
 }
 
 /// The frame memory of the current epoch.
@@ -67,6 +73,8 @@ struct SlotState {
     views: Arc<()>,
     /// The form whose words are in the slot's block.
     form_number: u32,
+    /// The frame that was published in it last, 0 for none.
+    seq: u64,
 }
 
 impl SlotState {
@@ -89,6 +97,8 @@ pub struct Publisher {
     /// The form of the last loan, with its words on the wire.
     form: Option<(Arc<Form>, FormWords)>,
     slots: Vec<SlotState>,
+    /// Who is in the way, where somebody may be evicted for it.
+    patience: Option<Patience>,
     seq: u64,
     dropped: u64,
     small_frames: u32,
@@ -119,7 +129,7 @@ pub enum Sent {
 
 impl Publisher {
     /// Lends a slot to write the next frame into: nothing is copied. The borrow ends with [`Loan::publish`]; a loan
-    /// that is dropped publishes nothing.
+    /// that is dropped publishes nothing. Waits for room where the link was opened with [`WhenFull::Block`].
     ///
     /// # Errors
     /// [`LinkError::NoFreeSlot`] when every slot is held (counted as a dropped frame), [`LinkError::FormMismatch`] on a
@@ -133,7 +143,7 @@ impl Publisher {
     /// in C order on the way.
     ///
     /// # Errors
-    /// As for [`Publisher::loan`], but a frame that finds every slot held is [`Sent::Dropped`].
+    /// As for [`Publisher::loan`], but a frame that finds every slot held is [`Sent::Dropped`] in a link that drops.
     pub fn send(&mut self, source: &Tensor, meta: Meta) -> Result<Sent, LinkError> {
         let form = Form::from_layout(source.layout().to_c_contiguous());
         self.send_form(&form, source, meta)
@@ -144,12 +154,30 @@ impl Publisher {
     /// # Errors
     /// As for [`Publisher::send`], and [`LinkError::FormMismatch`] where `form` is not the tensor's.
     pub fn send_form(&mut self, form: &Form, source: &Tensor, meta: Meta) -> Result<Sent, LinkError> {
+        self.send_with(form, source, meta, None)
+    }
+
+    /// Like [`Publisher::send_form`], telling `waiting` about a wait for room.
+    ///
+    /// # Errors
+    /// As for [`Publisher::send_form`], and [`LinkError::Interrupted`].
+    pub fn send_with(
+        &mut self,
+        form: &Form,
+        source: &Tensor,
+        meta: Meta,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Sent, LinkError> {
         let packed = Form::from_layout(source.layout().to_c_contiguous());
         if *form.layout() != *packed.layout() {
             return Err(self.mismatch(form, &packed));
         }
         meta.check()?;
-        let Some(mut claim) = self.try_claim(form)? else { return Ok(Sent::Dropped) };
+        let mut claim = match self.claim_or_wait(form, waiting)? {
+            Some(claim) => claim,
+            None if self.when_full == WhenFull::Drop => return Ok(Sent::Dropped),
+            None => return Err(self.full()),
+        };
         copy_packed(source, claim.bytes_mut()?)?;
         let contiguous = source.layout().is_c_contiguous();
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
@@ -164,13 +192,50 @@ impl Publisher {
     /// # Errors
     /// As for [`Publisher::loan`].
     pub fn claim(&mut self, form: &impl AsForm) -> Result<Claim, LinkError> {
-        match self.try_claim(form.as_form()?)? {
+        self.claim_with(form, None)
+    }
+
+    /// Like [`Publisher::claim`], telling `waiting` about a wait for room.
+    ///
+    /// # Errors
+    /// As for [`Publisher::loan`], and [`LinkError::Interrupted`].
+    pub fn claim_with(
+        &mut self,
+        form: &impl AsForm,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Claim, LinkError> {
+        match self.claim_or_wait(form.as_form()?, waiting)? {
             Some(claim) => Ok(claim),
             None => Err(self.full()),
         }
     }
 
-    /// A slot that nobody holds, or `None` after counting a dropped frame.
+    /// A slot that nobody holds or needs; `None` after counting a dropped frame.
+    fn claim_or_wait(
+        &mut self,
+        form: &Form,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Option<Claim>, LinkError> {
+        let mut claim = self.try_claim(form)?;
+        if claim.is_none() {
+            self.evict_overdue();
+            if let WhenFull::Block(timeout) = self.when_full {
+                claim = self.wait_for_room(form, timeout, waiting)?;
+            }
+        }
+        if claim.is_some() {
+            if let Some(patience) = &mut self.patience {
+                patience.relax();
+            }
+        } else {
+            self.dropped += 1;
+            // Only this process writes the counter; readers want the latest value, not an order.
+            self.control.live().dropped().store(self.dropped, Relaxed);
+        }
+        Ok(claim)
+    }
+
+    /// Takes a slot if there is one.
     fn try_claim(&mut self, form: &Form) -> Result<Option<Claim>, LinkError> {
         self.check_usable()?;
         self.prepare(form)?;
@@ -181,8 +246,13 @@ impl Publisher {
         };
         let slots = &self.slots;
         let attached = self.server.attached();
-        // A slot of which a view is alive is not lent again.
-        let usable = |slot: usize| slots.get(slot).is_some_and(|state| !state.has_views());
+        let wanted = match self.when_full {
+            WhenFull::Drop => u64::MAX,
+            WhenFull::Block(_) => ring::oldest_wanted(&control, self.server.every()),
+        };
+        // A slot of which a view is alive is not lent again, and a frame that somebody waits for is not overwritten.
+        let usable =
+            |slot: usize| slots.get(slot).is_some_and(|state| state.seq < wanted && !state.has_views());
         while let Some(slot) = self.writer.claim(&control, attached, usable) {
             kill_point("producer.claimed");
             match epoch.memory.claim(slot) {
@@ -206,10 +276,6 @@ impl Publisher {
                 }
             }
         }
-        let WhenFull::Drop = self.when_full;
-        self.dropped += 1;
-        // Only this process writes the counter; readers want the latest value, not an order.
-        self.control.live().dropped().store(self.dropped, Relaxed);
         Ok(None)
     }
 
@@ -251,6 +317,9 @@ impl Publisher {
             }
         }
         let seq = self.seq + 1;
+        if let Some(state) = self.slots.get_mut(slot) {
+            state.seq = seq;
+        }
         kill_point("producer.written");
         let head = Head { seq, epoch: epoch.number, published_nanos: monotonic_nanos() };
         description::store(control, slot, &head, words, meta);
@@ -354,7 +423,7 @@ impl Publisher {
     /// Who holds the slots, for a caller who asked for one.
     fn full(&self) -> LinkError {
         let views = self.slots.iter().filter(|slot| slot.has_views()).count();
-        let mut holders = self.server.holders();
+        let mut holders = self.server.holders(matches!(self.when_full, WhenFull::Block(_)));
         if views > 0 {
             holders.push(format!("this process holds {views} by views kept from earlier loans"));
         }

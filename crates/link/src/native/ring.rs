@@ -14,6 +14,11 @@
 //! | a reader follows an old `latest` | it holds whatever that slot has now, whose own number is read afterwards |
 //! | the generation wraps | it only guards the window of one compare-exchange |
 //!
+//! # Every frame
+//! A consumer of every frame walks the *trail*: entry `seq % 64` names the slot of frame `seq`, until frame `seq + 64`
+//! takes the entry. It holds that slot and looks whose frame it is: another number means that the producer was faster. A
+//! producer that blocks does not write a slot whose frame such a consumer has not received: [`oldest_wanted`].
+//!
 //! The machine is generic over where its words live: mapped pages in the product, loom's atomics in the models
 //! (`ring_models.rs`), which check every interleaving of the same code.
 
@@ -43,6 +48,14 @@ pub(crate) trait Cells {
     fn word(&self, slot: usize) -> Option<&Self::W64>;
     fn latest(&self) -> &Self::W64;
     fn sleepers(&self) -> &Self::W32;
+    /// An entry of the trail: `index` is below [`TRAIL_LEN`].
+    fn trail(&self, index: usize) -> &Self::W64;
+    /// The newest frame that the consumer at `place` has received.
+    fn cursor(&self, place: u32) -> &Self::W64;
+    /// Number of the frame that a slot describes; of meaning to who holds the slot.
+    fn described(&self, slot: usize) -> u64;
+    /// Not 0 while the producer waits for room.
+    fn wants_room(&self) -> &Self::W32;
     /// A hint that the word of a slot is about to be changed.
     fn about_to_change(&self, slot: usize);
     /// A sequentially consistent fence: orders "I published" against "I sleep".
@@ -106,6 +119,9 @@ pub(crate) fn kicked(latest: u64) -> u64 {
     (latest & !KICK_MASK) | (latest.wrapping_add(1) & KICK_MASK)
 }
 
+/// Entries of the trail: no link has more slots, so that what it does not name is overwritten.
+pub(crate) const TRAIL_LEN: u64 = 64;
+
 /// What only the producer knows: the order in which its slots were written. Never read from shared memory.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -158,8 +174,11 @@ impl Writer {
         let generation = generation(cell.load(Relaxed));
         // pairs with: hold_latest/word. The frame and its description happen before.
         cell.store(pack(generation, state::PUBLISHED), Release);
+        let latest = pack_latest(seq, slot);
+        // pairs with: hold_next/trail.
+        cells.trail((seq % TRAIL_LEN) as usize).store(latest, Release);
         // pairs with: hold_latest/latest, announce_sleep/latest.
-        cells.latest().store(pack_latest(seq, slot), Release);
+        cells.latest().store(latest, Release);
         self.order.push(slot as u8);
         self.newest = Some(slot);
     }
@@ -229,6 +248,68 @@ pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result
         // The slot is being rewritten, so a newer frame has been published: look again.
     }
     Err(Unheld::Corrupt)
+}
+
+/// Holds the oldest frame above `after` that is still there, for the consumer at `place`.
+pub(crate) fn hold_next<C: Cells>(cells: &C, place: u32, after: u64) -> Result<Hold, Unheld> {
+    // pairs with: publish/latest. Every entry up to this frame is there.
+    let newest = seq_of(cells.latest().load(Acquire));
+    let first = (after + 1).max((newest + 1).saturating_sub(TRAIL_LEN));
+    for seq in first..=newest {
+        // pairs with: publish/trail.
+        let entry = unpack_latest(cells.trail((seq % TRAIL_LEN) as usize).load(Acquire));
+        // Another number: a frame that came 64 later has the entry, so that this one is gone.
+        let Some((_, slot)) = entry.filter(|(named, _)| *named == seq) else { continue };
+        let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };
+        cells.about_to_change(slot);
+        let mut word = cell.load(Relaxed);
+        while state_of(word) == state::PUBLISHED {
+            let bit = 1u64 << place;
+            // pairs with: publish/word. From here the producer can't take the slot.
+            match cell.swap_if(word, word | bit, Acquire) {
+                Ok(_) if cells.described(slot) == seq => {
+                    return Ok(Hold { slot, seq, again: word & bit != 0 });
+                }
+                Ok(_) => {
+                    // The slot has a later frame by now; its turn comes.
+                    if word & bit == 0 {
+                        release(cells, place, slot);
+                    }
+                    break;
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+    Err(Unheld::Nothing)
+}
+
+/// The number of the oldest frame that some consumer of `every` frame has not received yet. Its slot, and those of
+/// later frames, must not be written by a producer that blocks.
+pub(crate) fn oldest_wanted<C: Cells>(cells: &C, every: u16) -> u64 {
+    let places = (0..16u32).filter(|place| every & (1 << place) != 0);
+    // pairs with: Attachment::count_received. A frame that is received is held, or was.
+    places.map(|place| cells.cursor(place).load(Acquire).saturating_add(1)).min().unwrap_or(u64::MAX)
+}
+
+/// Says that the producer is about to sleep until there is room. It must look for room once more before it does.
+pub(crate) fn want_room<C: Cells>(cells: &C) {
+    cells.wants_room().set_bits(1, Relaxed);
+    // pairs with: is_room_wanted/fence.
+    cells.fence();
+}
+
+/// The producer no longer waits for room.
+pub(crate) fn end_wanting_room<C: Cells>(cells: &C) {
+    cells.wants_room().clear_bits(1, Relaxed);
+}
+
+/// Whether the producer waits for room, asked after some was made. The caller wakes it.
+pub(crate) fn is_room_wanted<C: Cells>(cells: &C) -> bool {
+    // Either we see that it waits, or it sees the room: both sides fence between their store and their load.
+    // pairs with: want_room/fence.
+    cells.fence();
+    cells.wants_room().load(Relaxed) != 0
 }
 
 /// Gives a hold back. What was read happens before the producer's next write.

@@ -49,6 +49,9 @@ struct Model {
     words: Vec<AtomicU64>,
     latest: AtomicU64,
     sleepers: AtomicU32,
+    trail: Vec<AtomicU64>,
+    cursors: Vec<AtomicU64>,
+    wants_room: AtomicU32,
     frames: Vec<UnsafeCell<u64>>,
     descriptions: Vec<UnsafeCell<u64>>,
 }
@@ -62,6 +65,10 @@ impl Model {
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             latest: AtomicU64::new(0),
             sleepers: AtomicU32::new(0),
+            // As many entries as the models have frames: loom bounds the number of its objects.
+            trail: (0..TRAIL_MODEL).map(|_| AtomicU64::new(0)).collect(),
+            cursors: (0..2).map(|_| AtomicU64::new(0)).collect(),
+            wants_room: AtomicU32::new(0),
             frames: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
             descriptions: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
         }
@@ -93,6 +100,18 @@ impl Cells for Model {
     fn sleepers(&self) -> &AtomicU32 {
         &self.sleepers
     }
+    fn trail(&self, index: usize) -> &AtomicU64 {
+        &self.trail[index % TRAIL_MODEL]
+    }
+    fn cursor(&self, place: u32) -> &AtomicU64 {
+        &self.cursors[place as usize]
+    }
+    fn described(&self, slot: usize) -> u64 {
+        Model::read(&self.descriptions[slot])
+    }
+    fn wants_room(&self) -> &AtomicU32 {
+        &self.wants_room
+    }
     fn about_to_change(&self, _: usize) {}
     fn fence(&self) {
         fence(SeqCst);
@@ -101,6 +120,8 @@ impl Cells for Model {
         fence(Release);
     }
 }
+
+const TRAIL_MODEL: usize = 4;
 
 fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -237,6 +258,94 @@ fn no_wake_up_is_lost() {
         writer.publish(&*ring, slot, 1);
         let woke = somebody_sleeps(&*ring);
         assert!(!sleeper.join().unwrap() || woke, "it sleeps and nobody wakes it");
+    });
+}
+
+/// A producer that blocks (here: gives a frame up, which then has no number) and a consumer of every frame, which must
+/// receive each number after the one before.
+#[test]
+fn every_frame_is_received_from_a_producer_that_blocks() {
+    check(3, || {
+        let ring = Arc::new(Model::new(2));
+        let reader = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut seen = 0;
+                for _ in 0..3 {
+                    let Ok(hold) = hold_next(&*ring, 0, seen) else { continue };
+                    assert_eq!(hold.seq, seen + 1, "a frame was missed");
+                    assert_eq!(Model::read(&ring.frames[hold.slot]), hold.seq);
+                    seen = hold.seq;
+                    ring.cursors[0].store(seen, Release);
+                    release(&*ring, 0, hold.slot);
+                }
+            })
+        };
+        let mut writer = Writer::new(2);
+        let mut published = [0; 2];
+        let mut seq = 0;
+        for _ in 0..3 {
+            let wanted = oldest_wanted(&*ring, 0b01);
+            let Some(slot) = writer.claim(&*ring, BOTH_ATTACHED, |slot| published[slot] < wanted) else {
+                continue;
+            };
+            seq += 1;
+            published[slot] = seq;
+            Model::write(&ring.frames[slot], seq);
+            Model::write(&ring.descriptions[slot], seq);
+            writer.publish(&*ring, slot, seq);
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// A consumer of every frame and a producer that drops: what is received is whole and newer than what was before.
+#[test]
+fn every_frame_that_is_left_is_received_from_a_producer_that_drops() {
+    check(3, || {
+        let ring = Arc::new(Model::new(2));
+        let reader = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let mut seen = 0;
+                for _ in 0..2 {
+                    let Ok(hold) = hold_next(&*ring, 0, seen) else { continue };
+                    assert_eq!(Model::read(&ring.frames[hold.slot]), hold.seq);
+                    assert!(hold.seq > seen);
+                    seen = hold.seq;
+                    release(&*ring, 0, hold.slot);
+                }
+            })
+        };
+        produce(&ring, 3);
+        reader.join().unwrap();
+    });
+}
+
+/// The producer sleeps for room only if whoever makes some wakes it.
+#[test]
+fn no_room_is_made_unnoticed() {
+    loom::model(|| {
+        let ring = Arc::new(Model::new(2));
+        let mut writer = Writer::new(2);
+        for seq in 1..=2 {
+            let slot = writer.claim(&*ring, BOTH_ATTACHED, |_| true).unwrap();
+            writer.publish(&*ring, slot, seq);
+            if seq == 1 {
+                assert!(hold_latest(&*ring, 0, 0).is_ok());
+            }
+        }
+        let reader = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                release(&*ring, 0, 0);
+                is_room_wanted(&*ring)
+            })
+        };
+        want_room(&*ring);
+        let sleeps = writer.claim(&*ring, BOTH_ATTACHED, |_| true).is_none();
+        let woke = reader.join().unwrap();
+        assert!(!sleeps || woke, "it sleeps and nobody wakes it");
     });
 }
 

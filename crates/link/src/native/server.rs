@@ -18,7 +18,7 @@ use self::clients::Client;
 use super::control::Control;
 use super::naming::socket_file;
 use super::ring::{self, Cells};
-use super::wire::{BYE_CLOSED, BYE_SUPERSEDED, Message, producer_state};
+use super::wire::{BYE_CLOSED, BYE_SUPERSEDED, Message, place, producer_state};
 use crate::error::LinkError;
 use crate::service::{self, Handler, Registration, lock};
 
@@ -31,6 +31,8 @@ pub(crate) struct Server {
     control: Control,
     state: AtomicU32,
     attached: AtomicU32,
+    /// Those of them that read every frame.
+    every: AtomicU32,
     returned: AtomicU64,
     table: Mutex<Table>,
     changed: Condvar,
@@ -74,6 +76,7 @@ impl Server {
             control,
             state: AtomicU32::new(producer_state::LIVE),
             attached: AtomicU32::new(0),
+            every: AtomicU32::new(0),
             returned: AtomicU64::new(0),
             table: Mutex::default(),
             changed: Condvar::new(),
@@ -111,6 +114,30 @@ impl Server {
         self.attached.load(Acquire) as u16
     }
 
+    /// The consumers that want every frame, one bit each.
+    #[inline]
+    pub(crate) fn every(&self) -> u16 {
+        // pairs with: seat/every.
+        self.every.load(Acquire) as u16
+    }
+
+    /// Takes a consumer's place away: it gets nothing new, and what it holds stays its own until it lets go.
+    pub(crate) fn evict(&self, place: u32) -> bool {
+        let mut table = lock(&self.table);
+        let Some(client) = table.clients.values_mut().find(|client| client.place == Some(place)) else {
+            return false;
+        };
+        let is_new = !std::mem::replace(&mut client.is_evicted, true);
+        if is_new {
+            self.every.fetch_and(!(1 << place), AcqRel);
+            let control = self.control.live();
+            control.place_u32(place, place::STATE).store(place::EVICTED, Release);
+            // It may sleep, unaware.
+            control.kick();
+        }
+        is_new
+    }
+
     /// Notes that a claimed slot was not published.
     pub(crate) fn give_back(&self, slot: usize) {
         self.returned.fetch_or(1 << slot, Release);
@@ -142,31 +169,35 @@ impl Server {
         );
     }
 
-    /// Who holds slots, in words.
-    pub(crate) fn holders(&self) -> Vec<String> {
+    /// Who keeps slots from the producer, in words. Who reads every frame keeps what it has not received, in a link whose
+    /// producer blocks.
+    pub(crate) fn holders(&self, blocks: bool) -> Vec<String> {
         let table = lock(&self.table);
+        let control = self.control.live();
         let held = |place: u32| {
-            (0..self.control.slots())
-                .filter(|&slot| {
-                    self.control
-                        .live()
-                        .word(slot)
-                        .is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << place) != 0)
-                })
-                .count()
+            let word = |slot: &usize| control.word(*slot).map_or(0, |word| word.load(Relaxed));
+            (0..control.slots()).filter(|slot| ring::holders_of(word(slot)) & (1 << place) != 0).count()
         };
-        table
-            .clients
-            .values()
-            .filter_map(|client| {
-                let held = held(client.place?);
-                let who = client.process.map_or_else(
-                    || "a process of another pid namespace".to_owned(),
-                    |process| format!("process {} ({})", process.pid, process.command()),
-                );
-                (held > 0).then(|| format!("{who} holds {held}"))
-            })
-            .collect()
+        let newest = control.newest_seq();
+        let keeps = |client: &Client| {
+            let place = client.place?;
+            let who = client.process.map_or_else(
+                || "a process of another pid namespace".to_owned(),
+                |process| format!("process {} ({})", process.pid, process.command()),
+            );
+            let held = held(place);
+            let unread = match blocks && self.every() & (1 << place) != 0 {
+                true => newest.saturating_sub(control.cursor(place).load(Acquire)),
+                false => 0,
+            };
+            match (held, unread) {
+                (0, 0) => None,
+                (held, 0) => Some(format!("{who} holds {held}")),
+                (0, unread) => Some(format!("{who} has not received the last {unread}")),
+                (held, unread) => Some(format!("{who} holds {held} and has not received the last {unread}")),
+            }
+        };
+        table.clients.values().filter_map(keeps).collect()
     }
 
     /// Sends the memory of a new epoch to every consumer.
@@ -198,6 +229,7 @@ impl Server {
             let _ = client.connection.send(&Message::Bye { reason }.encode(), &[]);
         }
         self.changed.notify_all();
+        self.control.live().make_room_known();
     }
 
     fn ready(self: &Arc<Self>, key: u64) {
@@ -213,6 +245,9 @@ impl Server {
         }
         let wanted = table.clients.values().any(|client| client.wants_name);
         drop(table);
+        if !gone.is_empty() && ring::is_room_wanted(&self.control.live()) {
+            self.control.live().make_room_known();
+        }
         drop(gone);
         self.changed.notify_all();
         if wanted {

@@ -60,6 +60,9 @@ pub(crate) mod live {
     pub(crate) const EPOCH: usize = 516;
     pub(crate) const DROPPED: usize = 520;
     pub(crate) const SLOT_STRIDE: usize = 528;
+    pub(crate) const WHEN_FULL: usize = 536;
+    pub(crate) const WANTS_ROOM: usize = 640;
+    pub(crate) const ROOM: usize = 644;
 }
 
 /// Values of the producer's state word.
@@ -69,6 +72,25 @@ pub(crate) mod producer_state {
     pub(crate) const SUPERSEDED: u32 = 3;
 }
 
+/// Values of the word that says what the producer does when every slot is held.
+pub(crate) mod when_full {
+    pub(crate) const DROP: u32 = 0;
+    pub(crate) const BLOCK: u32 = 1;
+}
+
+/// Which frames a consumer wants.
+pub(crate) mod read {
+    pub(crate) const LATEST: u32 = 0;
+    pub(crate) const EVERY: u32 = 1;
+}
+
+/// Control memory, the newest frames by number. (link-v1.md, "Control memory: trail")
+pub(crate) mod trail {
+    pub(crate) const TABLE: usize = 1024;
+    /// As many as there can be slots: what is not in it was overwritten.
+    pub(crate) const LEN: usize = 64;
+}
+
 /// Control memory, one row per consumer. (link-v1.md, "Control memory: places")
 pub(crate) mod place {
     pub(crate) const TABLE: usize = 2048;
@@ -76,6 +98,7 @@ pub(crate) mod place {
     pub(crate) const STATE: usize = 0;
     pub(crate) const PID: usize = 4;
     pub(crate) const START_TICKS: usize = 8;
+    pub(crate) const READ: usize = 16;
     pub(crate) const RECEIVED: usize = 64;
     pub(crate) const MISSED: usize = 72;
     pub(crate) const CURSOR: usize = 80;
@@ -83,6 +106,8 @@ pub(crate) mod place {
     pub(crate) const ATTACHED: u32 = 1;
     /// Its socket hung up but its process is not known to be dead: its holds stay.
     pub(crate) const QUARANTINED: u32 = 2;
+    /// It kept slots from the producer for too long: its holds stay, it gets nothing new.
+    pub(crate) const EVICTED: u32 = 3;
 }
 
 /// Control memory, one block per slot. (link-v1.md, "Control memory: slot blocks")
@@ -118,7 +143,7 @@ pub(crate) fn meta_offset(slots: usize) -> usize {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Message {
     /// Client to producer, first: who I am and what I want.
-    Hello { role: Role, pid: i32, start_ticks: u64, known_features: u64 },
+    Hello { role: Role, pid: i32, start_ticks: u64, known_features: u64, read: u32 },
     /// Producer to client, with the control memory and, for a consumer, the slots of the current epoch.
     Welcome { place: u32, control_len: u64, epoch: u32, slots: u32, slot_stride: u64, slots_len: u64 },
     /// Producer to client: why it may not join. The connection ends.
@@ -192,7 +217,7 @@ impl Message {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Writer(Vec::with_capacity(MAX_MESSAGE_BYTES));
         let kind = match self {
-            Self::Hello { role, pid, start_ticks, known_features } => {
+            Self::Hello { role, pid, start_ticks, known_features, read } => {
                 body.u32(match role {
                     Role::Consumer => 1,
                     Role::Observer => 2,
@@ -200,6 +225,8 @@ impl Message {
                 body.u32(pid.cast_unsigned());
                 body.u64(*start_ticks);
                 body.u64(*known_features);
+                body.u32(*read);
+                body.u32(0);
                 KIND_HELLO
             }
             Self::Welcome { place, control_len, epoch, slots, slot_stride, slots_len } => {
@@ -283,7 +310,9 @@ impl Message {
                     other => return Err(MessageError::Role(other)),
                 };
                 let pid = r.u32()?.cast_signed();
-                Self::Hello { role, pid, start_ticks: r.u64()?, known_features: r.u64()? }
+                let (start_ticks, known_features, read) = (r.u64()?, r.u64()?, r.u32()?);
+                let _reserved = r.u32()?;
+                Self::Hello { role, pid, start_ticks, known_features, read }
             }
             KIND_WELCOME => {
                 let place = r.u32()?;
@@ -365,14 +394,17 @@ mod tests {
 
     fn any_message() -> impl Strategy<Value = Message> {
         prop_oneof![
-            (any::<bool>(), any::<i32>(), any::<u64>(), any::<u64>()).prop_map(|(c, pid, t, f)| {
-                Message::Hello {
-                    role: if c { Role::Consumer } else { Role::Observer },
-                    pid,
-                    start_ticks: t,
-                    known_features: f,
+            (any::<bool>(), any::<i32>(), any::<u64>(), any::<u64>(), any::<u32>()).prop_map(
+                |(c, pid, t, f, read)| {
+                    Message::Hello {
+                        role: if c { Role::Consumer } else { Role::Observer },
+                        pid,
+                        start_ticks: t,
+                        known_features: f,
+                        read,
+                    }
                 }
-            }),
+            ),
             (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
                 |(place, control_len, epoch, slots, slot_stride, slots_len)| Message::Welcome {
                     place,

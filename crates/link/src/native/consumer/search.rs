@@ -10,7 +10,7 @@ use super::super::attachment::{Attachment, Ended};
 use super::super::conversation::{Conversation, Reached, Reply};
 use super::super::observe;
 use super::super::wire::Role;
-use super::{Cursor, Last, Subscriber, Waiting, slice_after};
+use super::{Cursor, Last, Read, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
 
 /// When a wait for a producer says so.
@@ -101,7 +101,7 @@ impl Subscriber {
     fn take_step(&mut self) -> Result<Join, LinkError> {
         let conversation = match self.joining.take() {
             Some(conversation) => conversation,
-            None => match Conversation::greet(&self.dir, &self.name, Role::Consumer)? {
+            None => match Conversation::greet(&self.dir, &self.name, Role::Consumer, self.read.code())? {
                 Reached::Talking(conversation) => conversation,
                 Reached::Busy(reason) => return Ok(Join::Pending(Some(reason))),
                 Reached::Absent => {
@@ -121,9 +121,11 @@ impl Subscriber {
                 Ok(Join::Absent)
             }
             Reply::Message(message, handles) => {
-                let attachment = Attachment::settle(conversation, message, &handles)?;
+                let every = self.read == Read::Every;
+                let attachment = Attachment::settle(conversation, message, &handles, every)?;
                 let Cursor { received, missed, .. } = self.cursor;
-                self.cursor = Cursor { received, missed, ..Cursor::default() };
+                self.cursor =
+                    Cursor { received, missed, seq: attachment.first_cursor(), ..Cursor::default() };
                 self.attachment = Some(attachment);
                 self.watch = None;
                 self.restarts += 1;
@@ -141,6 +143,8 @@ impl Subscriber {
                 self.absent_since.elapsed(),
                 obstacle,
             ))),
+            // Who was evicted was told so, and looks for a producer like anybody else.
+            Some(Ended::Evicted) => LinkError::Evicted { name: self.name.clone() },
             Some(Ended::Closed) => LinkError::ProducerClosed { name: self.name.clone() },
             Some(Ended::Lost) => LinkError::ProducerLost {
                 name: self.name.clone(),

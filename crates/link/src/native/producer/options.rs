@@ -2,10 +2,12 @@
 //! How to publish, before there is a link.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Release;
+use std::time::Duration;
 
 use uncopy_os::{ProcessId, boot_id, fork_generation, kill_point, monotonic_nanos, random_id};
 
-use super::{Publisher, SlotState, WhenFull};
+use super::{Patience, Publisher, SlotState, WhenFull};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::native::control::Control;
@@ -13,7 +15,7 @@ use crate::native::header::Header;
 use crate::native::naming;
 use crate::native::ring::Writer;
 use crate::native::server::Server;
-use crate::native::wire::{MAX_SLOTS, MIN_SLOTS, VERSION_MINOR};
+use crate::native::wire::{MAX_SLOTS, MIN_SLOTS, VERSION_MINOR, when_full};
 
 /// How to publish; made by [`publish`], used up by [`open`](PublishOptions::open).
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ pub struct PublishOptions {
     slots: usize,
     form: Option<Form>,
     when_full: WhenFull,
+    evict_after: Option<Duration>,
     takeover: bool,
     directory: Option<PathBuf>,
 }
@@ -48,6 +51,7 @@ pub fn publish(name: &str) -> PublishOptions {
         slots: 4,
         form: None,
         when_full: WhenFull::Drop,
+        evict_after: None,
         takeover: false,
         directory: None,
     }
@@ -70,6 +74,14 @@ impl PublishOptions {
     #[must_use]
     pub fn when_full(self, when_full: WhenFull) -> Self {
         Self { when_full, ..self }
+    }
+
+    /// Takes the place of a consumer away that has kept slots from the producer for this long without receiving a frame
+    /// (never, unless told). What it holds stays its own until it lets go or dies; its next call fails with
+    /// [`LinkError::Evicted`].
+    #[must_use]
+    pub fn evict_after(self, patience: Option<Duration>) -> Self {
+        Self { evict_after: patience, ..self }
     }
 
     /// Asks the process that holds the name to give it up, instead of failing with [`LinkError::NameTaken`].
@@ -105,6 +117,11 @@ impl PublishOptions {
             minor: VERSION_MINOR,
         };
         let control = Control::create(&name, &header)?;
+        let when_full = match self.when_full {
+            WhenFull::Drop => when_full::DROP,
+            WhenFull::Block(_) => when_full::BLOCK,
+        };
+        control.live().when_full().store(when_full, Release);
         kill_point("producer.control");
         let mut publisher = Publisher {
             server: Server::open(&dir, name, lock, control.clone())?,
@@ -116,6 +133,7 @@ impl PublishOptions {
             epoch: None,
             form: None,
             slots: (0..self.slots).map(|_| SlotState::default()).collect(),
+            patience: self.evict_after.map(Patience::new),
             seq: 0,
             dropped: 0,
             small_frames: 0,

@@ -10,7 +10,7 @@ use uncopy_os::{Connection, PidFd, ProcessId, Received, Sent, SlotMemory, curren
 use super::{Server, Table};
 use crate::error::LinkError;
 use crate::native::ring::{self, Cells};
-use crate::native::wire::{self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place};
+use crate::native::wire::{self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place, read};
 use crate::service::{self, Registration};
 
 /// Messages that are read from one client in one go.
@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) epoch_sent: u32,
     pub(super) epoch_taken: bool,
     pub(super) said_bye: bool,
+    /// Its place was taken away: it keeps what it holds and gets nothing new.
+    pub(super) is_evicted: bool,
     /// It asked for the name and has not hung up since.
     pub(super) wants_name: bool,
 }
@@ -90,6 +92,7 @@ impl Server {
                 epoch_sent: 0,
                 epoch_taken: true,
                 said_bye: false,
+                is_evicted: false,
                 wants_name: false,
             },
         );
@@ -120,8 +123,8 @@ impl Server {
     fn answer(self: &Arc<Self>, table: &mut Table, key: u64, message: Message, gone: &mut Vec<Client>) {
         match message {
             Message::Hello { role: Role::Observer, .. } => self.welcome_observer(table, key, gone),
-            Message::Hello { role: Role::Consumer, start_ticks, .. } => {
-                self.welcome_consumer(table, key, start_ticks, gone)
+            Message::Hello { role: Role::Consumer, start_ticks, read, .. } => {
+                self.welcome_consumer(table, key, (start_ticks, read), gone)
             }
             Message::EpochTaken { epoch } => {
                 let Table { clients, epoch: current, .. } = table;
@@ -195,7 +198,7 @@ impl Server {
         self: &Arc<Self>,
         table: &mut Table,
         key: u64,
-        start_ticks: u64,
+        (start_ticks, read): (u64, u32),
         gone: &mut Vec<Client>,
     ) {
         if table.clients.get(&key).is_none_or(|client| client.place.is_some()) {
@@ -214,7 +217,7 @@ impl Server {
         if let Err(error) = self.identify(client, key, start_ticks) {
             return self.refuse_client(table, key, gone, error.kind(), &error.to_string());
         }
-        self.seat(client, place);
+        self.seat(client, place, read);
         kill_point("producer.seated");
         if let Err(error) = self.send_welcome(client, place, epoch.as_ref()) {
             self.refuse_client(table, key, gone, error.kind(), &error.to_string());
@@ -242,26 +245,35 @@ impl Server {
         Ok(())
     }
 
-    fn seat(&self, client: &mut Client, at: u32) {
+    fn seat(&self, client: &mut Client, at: u32, read: u32) {
         let process = client.process.unwrap_or(ProcessId { pid: 0, start_ticks: 0 });
         // Nothing that a former occupant did late may count for this one.
         ring::reclaim(&self.control.live(), at);
-        for counter in [place::RECEIVED, place::MISSED, place::CURSOR] {
-            self.control.live().place_u64(at, counter).store(0, Relaxed);
+        let control = self.control.live();
+        // The newest frame that there is now is the first that a reader of every frame receives.
+        let cursor = if read == read::EVERY { control.newest_seq().saturating_sub(1) } else { 0 };
+        for (counter, value) in [(place::RECEIVED, 0), (place::MISSED, 0), (place::CURSOR, cursor)] {
+            control.place_u64(at, counter).store(value, Relaxed);
         }
-        self.control.live().place_u32(at, place::PID).store(process.pid.cast_unsigned(), Relaxed);
-        self.control.live().place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
-        self.control.live().place_u32(at, place::STATE).store(place::ATTACHED, Release);
+        control.place_u32(at, place::PID).store(process.pid.cast_unsigned(), Relaxed);
+        control.place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
+        control.place_u32(at, place::READ).store(read, Relaxed);
+        control.place_u32(at, place::STATE).store(place::ATTACHED, Release);
         client.place = Some(at);
+        if read == read::EVERY {
+            // pairs with: Server::every. From here on a producer that blocks keeps what it has not received.
+            self.every.fetch_or(1 << at, AcqRel);
+        }
         // pairs with: Server::attached. From here on the consumer's holds count; the fence orders this before everything
         // that the consumer does once it is welcomed.
         self.attached.fetch_or(1 << at, AcqRel);
-        Cells::fence(&self.control.live());
+        Cells::fence(&control);
     }
 
     /// Removes everything a client holds and frees its place.
     fn unseat(&self, client: &mut Client) {
         let Some(at) = client.place.take() else { return };
+        self.every.fetch_and(!(1 << at), AcqRel);
         ring::reclaim(&self.control.live(), at);
         self.control.live().place_u32(at, place::STATE).store(place::FREE, Release);
         self.attached.fetch_and(!(1 << at), AcqRel);
