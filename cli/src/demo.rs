@@ -208,10 +208,7 @@ fn table(sent: &Sent, received: &[Received]) -> Table {
             |good: bool, text: String| Cell::styled(if good { Style::Good } else { Style::Bad }, text);
         table.row([
             Cell::styled(Style::Bold, one.name.clone()),
-            good_if(
-                verdict::are_enough(one.frames, sent.frames),
-                format!("{} of {}", one.frames, sent.frames),
-            ),
+            good_if(one.frames == sent.frames, format!("{} of {}", one.frames, sent.frames)),
             one.missed.into(),
             good_if(one.torn == 0, one.torn.to_string()),
             latency(one.latency_nanos.map(|latency| latency.p50)),

@@ -51,17 +51,27 @@ pub(crate) struct Options {
     #[arg(long, requires = "png")]
     tone: bool,
     /// Stop after this many frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     frames: Option<u64>,
     /// Give up after this long without a producer (5 seconds unless told) or without a new frame (never unless told)
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
+    /// Which frames: the newest, or each one in order
+    #[arg(long, value_enum, default_value = "latest")]
+    read: Which,
     /// Stop, and count it as success, as soon as the producer closes the link
     #[arg(long)]
     until_closed: bool,
     /// Print the statistics as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Which frames to receive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Which {
+    Latest,
+    Every,
 }
 
 /// Reads a number of seconds.
@@ -122,7 +132,8 @@ fn receive(
     tally: &mut Tally,
     session: &Session<'_>,
 ) -> Result<(), CliError> {
-    let mut reception = Reception::open(&options.name, options.timeout, options.until_closed, session)?;
+    let mut reception =
+        Reception::open(&options.name, options.read, options.timeout, options.until_closed, session)?;
     let limit = sink.limit(options.frames);
     let known = (limit != u64::MAX).then_some(limit);
     let progress = session.console.progress(&format!("receiving {}", options.name), known);

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use uncopy::{LinkError, Origin, PixelFormat, Publisher};
+use uncopy::{LinkError, Origin, PixelFormat, Publisher, WhenFull};
 
 use crate::error::CliError;
 use crate::host::{SLICE, Session};
@@ -74,7 +74,7 @@ pub(crate) struct Options {
     #[arg(long)]
     fast: bool,
     /// Stop after this many frames; an image is sent that many times
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     frames: Option<u64>,
     /// Begin again when the video or image is over
     #[arg(long = "loop", conflicts_with_all = ["pattern", "raw"])]
@@ -83,14 +83,20 @@ pub(crate) struct Options {
     #[arg(long)]
     hold: bool,
     /// Wait for this many consumers before the first frame
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = places, allow_negative_numbers = true)]
     wait: Option<usize>,
     /// Give up --wait after this long
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "wait")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "wait", allow_negative_numbers = true)]
     timeout: Option<Duration>,
     /// Number of slots, 2 to 64: at least 2 more than frames that consumers hold at once
     #[arg(long, value_name = "N", default_value_t = 4)]
     slots: usize,
+    /// What to do when every slot is held: drop the frame, or wait (and keep what `recv --read every` has not received)
+    #[arg(long, value_enum, default_value = "drop")]
+    when_full: OnFull,
+    /// Take the place of a consumer away that keeps slots for so long without receiving a frame
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    evict_after: Option<Duration>,
     /// Send the CRC-32C of each frame as metadata {"crc32c": ..., "frame": ...}
     #[arg(long)]
     crc: bool,
@@ -111,6 +117,22 @@ pub(crate) struct Options {
     break_frame: Option<u64>,
 }
 
+/// What a producer does without room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum OnFull {
+    Drop,
+    Block,
+}
+
+impl OnFull {
+    fn policy(self) -> WhenFull {
+        match self {
+            Self::Drop => WhenFull::Drop,
+            Self::Block => WhenFull::Block(None),
+        }
+    }
+}
+
 /// Width and height in pixels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Size {
@@ -126,13 +148,25 @@ fn size(text: &str) -> Result<Size, String> {
     }
 }
 
+fn places(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(wanted @ 0..=uncopy::MAX_CONSUMERS) => Ok(wanted),
+        _ => Err(format!("a number up to {}, the most consumers of a link", uncopy::MAX_CONSUMERS)),
+    }
+}
+
 fn pixel(text: &str) -> Result<PixelFormat, String> {
     text.parse().map_err(|error: uncopy::PixelError| error.to_string())
 }
 
 pub(crate) fn run(options: Options, session: &Session<'_>) -> Result<(), CliError> {
     let opened = open(&options, session)?;
-    let publisher = uncopy::publish(&options.name).slots(options.slots).takeover(options.takeover).open()?;
+    let publisher = uncopy::publish(&options.name)
+        .slots(options.slots)
+        .takeover(options.takeover)
+        .when_full(options.when_full.policy())
+        .evict_after(options.evict_after)
+        .open()?;
     session.console.say(format_args!("sending {} to '{}'", opened.title, options.name));
     wait_for_consumers(&options, &publisher, session)?;
     let hold = options.hold || (opened.is_still && options.frames.is_none() && !options.again);

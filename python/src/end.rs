@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pyo3::prelude::*;
 use uncopy::os::fork_generation;
-use uncopy::{ErrorKind, LinkError};
+use uncopy::{ErrorKind, LinkError, Waker};
 
 use crate::ending::{self, Closable, Detached};
 use crate::errors::Failure;
@@ -21,6 +21,9 @@ pub trait Inner: Send + 'static {
 
     /// Looks; costs little, as it is done after every call.
     fn look(&self) -> Self::Seen;
+
+    /// What makes its waits look up.
+    fn waker(&self) -> Waker;
 }
 
 /// A publisher or subscriber, and whether it is closed.
@@ -29,6 +32,7 @@ pub struct End<T: Inner> {
     name: Arc<str>,
     generation: u32,
     closing: AtomicBool,
+    waker: Waker,
     /// As it was after the last call.
     seen: Mutex<T::Seen>,
     inner: Mutex<Option<T>>,
@@ -41,6 +45,7 @@ impl<T: Inner> End<T> {
             name: name.into(),
             generation: fork_generation(),
             closing: AtomicBool::new(false),
+            waker: inner.waker(),
             seen: Mutex::new(inner.look()),
             inner: Mutex::new(Some(inner)),
         });
@@ -136,6 +141,8 @@ impl<T: Inner> End<T> {
         // Somebody may have left word between our last look and giving back the lock.
         if self.is_closed() {
             self.finish();
+            // Whoever is inside closes on the way out, and may be asleep.
+            self.waker.wake();
         }
     }
 

@@ -27,7 +27,7 @@ static OPEN: Mutex<Vec<Weak<dyn Closable>>> = Mutex::new(Vec::new());
 static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
 static DETACHED: AtomicUsize = AtomicUsize::new(0);
 
-/// The exit handler waits at most this long for threads that are in a wait of ours; they look up every 80 ms.
+/// The exit handler waits at most this long for threads that are in a wait of ours; they look up every 80 to 320 ms.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Remembers something until it is dropped.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use uncopy::{
-    DType, ErrorKind, Form, LinkError, PixelFormat, Publisher, PublisherStats, Sent, Waiting, WhenFull,
+    DType, ErrorKind, Form, LinkError, MAX_CONSUMERS, PixelFormat, Publisher, PublisherStats, Sent, Waiting,
+    Waker, WhenFull,
 };
 use uncopy_pyo3::tensor_from_python;
 
@@ -46,12 +47,14 @@ pub fn publish(
     dtype: Option<&Bound<'_, PyAny>>,
     pixel: Option<&str>,
     origin: Option<&str>,
-    slots: usize,
+    slots: i64,
     when_full: &str,
     room_timeout: Option<f64>,
     evict_after: Option<f64>,
     takeover: bool,
 ) -> Result<PyPublisher, Failure> {
+    let slots = usize::try_from(slots)
+        .map_err(|_| Failure::argument(format!("a link has 2 to 64 slots, not {slots}")))?;
     let room_timeout = duration_from_seconds("room_timeout", room_timeout)?;
     let when_full = match when_full {
         "drop" if room_timeout.is_some() => {
@@ -111,6 +114,10 @@ pub struct Published {
 
 impl Inner for Publisher {
     type Seen = Published;
+
+    fn waker(&self) -> Waker {
+        self.waker()
+    }
 
     fn look(&self) -> Published {
         Published { seq: self.seq(), stats: self.stats() }
@@ -226,9 +233,13 @@ impl PyPublisher {
 
     /// Waits until at least n consumers are attached, up to timeout seconds (None: for ever). Ctrl-C works.
     ///
-    /// Raises TimedOut, Superseded.
+    /// Raises TimedOut, Superseded; InvalidArgument for more consumers than a link takes (16).
     #[pyo3(signature = (n, timeout=None))]
-    fn wait_for_consumers(&self, py: Python<'_>, n: usize, timeout: Option<f64>) -> Result<(), Failure> {
+    fn wait_for_consumers(&self, py: Python<'_>, n: i64, timeout: Option<f64>) -> Result<(), Failure> {
+        let n = match usize::try_from(n) {
+            Ok(n @ 0..=MAX_CONSUMERS) => n,
+            _ => return Err(Failure::argument(format!("n is a number from 0 to {MAX_CONSUMERS}, not {n}"))),
+        };
         let timeout = duration_from_seconds("timeout", timeout)?;
         let begun = Instant::now();
         loop {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
-use uncopy::{Frame, LinkError, Read, Subscriber, SubscriberStats};
+use uncopy::{Frame, LinkError, Read, Subscriber, SubscriberStats, Waker};
 
 use crate::end::{End, Inner, locked};
 use crate::ending::Closable;
@@ -61,6 +61,10 @@ pub struct Seen {
 
 impl Inner for Subscriber {
     type Seen = Seen;
+
+    fn waker(&self) -> Waker {
+        self.waker()
+    }
 
     fn look(&self) -> Seen {
         Seen { stats: self.stats(), connected: self.connected(), restarts: self.restarts() }

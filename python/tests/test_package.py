@@ -61,6 +61,7 @@ BUILTINS = {
     "ReadOnly": (BufferError,),
     "CopyRequired": (BufferError,),
     "System": (OSError,),
+    "ProducerClosed": (ConnectionError, TimeoutError),
 }
 
 

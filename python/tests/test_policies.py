@@ -116,9 +116,27 @@ def test_policies_that_do_not_exist_are_refused_with_those_that_do(arguments, wo
         uncopy.subscribe("never", read="all")
 
 
+def test_frames_that_went_by_since_joining_count_as_missed():
+    with uncopy.publish("many", slots=8) as pub, uncopy.subscribe("many") as early:
+        for value in range(1, 6):
+            send(pub, value)
+        with uncopy.subscribe("many") as late:
+            first = early.recv(1.0)
+            assert (first.seq, first.missed, early.stats.missed) == (5, 4, 4)
+            assert late.recv(1.0).missed == 0, "what was before is none of its business"
+            send(pub, 6), send(pub, 7)
+            assert [sub.recv(1.0).missed for sub in (early, late)] == [1, 1]
+
+
 def test_options_that_make_no_sense_are_refused_with_what_would():
     with pytest.raises(uncopy.InvalidArgument, match="2 to 64 slots, not 1"):
         uncopy.publish("x", slots=1)
+    with pytest.raises(uncopy.InvalidArgument, match="2 to 64 slots, not -1"):
+        uncopy.publish("x", slots=-1)
+    with uncopy.publish("x") as pub:
+        for wrong in (-1, 17):
+            with pytest.raises(uncopy.InvalidArgument, match=f"from 0 to 16, not {wrong}"):
+                pub.wait_for_consumers(wrong)
     with pytest.raises(uncopy.InvalidArgument, match="shape"):
         uncopy.publish("x", dtype="uint8")
     with pytest.raises(uncopy.InvalidArgument, match="dtype"):

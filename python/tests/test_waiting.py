@@ -3,6 +3,7 @@
 
 import signal
 import threading
+import time
 
 import pytest
 
@@ -51,6 +52,30 @@ def test_a_signal_handler_may_close_what_is_waited_on(pair):
             sub.recv()
     finally:
         signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.parametrize("producer_is", ["closed", "lost"])
+def test_a_wait_with_a_time_lasts_that_long_however_long_there_was_no_producer(program, producer_is):
+    producer = program("publish_counted", "gone")
+    assert producer.hear() == "open"
+    with uncopy.subscribe("gone", timeout=0.05) as sub:
+        if producer_is == "closed":
+            producer.end()
+        else:
+            producer.process.kill()
+            producer.process.wait()
+        error = {"closed": uncopy.ProducerClosed, "lost": uncopy.ProducerLost}[producer_is]
+        for _ in range(3):
+            begun = time.monotonic()
+            with pytest.raises(TimeoutError, match="no other has taken the name; start one") as raised:
+                sub.recv(timeout=0.2)
+            assert isinstance(raised.value, error)
+            assert time.monotonic() - begun >= 0.2
+        with pytest.raises(error):
+            sub.recv()  # no time of its own: the subscriber's is over
+        with uncopy.publish("gone") as successor:
+            successor.send(bytes(1))
+            assert sub.recv(timeout=30.0).seq == 1
 
 
 def test_closing_from_another_thread_ends_the_wait_and_the_loop(pair):

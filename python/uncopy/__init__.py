@@ -10,7 +10,8 @@
         for frame in sub:
             frame.numpy(), frame.torch(), frame.jax()      # views, no copy; unchanging while held
 
-Every error is an uncopy.Error, and also the built-in that it resembles (TimeoutError, PermissionError, ...).
+Every error that uncopy finds is an uncopy.Error, and also the built-in that it resembles (TimeoutError,
+PermissionError, ...). An argument of another type than a function takes is a TypeError, as everywhere in Python.
 No framework is imported unless it is asked for by name.
 """
 
@@ -37,6 +38,7 @@ from ._uncopy import (
     OutOfMemory,
     OutOfResources,
     PermissionDenied,
+    ProducerClosed,
     ProducerLost,
     Publisher,
     PublisherStats,
@@ -80,6 +82,7 @@ __all__ = [
     "OutOfMemory",
     "OutOfResources",
     "PermissionDenied",
+    "ProducerClosed",
     "ProducerLost",
     "Publisher",
     "PublisherStats",

@@ -360,6 +360,7 @@ pub fn control(name: &str, slots: usize) -> SharedMemory {
     let memory = SharedMemory::create("uncopy-test-control", control_len(slots)).expect("a few pages");
     memory.words().store_bytes(0, &header(name, slots)).expect("room for a header");
     store_u32(memory.words(), 512, 1);
+    memory.seal().expect("memory that was just made");
     memory
 }
 

@@ -74,6 +74,23 @@ fn refused(stage: &Stage, what: &str) -> LinkError {
 }
 
 #[test]
+fn f19_control_memory_that_anybody_could_seal_further_is_refused() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    let len = props.welcome.control_len as usize;
+    let copy = memfd_create("uncopy-test-control", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    let mut bytes = vec![0; len];
+    props.control.words().load_bytes(0, &mut bytes).unwrap();
+    rustix::io::write(&copy, &bytes).unwrap();
+    fcntl_add_seals(&copy, SealFlags::SHRINK | SealFlags::GROW).unwrap();
+    let [_, frames] = props.handles();
+    liar.say(props.welcome.encode(), vec![ShareHandle::from(copy), frames]);
+    let error = refused(&stage, "control memory without a seal of seals");
+    assert_eq!(error.kind(), ErrorKind::CorruptLink);
+    assert!(error.to_string().contains("sealed shrink+grow: anybody could seal it further"), "{error}");
+}
+
+#[test]
 fn f20_a_producer_of_a_newer_minor_version_is_read_whatever_else_it_says() {
     let stage = Stage::new(PEER);
     let props = Props::new("cam");

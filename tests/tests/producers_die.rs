@@ -212,8 +212,12 @@ fn f04_a_producer_that_is_a_zombie_is_dead() {
 
 #[test]
 fn f08_a_producer_that_ends_without_closing_is_lost_and_one_that_closes_is_closed() {
-    let endings =
-        [("leave", "producer_lost"), ("panic", "closed"), ("abort", "producer_lost"), ("close", "closed")];
+    let endings = [
+        ("leave", "producer_lost"),
+        ("panic", "producer_closed"),
+        ("abort", "producer_lost"),
+        ("close", "producer_closed"),
+    ];
     for (how, kind) in endings {
         let stage = Stage::new(PEER);
         let mut producer = stage.peer(&["produce", "cam"]);
@@ -248,7 +252,7 @@ fn a_producer_that_publishes_into_new_memory_and_closes_at_once_is_closed_and_no
             reader.expect("open");
         }
         let gone = reader.until("gone", &["first"]);
-        assert_eq!(gone.text("kind"), "closed", "round {round}");
+        assert_eq!(gone.text("kind"), "producer_closed", "round {round}");
     }
     whole(reader);
 }

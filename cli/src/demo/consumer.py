@@ -119,7 +119,7 @@ def main(link, framework, directory, expected=1):
     view, to_bytes = VIEWS[framework]
     tally, pictures = Tally(), Pictures(framework, directory, to_bytes, int(expected))
     # The producer is there already; when it closes the link, no other is waited for.
-    with uncopy.subscribe(link, timeout=0.5) as frames:
+    with uncopy.subscribe(link, timeout=0.5, read="every") as frames:
         for frame in frames:
             look_at(frame, view, tally, pictures)
     json.dump(tally.report(), sys.stdout)

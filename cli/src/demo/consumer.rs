@@ -9,7 +9,7 @@ use uncopy::Frame;
 use super::shown::Shown;
 use crate::error::CliError;
 use crate::host::Session;
-use crate::recv::Reception;
+use crate::recv::{Reception, Which};
 use crate::tally::Tally;
 
 /// Pictures are kept about this wide: pixels are left out, not averaged, which takes no time.
@@ -27,7 +27,7 @@ pub(crate) struct ConsumerOptions {
 }
 
 pub(crate) fn consume(options: &ConsumerOptions, session: &Session<'_>) -> Result<(), CliError> {
-    let mut reception = Reception::open(&options.name, None, true, session)?;
+    let mut reception = Reception::open(&options.name, Which::Every, None, true, session)?;
     let (mut tally, mut pictures) =
         (Tally::default(), Pictures { dir: &options.into, shown: Shown::new(options.expected) });
     while let Some(frame) = reception.next()? {

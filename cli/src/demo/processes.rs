@@ -22,6 +22,8 @@ const PYTHON_CONSUMER: &str = include_str!("consumer.py");
 /// Two more than consumers, each of which holds one frame: the producer always finds a free slot. One is to spare, for
 /// a consumer that takes its next frame before it lets go of the last.
 const SPARE_SLOTS: usize = 3;
+/// How long a consumer may keep the producer waiting before it is left behind, in seconds.
+const PATIENCE_SECONDS: &str = "20";
 
 /// What the producer says at its end.
 #[derive(Deserialize, Serialize)]
@@ -169,7 +171,16 @@ fn producer(
     session: &Session<'_>,
 ) -> Command {
     let mut command = session.command_again();
-    command.args(["send", link, "--crc", "--json"]);
+    command.args([
+        "send",
+        link,
+        "--crc",
+        "--json",
+        "--when-full",
+        "block",
+        "--evict-after",
+        PATIENCE_SECONDS,
+    ]);
     let consumers = options.consumers.len();
     command.args(["--wait", &consumers.to_string(), "--slots", &(consumers + SPARE_SLOTS).to_string()]);
     match &subject.path {

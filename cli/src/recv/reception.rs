@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use uncopy::{Frame, LinkError, Subscriber};
+use uncopy::{Frame, LinkError, Read, Subscriber};
 
 use crate::error::CliError;
 use crate::host::Session;
+use crate::recv::Which;
 
 /// How long to be without a producer, unless told.
 const DEFAULT_ABSENCE: Duration = Duration::from_secs(5);
@@ -25,11 +26,16 @@ impl<'s> Reception<'s> {
     /// Waits for the producer and takes a place.
     pub fn open(
         name: &str,
+        which: Which,
         timeout: Option<Duration>,
         until_closed: bool,
         session: &'s Session<'s>,
     ) -> Result<Self, CliError> {
-        let options = uncopy::subscribe(name).timeout(Some(timeout.unwrap_or(DEFAULT_ABSENCE)));
+        let read = match which {
+            Which::Latest => Read::Latest,
+            Which::Every => Read::Every,
+        };
+        let options = uncopy::subscribe(name).read(read).timeout(Some(timeout.unwrap_or(DEFAULT_ABSENCE)));
         let subscriber = options.open_with(&mut session.waiting())?;
         Ok(Self { subscriber, session, timeout, until_closed })
     }

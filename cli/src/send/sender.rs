@@ -89,7 +89,7 @@ impl<'s> Sender<'s> {
     }
 
     fn send_frame(&mut self, feeder: &mut Feeder<'_>, form: Form) -> Result<(), CliError> {
-        let claim = match self.publisher.claim(&form) {
+        let claim = match self.publisher.claim_with(&form, Some(&mut self.session.waiting())) {
             Ok(claim) => claim,
             Err(error @ LinkError::NoFreeSlot { .. }) => {
                 // Counted by the publisher. The source goes on, and so does the clock.

@@ -81,7 +81,7 @@ error_kinds! {
     9 PermissionDenied "permission_denied" 5 "The system or the other side does not permit it.";
     10 TimedOut "timed_out" 124 "The time that the caller gave has passed.";
     11 Interrupted "interrupted" 130 "A signal or the caller ended the wait.";
-    12 Closed "closed" 7 "The link was closed, by us or by a producer that said goodbye.";
+    12 Closed "closed" 7 "This end of the link was closed before.";
     13 ProducerLost "producer_lost" 7 "The producer died or hung up without closing.";
     14 Superseded "superseded" 7 "A newer producer took the name over.";
     15 Evicted "evicted" 7 "The producer took this consumer's place away.";
@@ -95,6 +95,7 @@ error_kinds! {
     23 ReadOnly "read_only" 1 "Writing was asked for, and the memory may only be read.";
     24 CopyRequired "copy_required" 6 "It cannot be done without a copy, and the caller forbade copies.";
     25 System "system" 1 "A call of the operating system failed in a way that has no kind of its own.";
+    26 ProducerClosed "producer_closed" 7 "The producer closed the link, and no other came in time.";
 }
 
 impl ErrorKind {
@@ -122,7 +123,7 @@ mod tests {
             assert_eq!(ErrorKind::from_code(expected), Some(*kind));
         }
         assert_eq!(ErrorKind::from_code(0), None);
-        assert_eq!(ErrorKind::from_code(26), None);
+        assert_eq!(ErrorKind::from_code(27), None);
         assert_eq!(ErrorKind::from_code(i32::MIN), None);
     }
 
@@ -131,7 +132,7 @@ mod tests {
         let golden = "invalid_argument invalid_name invalid_layout invalid_dtype form_mismatch unsupported not_found \
              name_taken permission_denied timed_out interrupted closed producer_lost superseded evicted \
              too_many_consumers no_free_slot version_mismatch corrupt_link out_of_memory out_of_resources \
-             forked_process read_only copy_required system";
+             forked_process read_only copy_required system producer_closed";
         let names: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names.join(" "), golden);
     }

@@ -63,7 +63,9 @@ pub enum LinkError {
         got: Box<Form>,
     },
     /// User metadata beyond the limit of the protocol.
-    #[error("metadata has {len_bytes} bytes; a frame carries at most {limit_bytes}")]
+    #[error(
+        "metadata has {len_bytes} bytes; a frame carries at most {limit_bytes}; put more into the frame or a link of its own"
+    )]
     MetaTooLarge {
         /// Its size.
         len_bytes: usize,
@@ -131,7 +133,7 @@ pub enum LinkError {
     },
     /// The producer died or vanished and no other took the name.
     #[error(
-        "the producer of '{name}' (process {pid}) is gone for {since:.1?} and no other has taken the name"
+        "the producer of '{name}' (process {pid}) is gone for {since:.1?} and no other has taken the name; start one, or wait longer"
     )]
     ProducerLost {
         /// The link.
@@ -142,10 +144,14 @@ pub enum LinkError {
         since: Duration,
     },
     /// The producer closed the link and no other took the name.
-    #[error("the producer of '{name}' closed the link")]
+    #[error(
+        "the producer of '{name}' closed the link {since:.1?} ago and no other has taken the name; start one, or wait longer"
+    )]
     ProducerClosed {
         /// The link.
         name: String,
+        /// How long ago.
+        since: Duration,
     },
     /// This end of the link was closed before.
     #[error("this end of link '{name}' is closed")]
@@ -280,10 +286,14 @@ pub struct Missing {
 
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "nobody publishes '{}' (waited {:.1?})", self.name, self.waited)?;
+        let waited = match self.waited {
+            Duration::ZERO => String::new(),
+            waited => format!(" (waited {waited:.1?})"),
+        };
         if let Some(obstacle) = &self.obstacle {
-            write!(f, ": {obstacle}")?;
+            return write!(f, "link '{}' did not answer{waited}: {obstacle}", self.name);
         }
+        write!(f, "nobody publishes '{}'{waited}", self.name)?;
         match self.live.as_slice() {
             [] => write!(f, "; no link is live")?,
             live => write!(f, "; live links: {}", live.join(", "))?,
@@ -315,7 +325,8 @@ impl LinkError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::TimedOut { .. } | Self::FewConsumers { .. } => ErrorKind::TimedOut,
             Self::ProducerLost { .. } => ErrorKind::ProducerLost,
-            Self::ProducerClosed { .. } | Self::Closed { .. } => ErrorKind::Closed,
+            Self::ProducerClosed { .. } => ErrorKind::ProducerClosed,
+            Self::Closed { .. } => ErrorKind::Closed,
             Self::Superseded { .. } => ErrorKind::Superseded,
             Self::TooManyConsumers { .. } => ErrorKind::TooManyConsumers,
             Self::PeerGone { .. } => ErrorKind::PermissionDenied,

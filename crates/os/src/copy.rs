@@ -10,8 +10,8 @@
 //! a frame must not take the cores from those who read it.
 #![expect(unsafe_code, reason = "fence: two threads copy parts of one slice")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -68,8 +68,10 @@ pub fn copy_packed(source: &Tensor, out: &mut [u8]) -> Result<(), TensorError> {
     Ok(())
 }
 
+/// Asked of the system once: that takes as long as a good part of a copy.
 fn has_two_cores() -> bool {
-    thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1))
 }
 
 fn overlap(source: &Tensor, out: &[u8]) -> bool {
@@ -182,7 +184,8 @@ impl Job {
         }
     }
 
-    /// Waits for the chunk that the other thread may be at. Called when all chunks are taken.
+    /// Waits for the chunk that the other thread may be at. Called when all chunks are taken. A helper that is taken off
+    /// its processor in the midst of a chunk is waited for until it is put back: nobody else can tell how far it came.
     fn wait(&self) {
         /// About as long as a chunk takes; who is then not done was taken off its processor.
         const LOOKS: u32 = 2_000;

@@ -27,7 +27,7 @@ use uncopy::ErrorKind;
 /// | `TimedOut` | `TimeoutError` |
 /// | `Interrupted` | `InterruptedError` |
 /// | `Closed` | `ConnectionError`, and `ValueError` as for a closed file |
-/// | `ProducerLost` | `ConnectionError`, `TimeoutError` |
+/// | `ProducerLost`, `ProducerClosed` | `ConnectionError`, `TimeoutError` |
 /// | `Superseded`, `Evicted` | `ConnectionAbortedError` |
 /// | `TooManyConsumers` | `ConnectionRefusedError` |
 /// | `NoFreeSlot` | `BlockingIOError` |
@@ -51,7 +51,9 @@ pub fn builtins_from_kind(py: Python<'_>, kind: ErrorKind) -> Vec<Bound<'_, PyTy
         ErrorKind::TimedOut => vec![py.get_type::<PyTimeoutError>()],
         ErrorKind::Interrupted => vec![py.get_type::<PyInterruptedError>()],
         ErrorKind::Closed => vec![py.get_type::<PyConnectionError>(), py.get_type::<PyValueError>()],
-        ErrorKind::ProducerLost => vec![py.get_type::<PyConnectionError>(), py.get_type::<PyTimeoutError>()],
+        ErrorKind::ProducerLost | ErrorKind::ProducerClosed => {
+            vec![py.get_type::<PyConnectionError>(), py.get_type::<PyTimeoutError>()]
+        }
         ErrorKind::Superseded | ErrorKind::Evicted => vec![py.get_type::<PyConnectionAbortedError>()],
         ErrorKind::TooManyConsumers => vec![py.get_type::<PyConnectionRefusedError>()],
         ErrorKind::NoFreeSlot => vec![py.get_type::<PyBlockingIOError>()],

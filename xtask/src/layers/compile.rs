@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     process::output_of,
     repo::Repo,
-    toolchain::{cargo, cargo_of, installed_toolchain, obtain_target},
+    toolchain::{cargo, cargo_of, obtain_target, obtain_toolchain},
 };
 
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
@@ -33,14 +33,17 @@ fn windows(repo: &Repo, metadata: &Metadata) -> Check {
 fn minimum_rust(repo: &Repo, metadata: &Metadata) -> Check {
     let declared = metadata.members().find_map(|package| package.rust_version.clone()).unwrap_or_default();
     let name = format!("the workspace type-checks with Rust {declared}");
-    let Some(toolchain) = installed_toolchain(&declared) else {
-        return Check::skipped(
-            &name,
-            &format!(
-                "no toolchain {declared} is installed (rustup toolchain install {declared}); what the \
-                 dependencies declare and clippy's incompatible_msrv stand in for it"
-            ),
-        );
+    let toolchain = match obtain_toolchain(&declared) {
+        Ok(toolchain) => toolchain,
+        Err(reason) => {
+            return Check::skipped(
+                &name,
+                &format!(
+                    "the toolchain {declared} cannot be had: {reason}; what the dependencies declare and clippy's \
+                     incompatible_msrv stand in for it"
+                ),
+            );
+        }
     };
     let mut command = cargo_of(&toolchain, repo);
     command

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use uncopy_core::ErrorKind;
 use uncopy_os::{
     Mapping, OsError, PidFd, Received, WatchGuard, fork_generation, kill_point, monotonic_nanos,
     watch_read_only,
@@ -19,7 +20,9 @@ use super::conversation::Conversation;
 use super::description::{self, Description, FormKey};
 use super::header::Header;
 use super::ring::{self, Unheld};
-use super::wire::{MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, SLOT_ALIGN_BYTES, place, when_full};
+use super::wire::{
+    MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, MessageError, SLOT_ALIGN_BYTES, place, when_full,
+};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
@@ -27,6 +30,7 @@ use crate::service::{self, Handler, Registration, lock};
 /// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
 /// after this nobody will, and somebody else has written it.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
+const RELEASE_YIELDS: u32 = 10_000;
 
 /// Why an attachment came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -266,7 +270,8 @@ impl Attachment {
                 Ok(Received::WouldBlock) => return,
                 Ok(Received::Message { len, handles, .. }) => {
                     let message = Message::decode(buffer.get(..len).unwrap_or_default());
-                    if self.take(&mut inbox, message.ok(), &handles).is_none() {
+                    if self.take(&mut inbox, message.as_ref().ok(), &handles).is_none() {
+                        self.refuse(message.err());
                         return self.end(LOST);
                     }
                 }
@@ -281,9 +286,19 @@ impl Attachment {
         }
     }
 
+    /// Tells a producer that says what it may not why we hang up.
+    #[cold]
+    fn refuse(&self, error: Option<MessageError>) {
+        let detail =
+            error.map_or_else(|| "a producer does not say this".to_owned(), |error| error.to_string());
+        let connection = self.conversation.connection();
+        let _ = connection.send(&Message::refusal(ErrorKind::VersionMismatch, &detail).encode(), &[]);
+        connection.shutdown();
+    }
+
     /// Takes in one message; `None` where it is none that a producer may send.
-    fn take(&self, inbox: &mut Inbox, message: Option<Message>, handles: &[ShareHandle]) -> Option<()> {
-        match message? {
+    fn take(&self, inbox: &mut Inbox, message: Option<&Message>, handles: &[ShareHandle]) -> Option<()> {
+        match message?.clone() {
             Message::Epoch { epoch, slot_stride, slots_len } => {
                 let slots = self.header.slots;
                 let map = match handles.first() {
@@ -437,7 +452,7 @@ impl Attachment {
     /// A slot that is now held, and the number under which `latest` named its frame.
     #[inline(always)]
     fn hold_slot(&self, control: Live<'_>, after: u64) -> Result<(usize, u64), Unheld> {
-        let mut begun = None;
+        let (mut begun, mut yields) = (None, 0);
         loop {
             let hold = match self.every {
                 false => ring::hold_latest(&control, self.place, after)?,
@@ -456,7 +471,10 @@ impl Attachment {
             // saw is not ours to keep. Step back until it is done.
             count.fetch_sub(1, AcqRel);
             std::thread::yield_now();
-            if begun.get_or_insert_with(Instant::now).elapsed() > RELEASE_PATIENCE {
+            yields += 1;
+            // Time alone proves nothing: this process may have been stopped.
+            if yields > RELEASE_YIELDS && begun.get_or_insert_with(Instant::now).elapsed() > RELEASE_PATIENCE
+            {
                 return Err(Unheld::Corrupt);
             }
         }

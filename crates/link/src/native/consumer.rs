@@ -2,8 +2,8 @@
 //! The consuming end of a link: finds the producer, receives frames, finds the next producer when one is gone.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait};
@@ -13,6 +13,7 @@ use super::attachment::{Attachment, Ended, FrameContext, Next};
 use super::conversation::Conversation;
 use super::frame::Frame;
 use super::ring::{self, Cells};
+use super::waker::Waker;
 use super::wire;
 use crate::error::LinkError;
 
@@ -162,6 +163,7 @@ impl SubscribeOptions {
             spin_pays: true,
             asleep: None,
             attachment: None,
+            for_wakers: Arc::default(),
             joining: None,
             watch: None,
             absent_since: Instant::now(),
@@ -186,6 +188,8 @@ struct Last {
 #[derive(Default)]
 struct Cursor {
     seq: u64,
+    /// The newest frame when the producer was joined: later ones count as missed when they are.
+    joined_at: u64,
     /// The number of the last frame that went by beyond reach.
     passed: u64,
     received: u64,
@@ -232,6 +236,8 @@ pub struct Subscriber {
     /// Since when this place is marked as a sleeper.
     asleep: Option<Instant>,
     attachment: Option<Arc<Attachment>>,
+    /// The same, for those who wake this end.
+    for_wakers: Arc<Mutex<Weak<Attachment>>>,
     /// A producer was greeted and has not answered yet.
     joining: Option<Conversation>,
     /// Kept while there is no producer.
@@ -247,12 +253,12 @@ pub struct Subscriber {
 pub struct SubscriberStats {
     /// Frames received.
     pub received: u64,
-    /// Frames that were published in between and not received.
+    /// Frames that were published since it joined, and not received.
     pub missed: u64,
 }
 
 impl Subscriber {
-    /// Waits up to `timeout` for the next frame that was not received yet.
+    /// Waits up to `timeout` for the next frame that was not received yet, through restarts of the producer.
     ///
     /// # Errors
     /// [`LinkError::TimedOut`] when the producer published nothing new; [`LinkError::ProducerLost`] or
@@ -315,6 +321,12 @@ impl Subscriber {
     #[must_use]
     pub fn stats(&self) -> SubscriberStats {
         SubscriberStats { received: self.cursor.received, missed: self.cursor.missed }
+    }
+
+    /// What ends or hurries a wait of this end, from any thread.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker::for_frames(&self.for_wakers)
     }
 
     /// Leaves the link. Frames that are still held stay valid. Same as dropping the subscriber.
@@ -415,8 +427,8 @@ impl Subscriber {
             Next::Frame(lease, description) => {
                 let seq = description.seq;
                 // What there was before a reader of the latest came is none of its business.
-                let is_first = cursor.seq == 0 && !attachment.every;
-                let missed = if is_first { 0 } else { seq.saturating_sub(cursor.seq).saturating_sub(1) };
+                let before = if attachment.every { cursor.seq } else { cursor.seq.max(cursor.joined_at) };
+                let missed = seq.saturating_sub(before).saturating_sub(1);
                 let frame = Frame::new(lease, description, missed);
                 if seq > cursor.seq {
                     cursor.seq = seq;
@@ -473,7 +485,8 @@ impl Subscriber {
             }
             ring::end_sleep(&control, attachment.place);
             self.asleep = None;
-            if matches!(woken, Woken::TimedOut | Woken::Interrupted) && !wait.go_on()? {
+            // Also after a wake-up without news: it may be a `Waker`'s.
+            if woken != Woken::ValueChanged && !wait.go_on()? {
                 return Ok(false);
             }
             asleep = Instant::now();

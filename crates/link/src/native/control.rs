@@ -51,6 +51,12 @@ impl Control {
             let detail = format!("control memory of {} bytes has no room for a header", mapping.len_bytes());
             return Err(LinkError::Corrupt { name: name.to_owned(), detail });
         }
+        // Shrinking and growing are refused by the mapping; the seal of seals keeps peers from locking later ones out.
+        if !mapping.seals().seal {
+            let detail =
+                format!("control memory is sealed {}: anybody could seal it further", mapping.seals());
+            return Err(LinkError::Corrupt { name: name.to_owned(), detail });
+        }
         let header = Header::decode(&copy, mapping.len_bytes(), name)?;
         Ok((Self { slots: header.slots, backing: Backing::Peer(mapping) }, header))
     }

@@ -109,7 +109,8 @@ impl Frame {
         self.description.captured()
     }
 
-    /// Frames that were published between the one received before and this one: the price of reading the latest.
+    /// Frames that were published between the one received before (or, for the first, the joining of the producer) and
+    /// this one: the price of reading the latest.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed

@@ -11,6 +11,7 @@
 //! | `naming` | whose a name is |
 //! | `conversation` | reaching a producer and taking its answer |
 //! | `attachment`, `frame`, `consumer` | the consuming end: a place, a held frame, the user's handle |
+//! | `waker` | ending a wait from another thread |
 //! | `observe` | looking without taking part |
 
 mod attachment;
@@ -25,10 +26,12 @@ mod observe;
 mod producer;
 mod ring;
 mod server;
+mod waker;
 mod wire;
 
 pub use consumer::{Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe};
 pub use frame::Frame;
 pub use observe::{Answer, ConsumerInfo, LinkInfo, info, list, list_in};
 pub use producer::{Claim, Loan, PublishOptions, Publisher, PublisherStats, Sent, WhenFull, publish};
+pub use waker::Waker;
 pub use wire::{MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS};

@@ -20,6 +20,7 @@ use super::control::Control;
 use super::description::{self, FormWords, Head};
 use super::ring::{self, Writer};
 use super::server::Server;
+use super::waker::Waker;
 use super::wire::{MAX_FRAME_BYTES, producer_state};
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
@@ -396,6 +397,12 @@ impl Publisher {
             };
             self.server.wait_for_change(found, left);
         }
+    }
+
+    /// What ends or hurries a wait for room, from any thread.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker::for_room(&self.server)
     }
 
     /// Closes the link: consumers are told and the name is free for others. Same as dropping the publisher.

@@ -138,6 +138,11 @@ impl Server {
         is_new
     }
 
+    /// Makes a producer that waits for room look up.
+    pub(crate) fn wake_for_room(&self) {
+        self.control.live().make_room_known();
+    }
+
     /// Notes that a claimed slot was not published.
     pub(crate) fn give_back(&self, slot: usize) {
         self.returned.fetch_or(1 << slot, Release);

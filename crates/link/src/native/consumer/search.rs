@@ -12,6 +12,7 @@ use super::super::observe;
 use super::super::wire::Role;
 use super::{Cursor, Last, Read, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
+use crate::service::lock;
 
 /// When a wait for a producer says so.
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
@@ -25,7 +26,7 @@ enum Join {
 }
 
 impl Subscriber {
-    /// Joins a producer of the name, waiting until `deadline` and for no longer than the subscriber's timeout.
+    /// Joins a producer of the name, waiting until `deadline`, or without one for the subscriber's timeout.
     pub(super) fn find_producer(
         &mut self,
         deadline: Option<Instant>,
@@ -33,7 +34,11 @@ impl Subscriber {
     ) -> Result<(), LinkError> {
         self.note_end();
         let begun = Instant::now();
-        let absent_until = self.timeout.and_then(|timeout| self.absent_since.checked_add(timeout));
+        // A caller who says how long gets that long; the subscriber's own time is for waits that have none.
+        let absent_until = match deadline {
+            Some(_) => None,
+            None => self.timeout.and_then(|timeout| self.absent_since.checked_add(timeout)),
+        };
         let mut noticed = false;
         loop {
             let obstacle = match self.take_step()? {
@@ -124,8 +129,14 @@ impl Subscriber {
                 let every = self.read == Read::Every;
                 let attachment = Attachment::settle(conversation, message, &handles, every)?;
                 let Cursor { received, missed, .. } = self.cursor;
-                self.cursor =
-                    Cursor { received, missed, seq: attachment.first_cursor(), ..Cursor::default() };
+                self.cursor = Cursor {
+                    received,
+                    missed,
+                    seq: attachment.first_cursor(),
+                    joined_at: attachment.control.live().newest_seq(),
+                    ..Cursor::default()
+                };
+                *lock(&self.for_wakers) = Arc::downgrade(&attachment);
                 self.attachment = Some(attachment);
                 self.watch = None;
                 self.restarts += 1;
@@ -145,7 +156,9 @@ impl Subscriber {
             ))),
             // Who was evicted was told so, and looks for a producer like anybody else.
             Some(Ended::Evicted) => LinkError::Evicted { name: self.name.clone() },
-            Some(Ended::Closed) => LinkError::ProducerClosed { name: self.name.clone() },
+            Some(Ended::Closed) => {
+                LinkError::ProducerClosed { name: self.name.clone(), since: self.absent_since.elapsed() }
+            }
             Some(Ended::Lost) => LinkError::ProducerLost {
                 name: self.name.clone(),
                 pid: self.last.pid,
