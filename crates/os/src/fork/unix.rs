@@ -2,8 +2,6 @@
 //! Fork handlers, and the tables of what they take away from the child.
 #![expect(unsafe_code, reason = "fence: pthread_atfork, and what its handlers may do")]
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::fd::AsRawFd;
@@ -170,11 +168,41 @@ fn installed() -> Result<u32, OsError> {
     }
 }
 
+/// The process of which a thread installs the handlers, 0 when none does. A child that is forked meanwhile finds the
+/// number of its parent there and knows that nobody is at it: a mutex would stay locked for ever.
+static INSTALLER: AtomicI32 = AtomicI32::new(0);
+
+/// The right to install, for one thread of a process.
+struct Installing;
+
+impl Installing {
+    fn begin() -> Installing {
+        let us = rustix::process::getpid().as_raw_nonzero().get();
+        loop {
+            let seen = INSTALLER.load(Ordering::Relaxed);
+            if seen == us {
+                std::thread::yield_now();
+            // pairs with: the drop. What another thread has installed is seen.
+            } else if INSTALLER.compare_exchange(seen, us, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                return Installing;
+            }
+        }
+    }
+}
+
+impl Drop for Installing {
+    fn drop(&mut self) {
+        INSTALLER.store(0, Ordering::Release);
+    }
+}
+
 /// Installs the handlers once per process line; answers the generation.
+///
+/// A child that is forked between the two steps has its first generation from the handler itself: as nothing of ours was made
+/// before the parent has its own, the two can't be taken for each other.
 #[cold]
 fn install() -> Result<u32, OsError> {
-    static INSTALLING: Mutex<()> = Mutex::new(());
-    let _held = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _installing = Installing::begin();
     let generation = GENERATION.load(Ordering::Relaxed);
     if generation != 0 {
         return Ok(generation);

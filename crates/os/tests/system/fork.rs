@@ -22,6 +22,7 @@ pub const ROLES: &[Role] = &[
     ("fork::guards_too_many", guards_too_many),
     ("fork::forks_while_threads_hold_a_lock", forks_while_threads_hold_a_lock),
     ("fork::forks_while_it_holds_a_lock", forks_while_it_holds_a_lock),
+    ("fork::forks_while_another_thread_is_the_first", forks_while_another_thread_is_the_first),
 ];
 
 /// What a producer holds.
@@ -303,6 +304,30 @@ fn forks_while_threads_hold_a_lock() {
 #[test]
 fn a_forked_child_takes_a_lock_that_another_thread_of_its_parent_held() {
     Child::start("fork::forks_while_threads_hold_a_lock", "").finish();
+}
+
+/// The first use of all, in another thread, at the moment of the fork.
+fn forks_while_another_thread_is_the_first() {
+    let (is_ready, is_forking) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            is_ready.store(true, Ordering::SeqCst);
+            while !is_forking.load(Ordering::SeqCst) {}
+            assert_ne!(fork_generation(), 0);
+        });
+        while !is_ready.load(Ordering::SeqCst) {}
+        is_forking.store(true, Ordering::SeqCst);
+        support::collect(support::fork_and_play(|| assert_ne!(fork_generation(), 0)));
+    });
+}
+
+// F45
+#[test]
+fn a_child_that_is_forked_at_the_very_first_use_does_not_wait_for_its_parents_thread() {
+    // Between two instructions of the other thread, so that it takes many tries to meet.
+    for _ in 0..150 {
+        Child::start("fork::forks_while_another_thread_is_the_first", "").finish();
+    }
 }
 
 fn forks_while_it_holds_a_lock() {
