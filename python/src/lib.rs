@@ -54,7 +54,7 @@ mod _uncopy {
         PyConsumerInfo, PyCopyRecord, PyLinkInfo, PyPublisherStats, PySubscriberStats, info, list,
     };
     #[pymodule_export]
-    use crate::subscriber::{PySubscriber, subscribe};
+    use crate::subscriber::{_subscribe_later, PySubscriber, subscribe};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The consuming end of a link in Python.
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
@@ -36,11 +37,7 @@ pub fn subscribe(
     read: &str,
     spin: f64,
 ) -> Result<PySubscriber, Failure> {
-    let read = match read {
-        "latest" => Read::Latest,
-        "every" => Read::Every,
-        other => return Err(Failure::argument(format!("read is 'latest' or 'every', not '{other}'"))),
-    };
+    let read = which(read)?;
     let timeout = duration_from_seconds("timeout", timeout)?;
     let spin = duration_from_seconds("spin", Some(spin))?
         .ok_or_else(|| Failure::argument("spin is a time in seconds, and spinning for ever is none"))?;
@@ -49,6 +46,23 @@ pub fn subscribe(
     let opened = py.detach(|| options.open_with(&mut attentive));
     let subscriber = finished(opened, attentive)?;
     Ok(PySubscriber { end: End::new("subscriber", name, subscriber), last: Mutex::default() })
+}
+
+/// A subscriber that takes its place when it is first polled; waits for nothing. What uncopy.aio.subscribe is made of.
+#[pyfunction]
+#[pyo3(signature = (name, *, timeout=Some(5.0), read="latest"), text_signature = "(name, *, timeout=5.0, read='latest')")]
+pub fn _subscribe_later(name: &str, timeout: Option<f64>, read: &str) -> Result<PySubscriber, Failure> {
+    let timeout = duration_from_seconds("timeout", timeout)?;
+    let subscriber = uncopy::subscribe(name).timeout(timeout).read(which(read)?).start()?;
+    Ok(PySubscriber { end: End::new("subscriber", name, subscriber), last: Mutex::default() })
+}
+
+fn which(read: &str) -> Result<Read, Failure> {
+    match read {
+        "latest" => Ok(Read::Latest),
+        "every" => Ok(Read::Every),
+        other => Err(Failure::argument(format!("read is 'latest' or 'every', not '{other}'"))),
+    }
 }
 
 /// What a subscriber shows to other threads.
@@ -119,6 +133,22 @@ impl PySubscriber {
             Err(Failure::Link(LinkError::Interrupted)) if self.end.is_closed() => Err(self.end.closed()),
             frame => Ok(self.frame(frame?)),
         }
+    }
+
+    /// The descriptor that an event loop polls for reading: readable when there may be a frame, or another producer. The
+    /// same one until close(). Call poll() once before the first poll, and after each event until it returns None.
+    fn fileno(&self) -> Result<i32, Failure> {
+        self.end.with(|subscriber| Ok::<_, Failure>(subscriber.events()?.as_fd().as_raw_fd()))
+    }
+
+    /// The next frame that was not received yet, or None when there is none now. Never waits; for event loops, see
+    /// fileno() and uncopy.aio.
+    ///
+    /// Raises ProducerLost and ProducerClosed once there has been no producer for the subscriber's timeout, NotFound
+    /// when there never was one; Evicted.
+    fn poll(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
+        let frame = self.end.with_detached(py, Subscriber::poll_recv)?;
+        Ok(frame.map(|frame| self.frame(frame)))
     }
 
     /// The newest frame that there is, also one that was received before, or None. Never waits.

@@ -102,3 +102,12 @@ __all__ = [
     "publish",
     "subscribe",
 ]
+
+
+def __getattr__(name):
+    # Not before it is used: asyncio takes longer to import than all of this.
+    if name == "aio":
+        import importlib
+
+        return importlib.import_module("uncopy.aio")
+    raise AttributeError(f"module 'uncopy' has no attribute '{name}'")

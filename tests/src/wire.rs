@@ -14,6 +14,8 @@ use crate::peer::HANGS_AFTER;
 pub mod kind {
     /// Client to producer: who I am.
     pub const HELLO: u16 = 1;
+    /// Consumer to producer: ring this.
+    pub const WATCH: u16 = 8;
     /// Producer to client: come in.
     pub const WELCOME: u16 = 2;
     /// Producer to client: stay out.
@@ -37,6 +39,8 @@ pub const OBSERVER: u32 = 2;
 pub const HEADER_BYTES: usize = 256;
 /// Where the live words start.
 pub const LIVE: usize = 256;
+/// Whose doorbells are to be rung.
+pub const ARMED: usize = 388;
 /// Whether the producer waits for room.
 pub const WANTS_ROOM: usize = 640;
 /// Where the places start, and how far they are apart.

@@ -151,6 +151,13 @@ fn what_a_client_says_is_that_of_protocol_1_0() {
     compare("epoch-taken", &heard.recv().unwrap(), &[]);
     drop(sub);
     compare("bye", &heard.recv().unwrap(), &[]);
+    let mut sub = stage.subscribe("golden").open().unwrap();
+    assert_eq!(wire::u32_of(&heard.recv().unwrap(), 16), 1);
+    compare("epoch-taken", &heard.recv().unwrap(), &[]);
+    sub.events().unwrap();
+    compare("watch", &heard.recv().unwrap(), &[]);
+    drop(sub);
+    compare("bye", &heard.recv().unwrap(), &[]);
     let sub = stage.subscribe("golden").read(Read::Every).open().unwrap();
     compare("hello-consumer-every", &heard.recv().unwrap(), &process);
     compare("epoch-taken", &heard.recv().unwrap(), &[]);

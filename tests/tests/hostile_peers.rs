@@ -11,7 +11,7 @@
 
 use rustix::fs::ftruncate;
 use uncopy::os::{Connection, Mapping};
-use uncopy::{Access, ErrorKind};
+use uncopy::{Access, ErrorKind, ShareHandle};
 use uncopy_tests::pattern::next_random;
 use uncopy_tests::stage::eventually;
 use uncopy_tests::wire::{self, Guest, kind};
@@ -130,6 +130,46 @@ fn f20_a_client_of_a_newer_minor_version_is_served_whatever_else_it_says() {
     // Whoever is hung up on has no place any more once a later question is answered.
     assert_eq!(stage.info("cam").consumers.len(), 1);
     drop(connection);
+    producer.quit();
+}
+
+#[test]
+fn f22_a_doorbell_that_is_none_disconnects_its_sender_and_is_never_written() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    let dir = stage.runtime_dir();
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    for (what, handles) in [("a pipe", vec![ShareHandle::from(writer)]), ("nothing", Vec::new())] {
+        let guest = Guest::join(&dir, "cam", wire::CONSUMER);
+        let handles: Vec<&ShareHandle> = handles.iter().collect();
+        guest.connection.send(&wire::message(kind::WATCH, &[]), &handles).map(drop).unwrap();
+        let (code, text) = wire::receive(&guest.connection).unwrap().refusal();
+        assert_eq!(code, ErrorKind::InvalidArgument.code(), "{what}: {text}");
+        assert!(wire::receive(&guest.connection).is_none(), "{what}");
+        // Armed all the same.
+        wire::store_u32(guest.control.words(), wire::ARMED, 0xFFFF_FFFF);
+        producer.ask("frame 64x64x4", "published");
+    }
+    let written = rustix::io::read(&reader, &mut [0; 8]);
+    assert_eq!(written, Ok(0), "the pipe is at its end, and empty");
+    producer.quit();
+}
+
+#[test]
+fn f22_bells_of_nobody_and_bells_that_are_full_cost_the_producer_nothing() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
+    let bell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+    rustix::io::write(&bell, &(u64::MAX - 1).to_ne_bytes()).unwrap();
+    let handle = ShareHandle::from(bell);
+    guest.connection.send(&wire::message(kind::WATCH, &[]), &[&handle]).map(drop).unwrap();
+    for _ in 0..100 {
+        wire::store_u32(guest.control.words(), wire::ARMED, 0xFFFF_FFFF);
+        // It would block for ever if the bell, which is full, were written to as its owner left it.
+        producer.ask("frame 64x64x4", "published");
+    }
+    drop(guest);
     producer.quit();
 }
 

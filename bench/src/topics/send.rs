@@ -24,7 +24,7 @@ const WARM_UP_BLOCKS: usize = 2;
 const LINK: &str = "send";
 /// Read between two cold copies: several times the second-level cache of a core.
 const EVICTION_BYTES: usize = 64 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
     let form = Form::image(1080, 1920, PixelFormat::RGBA8)?;
@@ -45,10 +45,11 @@ pub fn receiver(arguments: &Arguments) -> Result<(), Failure> {
     let mut frames = subscribe(LINK).directory(arguments.text(0)?).open()?;
     println!("ready");
     loop {
-        match frames.recv(PATIENCE) {
+        // Not for long: a wait goes on when the producer is gone, for the next one.
+        match frames.recv(LOOK_EVERY) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {}
-            Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::ProducerLost) => {
+            Err(error) if matches!(error.kind(), ErrorKind::ProducerClosed | ErrorKind::ProducerLost) => {
                 return Ok(());
             }
             Err(error) => return Err(error.into()),

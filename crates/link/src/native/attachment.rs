@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind;
 use uncopy_os::{
-    Mapping, OsError, PidFd, Received, WatchGuard, fork_generation, kill_point, monotonic_nanos,
+    EventFd, Mapping, OsError, PidFd, Received, WatchGuard, fork_generation, kill_point, monotonic_nanos,
     watch_read_only,
 };
 use uncopy_tensor::{Access, ShareHandle};
@@ -127,6 +127,8 @@ pub(crate) struct Attachment {
     ended: AtomicU32,
     ended_nanos: AtomicU64,
     watches: Mutex<Vec<Registration>>,
+    /// The subscriber's doorbell, where an event loop polls it.
+    bell: Mutex<Option<Arc<EventFd>>>,
     /// Frames of this process per slot: the place's one bit is cleared with the last of them.
     counts: [AtomicU32; MAX_SLOTS],
 }
@@ -203,6 +205,7 @@ impl Attachment {
             ended: AtomicU32::new(LIVE),
             ended_nanos: AtomicU64::new(0),
             watches: Mutex::default(),
+            bell: Mutex::default(),
             counts: [const { AtomicU32::new(0) }; MAX_SLOTS],
         });
         attachment.watch()?;
@@ -259,6 +262,22 @@ impl Attachment {
             ring::poison_half_written(&self.control.live());
         }
         self.control.live().kick();
+        self.ring();
+    }
+
+    /// Has the producer ring this doorbell for frames, when asked; other news rings it from here.
+    pub(crate) fn set_bell(&self, bell: &Arc<EventFd>) -> Result<(), LinkError> {
+        let handle = bell.share()?;
+        // A producer that is gone, or stopped for so long that its queue is full, rings nothing; its end does.
+        let _ = self.conversation.connection().send(&Message::Watch.encode(), &[&handle]);
+        *lock(&self.bell) = Some(Arc::clone(bell));
+        Ok(())
+    }
+
+    fn ring(&self) {
+        if let Some(bell) = &*lock(&self.bell) {
+            bell.ring();
+        }
     }
 
     /// Reads what the producer has sent. Any thread may call it.
@@ -318,6 +337,8 @@ impl Attachment {
                 }
                 inbox.owes_answer = true;
                 self.answer_epoch(inbox);
+                // A frame may have waited for this memory.
+                self.ring();
                 kill_point("consumer.epoch_taken");
             }
             // A producer that says goodbye has closed, whatever its reason.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait};
 
+use self::events::Events;
 use self::search::ProducerWatch;
 use super::attachment::{Attachment, Ended, FrameContext, Next};
 use super::conversation::Conversation;
@@ -17,6 +18,7 @@ use super::waker::Waker;
 use super::wire;
 use crate::error::LinkError;
 
+mod events;
 mod search;
 
 /// Which frames a subscriber wants.
@@ -146,14 +148,14 @@ impl SubscribeOptions {
         self.open_with(&mut JustWait)
     }
 
-    /// Like [`open`](Self::open), telling `waiting` about the wait.
+    /// A subscriber that takes its place when it is first asked for a frame; waits for nothing.
     ///
     /// # Errors
-    /// As for [`open`](Self::open), and [`LinkError::Interrupted`].
-    pub fn open_with(self, waiting: &mut dyn Waiting) -> Result<Subscriber, LinkError> {
+    /// A bad name, or a runtime directory that isn't private.
+    pub fn start(self) -> Result<Subscriber, LinkError> {
         let name = crate::native_name(&self.name)?;
         let dir = crate::runtime_dir(self.directory.as_ref())?;
-        let mut subscriber = Subscriber {
+        Ok(Subscriber {
             name: name.as_str().to_owned(),
             dir,
             generation: fork_generation(),
@@ -165,14 +167,22 @@ impl SubscribeOptions {
             attachment: None,
             for_wakers: Arc::default(),
             joining: None,
+            events: None,
             watch: None,
             absent_since: Instant::now(),
             last: Last::default(),
             cursor: Cursor::default(),
-            restarts: 0,
-        };
+            joins: 0,
+        })
+    }
+
+    /// Like [`open`](Self::open), telling `waiting` about the wait.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and [`LinkError::Interrupted`].
+    pub fn open_with(self, waiting: &mut dyn Waiting) -> Result<Subscriber, LinkError> {
+        let mut subscriber = self.start()?;
         subscriber.find_producer(None, waiting)?;
-        subscriber.restarts = 0;
         Ok(subscriber)
     }
 }
@@ -240,12 +250,15 @@ pub struct Subscriber {
     for_wakers: Arc<Mutex<Weak<Attachment>>>,
     /// A producer was greeted and has not answered yet.
     joining: Option<Conversation>,
+    /// What an event loop polls, once it has asked for it.
+    events: Option<Events>,
     /// Kept while there is no producer.
     watch: Option<ProducerWatch>,
     absent_since: Instant,
     last: Last,
     cursor: Cursor,
-    restarts: u64,
+    /// How many producers were joined.
+    joins: u64,
 }
 
 /// Counters of a [`Subscriber`], over all producers that it was attached to.
@@ -314,7 +327,7 @@ impl Subscriber {
     /// How often another producer took the place of one that was gone.
     #[must_use]
     pub fn restarts(&self) -> u64 {
-        self.restarts
+        self.joins.saturating_sub(1)
     }
 
     /// The counters of this subscriber.

@@ -256,6 +256,10 @@ impl Word32 for AtomicU32 {
     fn clear_bits(&self, bits: u32, order: Ordering) -> u32 {
         self.fetch_and(!bits, order)
     }
+    #[inline]
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        AtomicU32::swap(self, value, order)
+    }
 }
 
 impl Cells for Live<'_> {
@@ -277,6 +281,10 @@ impl Cells for Live<'_> {
     #[inline]
     fn sleepers(&self) -> &AtomicU32 {
         self.u32_at(live::SLEEPERS)
+    }
+    #[inline]
+    fn armed(&self) -> &AtomicU32 {
+        self.u32_at(live::ARMED)
     }
     #[inline]
     fn trail(&self, index: usize) -> &AtomicU64 {

@@ -331,9 +331,13 @@ impl Publisher {
             control.demote(slot);
         }
         let asleep = ring::somebody_sleeps(&control);
+        let armed = ring::take_armed(&control);
         kill_point("producer.published");
         if asleep {
             control.wake_all();
+        }
+        if armed != 0 {
+            self.server.ring(armed);
         }
         kill_point("producer.woken");
         claim.published = true;

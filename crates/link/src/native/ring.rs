@@ -37,6 +37,7 @@ pub(crate) trait Word32 {
     fn load(&self, order: std::sync::atomic::Ordering) -> u32;
     fn set_bits(&self, bits: u32, order: std::sync::atomic::Ordering) -> u32;
     fn clear_bits(&self, bits: u32, order: std::sync::atomic::Ordering) -> u32;
+    fn swap(&self, value: u32, order: std::sync::atomic::Ordering) -> u32;
 }
 
 /// Where the words of one ring live.
@@ -48,6 +49,8 @@ pub(crate) trait Cells {
     fn word(&self, slot: usize) -> Option<&Self::W64>;
     fn latest(&self) -> &Self::W64;
     fn sleepers(&self) -> &Self::W32;
+    /// Who wants its doorbell rung, one bit each.
+    fn armed(&self) -> &Self::W32;
     /// An entry of the trail: `index` is below [`TRAIL_LEN`].
     fn trail(&self, index: usize) -> &Self::W64;
     /// The newest frame that the consumer at `place` has received.
@@ -200,6 +203,22 @@ pub(crate) fn somebody_sleeps<C: Cells>(cells: &C) -> bool {
     cells.sleepers().load(Relaxed) != 0
 }
 
+/// The consumers whose doorbells are to be rung, asked after [`somebody_sleeps`]. Each is rung once and asks again.
+pub(crate) fn take_armed<C: Cells>(cells: &C) -> u16 {
+    if cells.armed().load(Relaxed) == 0 {
+        return 0;
+    }
+    // pairs with: arm/armed.
+    cells.armed().swap(0, AcqRel) as u16
+}
+
+/// Asks for a ring of the doorbell with the next frame. The caller must look for frames once more afterwards.
+pub(crate) fn arm<C: Cells>(cells: &C, place: u32) {
+    cells.armed().set_bits(1 << place, AcqRel);
+    // pairs with: somebody_sleeps/fence.
+    cells.fence();
+}
+
 /// A consumer's hold of one slot, to be given back with [`release`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hold {
@@ -323,6 +342,7 @@ pub(crate) fn release<C: Cells>(cells: &C, place: u32, slot: usize) {
 /// Removes every hold of a consumer that is known to be dead, and its mark as a sleeper.
 pub(crate) fn reclaim<C: Cells>(cells: &C, place: u32) {
     cells.sleepers().clear_bits(1 << place, Relaxed);
+    cells.armed().clear_bits(1 << place, Relaxed);
     for slot in 0..cells.slots() {
         if let Some(cell) = cells.word(slot) {
             cell.clear_bits((1 << place) | (1 << (place + 16)), AcqRel);

@@ -42,6 +42,9 @@ impl Word32 for AtomicU32 {
     fn clear_bits(&self, bits: u32, o: Ordering) -> u32 {
         AtomicU32::fetch_and(self, !bits, o)
     }
+    fn swap(&self, value: u32, o: Ordering) -> u32 {
+        AtomicU32::swap(self, value, o)
+    }
 }
 
 /// A ring whose words are loom's, with one cell of frame bytes and one of description per slot.
@@ -49,6 +52,7 @@ struct Model {
     words: Vec<AtomicU64>,
     latest: AtomicU64,
     sleepers: AtomicU32,
+    armed: AtomicU32,
     trail: Vec<AtomicU64>,
     cursors: Vec<AtomicU64>,
     wants_room: AtomicU32,
@@ -65,6 +69,7 @@ impl Model {
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             latest: AtomicU64::new(0),
             sleepers: AtomicU32::new(0),
+            armed: AtomicU32::new(0),
             // As many entries as the models have frames: loom bounds the number of its objects.
             trail: (0..TRAIL_MODEL).map(|_| AtomicU64::new(0)).collect(),
             cursors: (0..2).map(|_| AtomicU64::new(0)).collect(),
@@ -99,6 +104,9 @@ impl Cells for Model {
     }
     fn sleepers(&self) -> &AtomicU32 {
         &self.sleepers
+    }
+    fn armed(&self) -> &AtomicU32 {
+        &self.armed
     }
     fn trail(&self, index: usize) -> &AtomicU64 {
         &self.trail[index % TRAIL_MODEL]
@@ -380,6 +388,27 @@ fn no_room_is_made_unnoticed() {
         let sleeps = writer.claim(&*ring, BOTH_ATTACHED, |_| true).is_none();
         let woke = reader.join().unwrap();
         assert!(!sleeps || woke, "it sleeps and nobody wakes it");
+    });
+}
+
+/// A frame that is published while a consumer arms its doorbell is seen by it, or rings.
+#[test]
+fn no_ring_is_lost() {
+    loom::model(|| {
+        let ring = Arc::new(Model::new(2));
+        let consumer = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                arm(&*ring, 0);
+                hold_latest(&*ring, 0, 0).is_ok()
+            })
+        };
+        let mut writer = Writer::new(2);
+        let slot = writer.claim(&*ring, BOTH_ATTACHED, |_| true).unwrap();
+        writer.publish(&*ring, slot, 1);
+        somebody_sleeps(&*ring);
+        let rings = take_armed(&*ring) & 1 != 0;
+        assert!(consumer.join().unwrap() || rings, "it waits for a ring and nobody rings");
     });
 }
 

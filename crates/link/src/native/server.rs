@@ -12,13 +12,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use uncopy_core::LinkName;
-use uncopy_os::{Listener, NameLock, RuntimeDir, SlotMemory, fork_generation, kill_point};
+use uncopy_os::{EventFd, Listener, NameLock, RuntimeDir, SlotMemory, fork_generation, kill_point};
 
 use self::clients::Client;
 use super::control::Control;
 use super::naming::socket_file;
 use super::ring::{self, Cells};
-use super::wire::{BYE_CLOSED, BYE_SUPERSEDED, Message, place, producer_state};
+use super::wire::{BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, Message, place, producer_state};
 use crate::error::LinkError;
 use crate::service::{self, Handler, Registration, lock};
 
@@ -34,6 +34,8 @@ pub(crate) struct Server {
     /// Those of them that read every frame.
     every: AtomicU32,
     returned: AtomicU64,
+    /// What to ring for the consumer at each place. Locked by the publishing thread only for those that are armed.
+    bells: [Mutex<Option<EventFd>>; MAX_CONSUMERS],
     table: Mutex<Table>,
     changed: Condvar,
 }
@@ -78,6 +80,7 @@ impl Server {
             attached: AtomicU32::new(0),
             every: AtomicU32::new(0),
             returned: AtomicU64::new(0),
+            bells: [const { Mutex::new(None) }; MAX_CONSUMERS],
             table: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -134,8 +137,27 @@ impl Server {
             control.place_u32(place, place::STATE).store(place::EVICTED, Release);
             // It may sleep, unaware.
             control.kick();
+            self.ring(1 << place);
         }
         is_new
+    }
+
+    fn set_bell(&self, place: u32, bell: Option<EventFd>) {
+        if let Some(kept) = self.bells.get(place as usize) {
+            *lock(kept) = bell;
+        }
+    }
+
+    /// Rings the doorbells of these consumers.
+    #[cold]
+    pub(crate) fn ring(&self, places: u16) {
+        for (place, bell) in self.bells.iter().enumerate() {
+            if places & (1 << place) != 0
+                && let Some(bell) = &*lock(bell)
+            {
+                bell.ring();
+            }
+        }
     }
 
     /// Makes a producer that waits for room look up.

@@ -56,6 +56,7 @@ pub(crate) mod header {
 pub(crate) mod live {
     pub(crate) const LATEST: usize = 256;
     pub(crate) const SLEEPERS: usize = 384;
+    pub(crate) const ARMED: usize = 388;
     pub(crate) const PRODUCER_STATE: usize = 512;
     pub(crate) const EPOCH: usize = 516;
     pub(crate) const DROPPED: usize = 520;
@@ -156,6 +157,8 @@ pub(crate) enum Message {
     Bye { reason: u32 },
     /// Client to producer: give the name up to me.
     TakeOver { pid: i32 },
+    /// Consumer to producer, with an eventfd: what to ring when frames are published while its bit in *armed* is set.
+    Watch,
     /// Of a newer minor version, which may add kinds: to be ignored. Never sent.
     Newer { kind: u16 },
 }
@@ -186,6 +189,7 @@ const KIND_EPOCH: u16 = 4;
 const KIND_EPOCH_TAKEN: u16 = 5;
 const KIND_BYE: u16 = 6;
 const KIND_TAKE_OVER: u16 = 7;
+const KIND_WATCH: u16 = 8;
 
 /// Why bytes from a socket are no message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -264,6 +268,7 @@ impl Message {
                 body.u32(pid.cast_unsigned());
                 KIND_TAKE_OVER
             }
+            Self::Watch => KIND_WATCH,
             Self::Newer { kind } => *kind,
         };
         let mut out = Writer(Vec::with_capacity(MESSAGE_HEADER_LEN + body.0.len()));
@@ -337,6 +342,7 @@ impl Message {
             KIND_EPOCH_TAKEN => Self::EpochTaken { epoch: r.u32()? },
             KIND_BYE => Self::Bye { reason: r.u32()? },
             KIND_TAKE_OVER => Self::TakeOver { pid: r.u32()?.cast_signed() },
+            KIND_WATCH => Self::Watch,
             other => return Err(MessageError::Kind(other)),
         })
     }
@@ -422,6 +428,7 @@ mod tests {
             any::<u32>().prop_map(|epoch| Message::EpochTaken { epoch }),
             any::<u32>().prop_map(|reason| Message::Bye { reason }),
             any::<i32>().prop_map(|pid| Message::TakeOver { pid }),
+            Just(Message::Watch),
         ]
     }
 

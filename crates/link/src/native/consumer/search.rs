@@ -18,7 +18,7 @@ use crate::service::lock;
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
 /// How far joining a producer has come.
-enum Join {
+pub(super) enum Join {
     Joined,
     /// It is there and has not answered yet; with the reason, once that takes long.
     Pending(Option<String>),
@@ -103,7 +103,7 @@ impl Subscriber {
     }
 
     /// Takes the next step towards a producer: greets one, or looks for the answer of one that was greeted.
-    fn take_step(&mut self) -> Result<Join, LinkError> {
+    pub(super) fn take_step(&mut self) -> Result<Join, LinkError> {
         let conversation = match self.joining.take() {
             Some(conversation) => conversation,
             None => match Conversation::greet(&self.dir, &self.name, Role::Consumer, self.read.code())? {
@@ -137,16 +137,19 @@ impl Subscriber {
                     ..Cursor::default()
                 };
                 *lock(&self.for_wakers) = Arc::downgrade(&attachment);
+                if let Some(events) = &self.events {
+                    attachment.set_bell(events.bell())?;
+                }
                 self.attachment = Some(attachment);
                 self.watch = None;
-                self.restarts += 1;
+                self.joins += 1;
                 Ok(Join::Joined)
             }
         }
     }
 
     /// The error for a wait that ends without a producer.
-    fn absence(&self, obstacle: Option<String>) -> LinkError {
+    pub(super) fn absence(&self, obstacle: Option<String>) -> LinkError {
         match self.last.ended {
             None => LinkError::NotFound(Box::new(observe::missing(
                 &self.dir,
@@ -175,11 +178,21 @@ pub(super) struct ProducerWatch {
 }
 
 impl ProducerWatch {
-    fn new(dir: &RuntimeDir) -> Result<Self, LinkError> {
+    pub(super) fn new(dir: &RuntimeDir) -> Result<Self, LinkError> {
         let directory = Arc::new(DirectoryWatch::new(dir)?);
         let poller = Poller::new()?;
         poller.add(&*directory, 0, Interest::READ)?;
         Ok(Self { directory, poller })
+    }
+
+    pub(super) fn directory(&self) -> &Arc<DirectoryWatch> {
+        &self.directory
+    }
+
+    /// Forgets what has changed.
+    pub(super) fn drain(&self) -> Result<(), LinkError> {
+        self.directory.drain()?;
+        Ok(())
     }
 
     fn wait(&self, timeout: Duration) -> Result<(), LinkError> {

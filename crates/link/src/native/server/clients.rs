@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 use uncopy_core::ErrorKind;
-use uncopy_os::{Connection, PidFd, ProcessId, Received, Sent, SlotMemory, current_uid, kill_point};
+use uncopy_os::{Connection, EventFd, PidFd, ProcessId, Received, Sent, SlotMemory, current_uid, kill_point};
+
+use uncopy_tensor::ShareHandle;
 
 use super::{Server, Table};
 use crate::error::LinkError;
@@ -106,11 +108,13 @@ impl Server {
             let received = client.connection.recv(&mut buffer);
             let message = match received {
                 Ok(Received::WouldBlock) => return,
-                Ok(Received::Message { len, .. }) => Message::decode(buffer.get(..len).unwrap_or_default()),
+                Ok(Received::Message { len, handles, .. }) => {
+                    Message::decode(buffer.get(..len).unwrap_or_default()).map(|message| (message, handles))
+                }
                 Ok(Received::Closed) | Err(_) => return self.hung_up(table, key, gone),
             };
             match message {
-                Ok(message) => self.answer(table, key, message, gone),
+                Ok((message, handles)) => self.answer(table, key, message, &handles, gone),
                 Err(error) => {
                     // A peer that speaks another language is told so, and only it is disconnected.
                     refuse(&client.connection, ErrorKind::VersionMismatch, &error.to_string());
@@ -120,7 +124,14 @@ impl Server {
         }
     }
 
-    fn answer(self: &Arc<Self>, table: &mut Table, key: u64, message: Message, gone: &mut Vec<Client>) {
+    fn answer(
+        self: &Arc<Self>,
+        table: &mut Table,
+        key: u64,
+        message: Message,
+        handles: &[ShareHandle],
+        gone: &mut Vec<Client>,
+    ) {
         match message {
             Message::Hello { role: Role::Observer, .. } => self.welcome_observer(table, key, gone),
             Message::Hello { role: Role::Consumer, start_ticks, read, .. } => {
@@ -147,6 +158,21 @@ impl Server {
                 // patience, and then nobody would have the name. Its hang-up, if any, is read in the same turn.
                 if let Some(client) = table.clients.get_mut(&key) {
                     client.wants_name = true;
+                }
+            }
+            Message::Watch => {
+                let place = table.clients.get(&key).and_then(|client| client.place);
+                let bell = handles.first().map(EventFd::open);
+                match (place, bell) {
+                    (Some(place), Some(Ok(bell))) => self.set_bell(place, Some(bell)),
+                    _ => {
+                        if let Some(client) = table.clients.get(&key) {
+                            let detail = "a doorbell is an eventfd of a consumer";
+                            refuse(&client.connection, ErrorKind::InvalidArgument, detail);
+                        }
+                        // What it holds stays.
+                        self.hung_up(table, key, gone);
+                    }
                 }
             }
             Message::Newer { .. } => {}
@@ -274,6 +300,7 @@ impl Server {
     fn unseat(&self, client: &mut Client) {
         let Some(at) = client.place.take() else { return };
         self.every.fetch_and(!(1 << at), AcqRel);
+        self.set_bell(at, None);
         ring::reclaim(&self.control.live(), at);
         self.control.live().place_u32(at, place::STATE).store(place::FREE, Release);
         self.attached.fetch_and(!(1 << at), AcqRel);

@@ -2,8 +2,10 @@
 //! A doorbell for event loops.
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, read, write};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, readlink};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, read, write};
+use uncopy_tensor::ShareHandle;
 
 use crate::OsError;
 
@@ -22,6 +24,38 @@ impl EventFd {
     pub fn new() -> Result<EventFd, OsError> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|errno| OsError::from_errno("eventfd", "a doorbell", errno))?;
+        Ok(EventFd { bell })
+    }
+
+    /// A handle by which another process can ring it.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::OutOfDescriptors`].
+    pub fn share(&self) -> Result<ShareHandle, OsError> {
+        fcntl_dupfd_cloexec(&self.bell, 3)
+            .map(ShareHandle::from)
+            .map_err(|errno| OsError::from_errno("fcntl(F_DUPFD_CLOEXEC)", "a doorbell", errno))
+    }
+
+    /// The doorbell of a peer. Anything else is refused: a write into a pipe or a file of the peer's choice could block,
+    /// or do harm.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::System`] (`EINVAL`) for what is no eventfd, [`OsError::OutOfDescriptors`].
+    pub fn open(handle: &ShareHandle) -> Result<EventFd, OsError> {
+        let wrong = |errno| OsError::from_errno("eventfd", "a doorbell of a peer", errno);
+        let bell = fcntl_dupfd_cloexec(handle, 3).map_err(wrong)?;
+        // The kernel's own name for it (proc_pid_fd(5)).
+        let path = format!("/proc/self/fd/{}", bell.as_raw_fd());
+        let what = readlink(path, Vec::new()).map_err(wrong)?;
+        if what.as_bytes() != b"anon_inode:[eventfd]" {
+            return Err(wrong(Errno::INVAL));
+        }
+        // Shared with the peer, who could have made it blocking, and whose it is to read.
+        let flags = fcntl_getfl(&bell).map_err(wrong)?;
+        fcntl_setfl(&bell, flags | OFlags::NONBLOCK).map_err(wrong)?;
         Ok(EventFd { bell })
     }
 

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Receiving in an event loop: one descriptor to poll, and a call that never waits.
+//!
+//! The descriptor is an epoll of what can bring news: a doorbell that the producer rings (only when asked, so that a link
+//! that nobody polls costs it nothing), and, while there is no producer, the runtime directory or the connection to one that was
+//! greeted. It stays the same for the subscriber's life.
+
+use std::sync::Arc;
+
+use uncopy_os::{Connection, DirectoryWatch, EventFd, Interest, Poller};
+
+use super::search::{Join, ProducerWatch};
+use super::{Subscriber, Taken};
+use crate::error::LinkError;
+use crate::native::frame::Frame;
+use crate::native::ring;
+
+/// What an event loop polls.
+pub(super) struct Events {
+    bell: Arc<EventFd>,
+    poller: Poller,
+    greeted: Option<Arc<Connection>>,
+    directory: Option<Arc<DirectoryWatch>>,
+}
+
+impl Events {
+    fn new() -> Result<Self, LinkError> {
+        let (bell, poller) = (Arc::new(EventFd::new()?), Poller::new()?);
+        poller.add(&*bell, 0, Interest::READ)?;
+        Ok(Self { bell, poller, greeted: None, directory: None })
+    }
+
+    pub(super) fn bell(&self) -> &Arc<EventFd> {
+        &self.bell
+    }
+
+    /// Polls this connection and this directory, and no others.
+    fn follow(
+        &mut self,
+        greeted: Option<&Arc<Connection>>,
+        directory: Option<&Arc<DirectoryWatch>>,
+    ) -> Result<(), LinkError> {
+        follow(&self.poller, &mut self.greeted, greeted)?;
+        follow(&self.poller, &mut self.directory, directory)
+    }
+}
+
+/// Replaces one polled source by another.
+fn follow<T>(poller: &Poller, now: &mut Option<Arc<T>>, wanted: Option<&Arc<T>>) -> Result<(), LinkError>
+where
+    for<'a> &'a T: uncopy_os::Pollable,
+{
+    if now.as_ref().map(Arc::as_ptr) != wanted.map(Arc::as_ptr) {
+        if let Some(before) = now.take() {
+            poller.remove(&*before)?;
+        }
+        if let Some(wanted) = wanted {
+            poller.add(&**wanted, 0, Interest::READ)?;
+            *now = Some(Arc::clone(wanted));
+        }
+    }
+    Ok(())
+}
+
+impl Subscriber {
+    /// What an event loop polls for reading: when it is readable, call [`poll_recv`](Self::poll_recv). The same object for the
+    /// subscriber's life, whatever becomes of the producer.
+    ///
+    /// Call `poll_recv` once before the first poll, and until it gives nothing: that asks the producer to ring.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn events(&mut self) -> Result<&Poller, LinkError> {
+        self.check_usable()?;
+        let events = match self.events.take() {
+            Some(events) => events,
+            None => {
+                let events = Events::new()?;
+                if let Some(attachment) = &self.attachment {
+                    attachment.set_bell(&events.bell)?;
+                }
+                events
+            }
+        };
+        Ok(&self.events.insert(events).poller)
+    }
+
+    /// The next frame that was not received yet, if it is there. Never waits: `None` says that there will be an
+    /// [event](Self::events) when there is news.
+    ///
+    /// # Errors
+    /// As for [`recv`](Self::recv), but never [`LinkError::TimedOut`]: without a producer for the subscriber's own time, what
+    /// became of it.
+    pub fn poll_recv(&mut self) -> Result<Option<Frame>, LinkError> {
+        self.check_usable()?;
+        loop {
+            let ended = !self.connected();
+            if let Taken::Frame(frame) = self.take(self.cursor.after())? {
+                return Ok(Some(frame));
+            }
+            if ended {
+                if !self.poll_producer()? {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let (Some(attachment), Some(events)) = (&self.attachment, &self.events) else { return Ok(None) };
+            events.bell.drain();
+            ring::arm(&attachment.control.live(), attachment.place);
+            // What came before the request was made rings no more; what comes later does.
+            if let Taken::Frame(frame) = self.take(self.cursor.after())? {
+                return Ok(Some(frame));
+            }
+            if self.connected() {
+                return self.check_usable().map(|()| None);
+            }
+        }
+    }
+
+    /// Takes a step towards a producer without waiting; whether there is one now.
+    fn poll_producer(&mut self) -> Result<bool, LinkError> {
+        self.note_end();
+        if let Some(watch) = &self.watch {
+            watch.drain()?;
+        }
+        let obstacle = loop {
+            match self.take_step()? {
+                Join::Joined => break None,
+                Join::Pending(obstacle) => break Some(obstacle),
+                // Watched before looking again, so that a producer that comes in between is not missed.
+                Join::Absent if self.watch.is_none() => self.watch = Some(ProducerWatch::new(&self.dir)?),
+                Join::Absent => break Some(None),
+            }
+        };
+        if let Some(events) = &mut self.events {
+            let greeted = self.joining.as_ref().map(|conversation| conversation.connection());
+            events.follow(greeted, self.watch.as_ref().map(ProducerWatch::directory))?;
+        }
+        let Some(obstacle) = obstacle else { return Ok(true) };
+        let is_over = self.timeout.is_some_and(|timeout| self.absent_since.elapsed() >= timeout);
+        if is_over && self.joining.is_none() { Err(self.absence(obstacle)) } else { Ok(false) }
+    }
+}
