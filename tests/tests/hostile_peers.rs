@@ -31,7 +31,8 @@ fn f15_words_scribbled_over_while_all_run_make_nobody_panic_or_crash() {
     for (from, to) in [(256, 1024), (2048, 4096), (4096, 4096 + 4 * 384), (8192, 24_576), (256, 24_576)] {
         let stage = Stage::new(PEER);
         let mut producer = open(&stage, &["produce", "cam"]);
-        let mut readers: Vec<Peer> = (0..2).map(|_| open(&stage, &["consume", "cam"])).collect();
+        let mut readers: Vec<Peer> =
+            [&["consume", "cam"][..], &["consume", "cam", "--every"]].map(|role| open(&stage, role)).into();
         readers.iter_mut().for_each(|reader| reader.tell("run-on"));
         producer.tell("run 64x64x4,100x100x4,float32:64x64");
         let mut vandal = open(&stage, &["scribble", "cam"]);

@@ -542,7 +542,9 @@ impl Attachment {
 
     /// The number of the last frame that is of no interest to a consumer that has just attached.
     pub(crate) fn first_cursor(&self) -> u64 {
-        if self.every { self.control.live().place_u64(self.place, place::CURSOR).load(Acquire) } else { 0 }
+        // Anybody may have written it.
+        let cursor = || self.control.live().place_u64(self.place, place::CURSOR).load(Acquire);
+        if self.every { cursor().min(ring::MAX_SEQ) } else { 0 }
     }
 
     /// Whether the producer has taken our place away. Marks the end then.

@@ -243,7 +243,26 @@ pub(crate) enum Unheld {
 /// (A model may see old values for ever, which hardware does not; it gives up early.)
 const MAX_CHASES: usize = if cfg!(loom) { 3 } else { 1 << 16 };
 
+/// Holds whatever frame is in `slot` for the consumer at `place`. Says whether it held the slot before; `None` while the
+/// slot is being written.
+#[inline(always)]
+fn hold_slot<C: Cells>(cells: &C, place: u32, slot: usize) -> Result<Option<bool>, Unheld> {
+    let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };
+    cells.about_to_change(slot);
+    let bit = 1u64 << place;
+    let mut word = cell.load(Relaxed);
+    while state_of(word) == state::PUBLISHED {
+        // pairs with: publish/word. From here the producer can't take the slot.
+        match cell.swap_if(word, word | bit, Acquire) {
+            Ok(_) => return Ok(Some(word & bit != 0)),
+            Err(now) => word = now,
+        }
+    }
+    Ok(None)
+}
+
 /// Holds the newest frame for the consumer at `place` if its number is above `after`.
+#[inline(always)]
 pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result<Hold, Unheld> {
     for _ in 0..MAX_CHASES {
         // pairs with: publish/latest.
@@ -253,16 +272,8 @@ pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result
         if seq <= after {
             return Err(Unheld::Nothing);
         }
-        let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };
-        cells.about_to_change(slot);
-        let mut word = cell.load(Relaxed);
-        while state_of(word) == state::PUBLISHED {
-            let bit = 1u64 << place;
-            // pairs with: publish/word. From here the producer can't take the slot.
-            match cell.swap_if(word, word | bit, Acquire) {
-                Ok(_) => return Ok(Hold { slot, seq, again: word & bit != 0 }),
-                Err(now) => word = now,
-            }
+        if let Some(again) = hold_slot(cells, place, slot)? {
+            return Ok(Hold { slot, seq, again });
         }
         // The slot is being rewritten, so a newer frame has been published: look again.
     }
@@ -273,31 +284,19 @@ pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result
 pub(crate) fn hold_next<C: Cells>(cells: &C, place: u32, after: u64) -> Result<Hold, Unheld> {
     // pairs with: publish/latest. Every entry up to this frame is there.
     let newest = seq_of(cells.latest().load(Acquire));
-    let first = (after + 1).max((newest + 1).saturating_sub(TRAIL_LEN));
+    let first = after.saturating_add(1).max((newest + 1).saturating_sub(TRAIL_LEN));
     for seq in first..=newest {
         // pairs with: publish/trail.
         let entry = unpack_latest(cells.trail((seq % TRAIL_LEN) as usize).load(Acquire));
         // Another number: a frame that came 64 later has the entry, so that this one is gone.
         let Some((_, slot)) = entry.filter(|(named, _)| *named == seq) else { continue };
-        let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };
-        cells.about_to_change(slot);
-        let mut word = cell.load(Relaxed);
-        while state_of(word) == state::PUBLISHED {
-            let bit = 1u64 << place;
-            // pairs with: publish/word. From here the producer can't take the slot.
-            match cell.swap_if(word, word | bit, Acquire) {
-                Ok(_) if cells.described(slot) == seq => {
-                    return Ok(Hold { slot, seq, again: word & bit != 0 });
-                }
-                Ok(_) => {
-                    // The slot has a later frame by now; its turn comes.
-                    if word & bit == 0 {
-                        release(cells, place, slot);
-                    }
-                    break;
-                }
-                Err(now) => word = now,
-            }
+        let Some(again) = hold_slot(cells, place, slot)? else { continue };
+        if cells.described(slot) == seq {
+            return Ok(Hold { slot, seq, again });
+        }
+        // The slot has a later frame by now; its turn comes.
+        if !again {
+            release(cells, place, slot);
         }
     }
     Err(Unheld::Nothing)

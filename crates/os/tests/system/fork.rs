@@ -312,10 +312,14 @@ fn forks_while_another_thread_is_the_first() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             is_ready.store(true, Ordering::SeqCst);
-            while !is_forking.load(Ordering::SeqCst) {}
+            while !is_forking.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
             assert_ne!(fork_generation(), 0);
         });
-        while !is_ready.load(Ordering::SeqCst) {}
+        while !is_ready.load(Ordering::SeqCst) {
+            std::hint::spin_loop();
+        }
         is_forking.store(true, Ordering::SeqCst);
         support::collect(support::fork_and_play(|| assert_ne!(fork_generation(), 0)));
     });
