@@ -109,6 +109,20 @@ def test_absence_has_its_end_and_a_wait_with_a_time_its_own():
     asyncio.run(main())
 
 
+def test_a_wait_that_ends_without_a_producer_says_what_became_of_it():
+    async def main():
+        async with uncopy.aio.subscribe("gone") as sub:
+            with pytest.raises(uncopy.NotFound):
+                await sub.recv(timeout=0.05)
+            with uncopy.publish("gone") as pub:
+                send(pub, 1)
+                assert number(await sub.recv(timeout=30.0)) == 1
+            with pytest.raises(uncopy.ProducerClosed):
+                await sub.recv(timeout=0.05)
+
+    asyncio.run(main())
+
+
 def test_a_loop_ends_when_the_producer_closes():
     async def main():
         with uncopy.publish("ends") as pub:

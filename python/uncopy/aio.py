@@ -78,7 +78,12 @@ class Subscriber:
                 absence = error
             left = None if deadline is None else deadline - loop.time()
             if left is not None and left <= 0:
-                raise absence or TimedOut(f"no new frame of '{self.name}' came within {timeout} s")
+                if absence is not None:
+                    raise absence
+                if not self._inner.connected:
+                    # Says what became of the producer, or brings what has come just now.
+                    return self._inner.recv(timeout=0.0)
+                raise TimedOut(f"no new frame of '{self.name}' came within {timeout} s")
             await self._news(loop, left)
 
     async def _news(self, loop, left):

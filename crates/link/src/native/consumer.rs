@@ -435,6 +435,8 @@ impl Subscriber {
             Next::Unreachable { seq } => {
                 // It counts as missed with the next frame that is received.
                 cursor.passed = cursor.passed.max(seq);
+                // A producer that blocks must not keep it for us.
+                attachment.count_received(cursor.received, cursor.missed, cursor.after());
                 Ok(Taken::Nothing)
             }
             Next::Frame(lease, description) => {
