@@ -126,6 +126,16 @@ impl Stage {
         wire::u32_of(&guest.bytes(wire::WANTS_ROOM, 8), 0) != 0
     }
 
+    /// How many consumers of `name` sleep, or are about to.
+    ///
+    /// # Panics
+    /// When nobody publishes under the name.
+    #[must_use]
+    pub fn sleepers(&self, name: &str) -> u32 {
+        let guest = Guest::join(&self.runtime_dir(), name, wire::OBSERVER);
+        wire::u32_of(&guest.bytes(wire::SLEEPERS, 8), 0).count_ones()
+    }
+
     /// Names in the runtime directory, sorted.
     #[must_use]
     pub fn files(&self) -> Vec<String> {
@@ -143,6 +153,14 @@ impl Stage {
     pub fn doomed(&self, point: &str, pass: u32, role: &[&str]) -> Peer {
         self.peer_in(role, |command| {
             command.env("UNCOPY_KILL", format!("{point}:{pass}"));
+        })
+    }
+
+    /// Starts a peer that stops itself at the `pass`-th pass of a kill point.
+    #[must_use]
+    pub fn halting(&self, point: &str, pass: u32, role: &[&str]) -> Peer {
+        self.peer_in(role, |command| {
+            command.env("UNCOPY_KILL", format!("{point}:{pass}:stop"));
         })
     }
 

@@ -39,6 +39,8 @@ pub const OBSERVER: u32 = 2;
 pub const HEADER_BYTES: usize = 256;
 /// Where the live words start.
 pub const LIVE: usize = 256;
+/// Who sleeps until the next frame.
+pub const SLEEPERS: usize = 384;
 /// Whose doorbells are to be rung.
 pub const ARMED: usize = 388;
 /// Whether the producer waits for room.

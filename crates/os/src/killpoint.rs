@@ -4,7 +4,7 @@
 //! A protocol that survives crashes has to be crashed at each of its steps. [`kill_point`] marks a step. In normal
 //! builds it is nothing at all. With the feature `kill-points` (test builds only), `UNCOPY_KILL=NAME:N` in the
 //! environment makes the `N`-th pass (from 1) of the point `NAME` end the process with SIGKILL: no destructor runs, as
-//! in a real crash. Any other value of the variable kills nothing; `passed()` then tells which points exist on the way
+//! in a real crash. `NAME:N:stop` stops it there instead, with SIGSTOP. Any other value of the variable does nothing; `passed()` then tells which points exist on the way
 //! that was taken. A forked child counts from the beginning.
 //!
 //! The same builds play a kernel without `SO_PEERPIDFD` when `UNCOPY_WITHOUT_PEERPIDFD` is `1`:
@@ -49,10 +49,11 @@ mod armed {
         }
     }
 
-    /// Which pass of which point is the last.
+    /// Which pass of which point is the last, or the last for a while.
     struct Order {
         name: String,
         pass: u64,
+        stops: bool,
     }
 
     /// Marks a step, and ends the process there if `UNCOPY_KILL` says so.
@@ -61,9 +62,14 @@ mod armed {
         let count = state.passed.entry(name).or_insert(0);
         *count += 1;
         let pass = *count;
-        if state.order.as_ref().is_some_and(|order| order.name == name && order.pass == pass) {
-            die();
-        }
+        let Some(order) = state.order.as_ref().filter(|order| order.name == name && order.pass == pass)
+        else {
+            return;
+        };
+        let stops = order.stops;
+        // Other threads of a process that was stopped and goes on pass points too.
+        drop(state);
+        if stops { stop() } else { die() }
     }
 
     /// The points that this process has passed so far, in alphabetical order.
@@ -71,11 +77,24 @@ mod armed {
         STATE.lock().passed.keys().copied().collect()
     }
 
-    /// `NAME:N`; `None` for anything else.
+    /// `NAME:N` or `NAME:N:stop`; `None` for anything else.
     fn parse(order: &str) -> Option<Order> {
+        let (order, stops) = order.strip_suffix(":stop").map_or((order, false), |order| (order, true));
         let (name, pass) = order.rsplit_once(':')?;
         let pass = pass.parse().ok().filter(|pass| *pass > 0)?;
-        Some(Order { name: name.to_owned(), pass })
+        Some(Order { name: name.to_owned(), pass, stops })
+    }
+
+    #[cfg(unix)]
+    fn stop() {
+        use rustix::process::{Signal, getpid, kill_process};
+        // Cannot fail: the target is this process. It has stopped when the call returns, and goes on with SIGCONT.
+        let _ = kill_process(getpid(), Signal::STOP);
+    }
+
+    #[cfg(windows)]
+    fn stop() {
+        std::process::abort();
     }
 
     #[cfg(unix)]
@@ -97,8 +116,10 @@ mod armed {
         #[test]
         fn an_order_names_a_point_and_a_pass() {
             let order = parse("publish/claimed:3").expect("well formed");
-            assert_eq!((order.name.as_str(), order.pass), ("publish/claimed", 3));
-            for nothing in ["list", "", "a:", "a:0", "a:x", "a:-1"] {
+            assert_eq!((order.name.as_str(), order.pass, order.stops), ("publish/claimed", 3, false));
+            let order = parse("publish/claimed:4:stop").expect("well formed");
+            assert_eq!((order.name.as_str(), order.pass, order.stops), ("publish/claimed", 4, true));
+            for nothing in ["list", "", "a:", "a:0", "a:x", "a:-1", "a:stop", "a:1:go"] {
                 assert!(parse(nothing).is_none(), "{nothing:?}");
             }
         }

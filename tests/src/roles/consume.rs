@@ -7,6 +7,7 @@
 //! | `run-on` the same, and goes on when the link is corrupt | the same, with `corrupt` in `ran` |
 //! | `run-unheld` reads frames after having given them back: what a consumer without leases would be | the same |
 //! | `take [MS]` receives one frame and keeps it | `took` |
+//! | `await N` receives N frames, each in a wait without end, and counts how often it looked up by itself | `awaited` |
 //! | `newest` keeps the newest | `took` or `none` |
 //! | `check` looks at all kept frames again | `checked` |
 //! | `drop` gives all kept frames back; `drop-oldest` one | `dropped` |
@@ -81,6 +82,13 @@ impl Consumer {
                 let millis = rest.first().map_or(60_000, |millis| millis.parse().expect("milliseconds"));
                 let frame = self.sub().recv(Duration::from_millis(millis))?;
                 self.keep(frame)
+            }
+            ["await", frames] => {
+                let mut looks = Looks(0);
+                for _ in 0..frames.parse().expect("a number of frames") {
+                    drop(self.sub().recv_with(None, &mut looks)?);
+                }
+                json!({ "event": "awaited", "looks": looks.0 })
             }
             ["newest"] => match self.sub().newest()? {
                 Some(frame) => self.keep(frame),
@@ -215,6 +223,16 @@ fn judge_unheld(frame: Frame) -> Result<(), pattern::Torn> {
     let (address, len, seq) = (frame.address(), frame.bytes().len(), frame.seq());
     drop(frame);
     pattern::check(&raw::read_unheld(address, len), seq)
+}
+
+/// Counts how often a wait looked up.
+struct Looks(u64);
+
+impl Waiting for Looks {
+    fn keep_waiting(&mut self) -> bool {
+        self.0 += 1;
+        true
+    }
 }
 
 struct UntilSignal(u32);

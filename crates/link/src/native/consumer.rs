@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait};
+use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait_marked, kill_point};
 
 use self::events::Events;
 use self::search::ProducerWatch;
@@ -461,7 +461,7 @@ impl Subscriber {
     fn wait_for_memory(&self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
         let Some(left) = wait.left() else { return Ok(false) };
         if let Some(attachment) = &self.attachment {
-            attachment.wait_for_message(left.unwrap_or(SLICE))?;
+            attachment.wait_for_message(left)?;
         }
         wait.go_on()
     }
@@ -489,19 +489,27 @@ impl Subscriber {
             let Some(left) = wait.left_at(asleep) else { return Ok(news()) };
             let value = ring::announce_sleep(&control, attachment.place);
             self.asleep = Some(asleep);
-            let woken = if news() {
-                Woken::ValueChanged
-            } else {
-                futex_wait(control.latest_futex(), value as u32, left)
-            };
+            if news() {
+                return Ok(true);
+            }
+            let woken =
+                futex_wait_marked(control.latest_futex(), value as u32, Some(left), ring::mark(value));
+            if news() {
+                kill_point("consumer.woken");
+                control.pass_wake_on(attachment.place);
+            }
+            let asked = matches!(woken, Woken::TimedOut | Woken::Interrupted);
+            if asked && !wait.go_on()? {
+                return Ok(false);
+            }
             // What follows a wake-up is on the way of the frame: `end_sleep` comes when the frame is held.
             if news() {
                 return Ok(true);
             }
             ring::end_sleep(&control, attachment.place);
             self.asleep = None;
-            // Also after a wake-up without news: it may be a `Waker`'s.
-            if woken != Woken::ValueChanged && !wait.go_on()? {
+            // A wake-up without news may be a `Waker`'s.
+            if woken == Woken::Woken && !wait.go_on()? {
                 return Ok(false);
             }
             asleep = Instant::now();
@@ -525,21 +533,19 @@ struct Wait<'w> {
 
 impl Wait<'_> {
     /// How long to sleep from now on at the most; the outer `None` when the time is over.
-    fn left(&self) -> Option<Option<Duration>> {
+    fn left(&self) -> Option<Duration> {
         self.left_at(Instant::now())
     }
 
-    fn left_at(&self, now: Instant) -> Option<Option<Duration>> {
+    fn left_at(&self, now: Instant) -> Option<Duration> {
         let gone = now.saturating_duration_since(self.begun);
         let left = match self.timeout {
             Some(timeout) => Some(timeout.checked_sub(gone)?),
             None => None,
         };
-        let slice = self.waiting.is_some().then(|| slice_after(gone));
-        Some(match (left, slice) {
-            (Some(left), Some(slice)) => Some(left.min(slice)),
-            (left, slice) => left.or(slice),
-        })
+        // Also where nobody is asked: who was to wake us may have been stopped.
+        let slice = if self.waiting.is_some() { slice_after(gone) } else { LONG_SLICE };
+        Some(left.map_or(slice, |left| left.min(slice)))
     }
 
     /// Asks the caller whether to go on.

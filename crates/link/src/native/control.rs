@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use uncopy_core::LinkName;
-use uncopy_os::{Mapping, SharedMemory, Words, futex_wake};
+use uncopy_os::{Mapping, SharedMemory, Words, futex_wake, futex_wake_marked};
 
 use super::header::Header;
 use super::ring::{self, Cells, Word32, Word64};
@@ -194,6 +194,23 @@ impl<'a> Live<'a> {
     /// Wakes everyone who sleeps on this link.
     pub(crate) fn wake_all(self) {
         futex_wake(self.latest_futex(), u32::MAX);
+    }
+
+    /// Wakes the first of those who sleep on this link, who wakes the next: so many sleepers cost a producer what one does.
+    pub(crate) fn wake_first(self) {
+        futex_wake(self.latest_futex(), 1);
+    }
+
+    /// Wakes the next of those who sleep on this link, after the frame that woke the consumer at `place`.
+    #[inline]
+    pub(crate) fn pass_wake_on(self, place: u32) {
+        /// Two each: the last of many is woken sooner, and one that is stopped holds up no more than its half.
+        const FOLLOWERS: u32 = 2;
+        if ring::others_sleep(&self, place) {
+            // Who has seen this frame and sleeps until the next is to be left alone.
+            let newest = AtomicU64::load(Cells::latest(&self), Acquire);
+            futex_wake_marked(self.latest_futex(), FOLLOWERS, ring::marks_of_others(newest));
+        }
     }
 
     /// The half of the newest-frame word that the kernel compares: its lower one, which changes with every frame. Only

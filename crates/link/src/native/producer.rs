@@ -334,7 +334,7 @@ impl Publisher {
         let armed = ring::take_armed(&control);
         kill_point("producer.published");
         if asleep {
-            control.wake_all();
+            control.wake_first();
         }
         if armed != 0 {
             self.server.ring(armed);

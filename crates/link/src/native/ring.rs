@@ -22,6 +22,7 @@
 //! The machine is generic over where its words live: mapped pages in the product, loom's atomics in the models
 //! (`ring_models.rs`), which check every interleaving of the same code.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// A 64-bit atomic word, wherever it lives.
@@ -195,12 +196,30 @@ impl Writer {
     }
 }
 
-/// Whether anybody may sleep on `latest`, asked after it was changed. The caller wakes them.
+/// Whether anybody may sleep on `latest`, asked after it was changed. The caller wakes one, who wakes the others:
+/// [`others_sleep`].
 pub(crate) fn somebody_sleeps<C: Cells>(cells: &C) -> bool {
     // Either we see the sleeper's bit, or it sees our change: both sides fence between their store and their load.
     // pairs with: announce_sleep/fence.
     cells.fence();
     cells.sleepers().load(Relaxed) != 0
+}
+
+/// Whether anybody else may sleep on `latest`, asked by the consumer at `place` when it has slept and there is a frame. It
+/// wakes them: whoever was in the kernel's queue before it was taken from there, has its bit set.
+pub(crate) fn others_sleep<C: Cells>(cells: &C, place: u32) -> bool {
+    // pairs with: announce_sleep/sleepers, through the kernel's queue.
+    cells.sleepers().load(Acquire) & !(1 << place) != 0
+}
+
+/// The mark of a sleeper that has seen `latest`.
+pub(crate) fn mark(latest: u64) -> NonZeroU32 {
+    NonZeroU32::new(1 << (seq_of(latest) % 32)).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The marks of sleepers that have seen an older frame than `latest`, of the last 31.
+pub(crate) fn marks_of_others(latest: u64) -> NonZeroU32 {
+    NonZeroU32::new(!mark(latest).get()).unwrap_or(NonZeroU32::MAX)
 }
 
 /// The consumers whose doorbells are to be rung, asked after [`somebody_sleeps`]. Each is rung once and asks again.

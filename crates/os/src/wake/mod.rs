@@ -3,7 +3,8 @@
 //!
 //! | to wait for | use |
 //! |---|---|
-//! | a word in shared memory to change | [`futex_wait`], [`futex_wake`] |
+//! | a word in shared memory to change | [`futex_wait`], [`futex_wake`]; for some of the sleepers [`futex_wait_marked`], [`futex_wake_marked`] |
+//! | any of several words | [`futex_wait_any`] |
 //! | any of several sockets, processes, events | [`Poller`] |
 //! | a call from another thread, in an event loop | [`EventFd`] |
 //! | names to appear in or vanish from the runtime directory | [`DirectoryWatch`] |
@@ -39,7 +40,10 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
-pub use system::{DirectoryWatch, EventFd, Pollable, Poller, futex_wait, futex_wake};
+pub use system::{
+    DirectoryWatch, EventFd, Pollable, Poller, futex_wait, futex_wait_any, futex_wait_marked, futex_wake,
+    futex_wake_marked,
+};
 
 /// Why a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -7,6 +7,6 @@ mod poller;
 mod watch;
 
 pub use eventfd::EventFd;
-pub use futex::{futex_wait, futex_wake};
+pub use futex::{futex_wait, futex_wait_any, futex_wait_marked, futex_wake, futex_wake_marked};
 pub use poller::{Pollable, Poller};
 pub use watch::DirectoryWatch;

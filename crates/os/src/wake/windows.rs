@@ -3,6 +3,7 @@
 #![expect(missing_docs, reason = "the Unix twin documents the same names")]
 
 use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -18,7 +19,24 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, _timeout: Option<Duration>) -
     if word.load(Ordering::Relaxed) == expected { Woken::Interrupted } else { Woken::ValueChanged }
 }
 
+pub fn futex_wait_marked(
+    word: &AtomicU32,
+    expected: u32,
+    timeout: Option<Duration>,
+    _marks: NonZeroU32,
+) -> Woken {
+    futex_wait(word, expected, timeout)
+}
+
+pub fn futex_wait_any(_words: &[(&AtomicU32, u32)], _timeout: Option<Duration>) -> Option<Woken> {
+    None
+}
+
 pub fn futex_wake(_word: &AtomicU32, _max_waiters: u32) -> usize {
+    0
+}
+
+pub fn futex_wake_marked(_word: &AtomicU32, _max_waiters: u32, _marks: NonZeroU32) -> usize {
     0
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Waiting and waking, between threads and between processes.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use uncopy_os::{
     Connection, DirectoryWatch, Event, EventFd, Interest, Mapping, PidFd, Poller, Received, RuntimeDir,
-    SharedMemory, Woken, futex_wait, futex_wake,
+    SharedMemory, Woken, futex_wait, futex_wait_any, futex_wait_marked, futex_wake, futex_wake_marked,
 };
 use uncopy_tensor::Access;
 
@@ -58,6 +59,63 @@ fn a_wait_without_end_is_ended_by_a_wake_and_each_wake_wakes_as_many_as_it_says(
             assert_eq!(sleeper.join().unwrap(), Woken::Woken);
         }
     });
+}
+
+#[test]
+fn a_marked_wake_up_passes_over_sleepers_without_its_marks() {
+    let [one, other, both] = [0b01, 0b10, 0b11].map(|marks| NonZeroU32::new(marks).unwrap());
+    let word = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        let word = &word;
+        let sleeper = scope.spawn(move || futex_wait_marked(word, 0, Some(Duration::from_secs(20)), one));
+        let unmarked = scope.spawn(move || futex_wait(word, 0, None));
+        // Who sleeps without marks has all of them.
+        while futex_wake_marked(word, u32::MAX, other) == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(unmarked.join().unwrap(), Woken::Woken);
+        while futex_wake_marked(word, u32::MAX, both) == 0 {
+            assert_eq!(futex_wake_marked(word, u32::MAX, other), 0);
+            std::thread::yield_now();
+        }
+        assert_eq!(sleeper.join().unwrap(), Woken::Woken);
+    });
+    let timeout = Duration::from_millis(20);
+    let start = Instant::now();
+    assert_eq!(futex_wait_marked(&word, 0, Some(timeout), one), Woken::TimedOut);
+    assert!(start.elapsed() >= timeout);
+    assert_eq!(futex_wait_marked(&word, 1, None, one), Woken::ValueChanged);
+}
+
+#[test]
+fn a_wait_for_several_words_ends_with_any_of_them() {
+    let words = [0, 1, 2].map(AtomicU32::new);
+    let expected = |changed: usize| -> Vec<(&AtomicU32, u32)> {
+        words.iter().enumerate().map(|(at, word)| (word, (at + usize::from(at == changed)) as u32)).collect()
+    };
+    let timeout = Duration::from_millis(20);
+    let start = Instant::now();
+    let Some(woken) = futex_wait_any(&expected(9), Some(timeout)) else {
+        println!("the kernel can't wait for several words: not tested");
+        return;
+    };
+    assert_eq!(woken, Woken::TimedOut);
+    assert!(start.elapsed() >= timeout);
+    for changed in 0..words.len() {
+        assert_eq!(futex_wait_any(&expected(changed), None), Some(Woken::ValueChanged));
+    }
+    for word in &words {
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| futex_wait_any(&expected(9), None));
+            while futex_wake(word, u32::MAX) == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(sleeper.join().unwrap(), Some(Woken::Woken));
+        });
+    }
+    assert_eq!(futex_wait_any(&[], None), None, "nothing can wake it");
+    let many: Vec<_> = (0..1000).map(|_| (&words[0], 0)).collect();
+    assert_eq!(futex_wait_any(&many, None), None, "more than the kernel takes");
 }
 
 #[test]

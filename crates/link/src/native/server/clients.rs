@@ -304,6 +304,10 @@ impl Server {
         ring::reclaim(&self.control.live(), at);
         self.control.live().place_u32(at, place::STATE).store(place::FREE, Release);
         self.attached.fetch_and(!(1 << at), AcqRel);
+        // It may have been woken to wake others, and died before it did.
+        if ring::somebody_sleeps(&self.control.live()) {
+            self.control.live().wake_all();
+        }
     }
 
     fn send_welcome(
