@@ -10,6 +10,7 @@
 //! | `fork NAME` | forks with a link open |
 //! | `foreign NAME` | knocks at a producer's socket as another user; `foreign-producer` serves as one |
 //! | `scribble NAME` | writes nonsense over the words of a live link |
+//! | `several NAME,NAME..` | waits for several links at once: see `several` |
 //! | `limited NAME` | works with ever fewer descriptors |
 //!
 //! Every role says `end` with what it leaked, and ends when its commands end.
@@ -22,6 +23,7 @@ mod limited;
 mod observe;
 mod produce;
 mod scribble;
+mod several;
 
 use std::time::{Duration, Instant};
 
@@ -49,6 +51,7 @@ pub fn play(role: &str, words: Vec<String>) {
         "foreign-producer" => foreign::serve,
         "scribble" => scribble::play,
         "limited" => limited::play,
+        "several" => several::play,
         other => panic!("no role '{other}'"),
     };
     play(&words, &mut commands);

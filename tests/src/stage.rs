@@ -136,6 +136,17 @@ impl Stage {
         wire::u32_of(&guest.bytes(wire::SLEEPERS, 8), 0).count_ones()
     }
 
+    /// How many consumers of `name` have asked for a ring of their doorbell.
+    ///
+    /// # Panics
+    /// When nobody publishes under the name.
+    #[must_use]
+    pub fn armed(&self, name: &str) -> u32 {
+        let guest = Guest::join(&self.runtime_dir(), name, wire::OBSERVER);
+        // The word before it is that of the sleepers.
+        wire::u32_of(&guest.bytes(wire::SLEEPERS, 8), wire::ARMED - wire::SLEEPERS).count_ones()
+    }
+
     /// Names in the runtime directory, sorted.
     #[must_use]
     pub fn files(&self) -> Vec<String> {

@@ -51,7 +51,7 @@ pub use meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind, UserMeta}
 pub use native::{
     Answer, Claim, ConsumerInfo, Frame, LinkInfo, Loan, MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS,
     PublishOptions, Publisher, PublisherStats, Read, Sent, SubscribeOptions, Subscriber, SubscriberStats,
-    Waiting, Waker, WhenFull, info, list, list_in, publish, subscribe,
+    Waiting, Waker, WhenFull, info, list, list_in, publish, subscribe, wait, wait_with,
 };
 
 /// A checked name of the native scheme.

@@ -8,8 +8,9 @@
 //! that was taken. A forked child counts from the beginning.
 //!
 //! The same builds play a kernel without `SO_PEERPIDFD` when `UNCOPY_WITHOUT_PEERPIDFD` is `1`:
-//! [`Connection::peer_pidfd`](crate::Connection::peer_pidfd) then answers `None`. Normal builds ask the kernel, whatever
-//! the environment says.
+//! [`Connection::peer_pidfd`](crate::Connection::peer_pidfd) then answers `None`; and one without
+//! `futex_waitv` when `UNCOPY_WITHOUT_FUTEX_WAITV` is `1`: [`futex_wait_any`](crate::futex_wait_any) answers `None`. Normal
+//! builds ask the kernel, whatever the environment says.
 //!
 //! ```
 //! fn publish() {

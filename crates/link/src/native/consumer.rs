@@ -20,6 +20,9 @@ use crate::error::LinkError;
 
 mod events;
 mod search;
+mod several;
+
+pub use several::{wait, wait_with};
 
 /// Which frames a subscriber wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -433,10 +436,7 @@ impl Subscriber {
             Next::Nothing => Ok(Taken::Nothing),
             Next::Later => Ok(Taken::Later),
             Next::Unreachable { seq } => {
-                // It counts as missed with the next frame that is received.
-                cursor.passed = cursor.passed.max(seq);
-                // A producer that blocks must not keep it for us.
-                attachment.count_received(cursor.received, cursor.missed, cursor.after());
+                self.pass_over(seq);
                 Ok(Taken::Nothing)
             }
             Next::Frame(lease, description) => {
@@ -454,6 +454,17 @@ impl Subscriber {
                 }
                 Ok(Taken::Frame(frame))
             }
+        }
+    }
+
+    /// Goes on behind a frame that can't be reached.
+    fn pass_over(&mut self, seq: u64) {
+        let cursor = &mut self.cursor;
+        // It counts as missed with the next frame that is received.
+        cursor.passed = cursor.passed.max(seq);
+        if let Some(attachment) = &self.attachment {
+            // A producer that blocks must not keep it for us.
+            attachment.count_received(cursor.received, cursor.missed, cursor.after());
         }
     }
 

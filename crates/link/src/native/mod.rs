@@ -29,7 +29,9 @@ mod server;
 mod waker;
 mod wire;
 
-pub use consumer::{Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe};
+pub use consumer::{
+    Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait, wait_with,
+};
 pub use frame::Frame;
 pub use observe::{Answer, ConsumerInfo, LinkInfo, info, list, list_in};
 pub use producer::{Claim, Loan, PublishOptions, Publisher, PublisherStats, Sent, WhenFull, publish};

@@ -104,9 +104,9 @@ impl Subscriber {
                 }
                 continue;
             }
-            let (Some(attachment), Some(events)) = (&self.attachment, &self.events) else { return Ok(None) };
-            events.bell.drain();
-            ring::arm(&attachment.control.live(), attachment.place);
+            if !self.ask_for_ring() {
+                return Ok(None);
+            }
             // What came before the request was made rings no more; what comes later does.
             if let Taken::Frame(frame) = self.take(self.cursor.after())? {
                 return Ok(Some(frame));
@@ -117,8 +117,16 @@ impl Subscriber {
         }
     }
 
+    /// Asks the producer to ring with the next frame; whether there is a bell. Frames must be looked for once more afterwards.
+    pub(super) fn ask_for_ring(&self) -> bool {
+        let (Some(attachment), Some(events)) = (&self.attachment, &self.events) else { return false };
+        events.bell.drain();
+        ring::arm(&attachment.control.live(), attachment.place);
+        true
+    }
+
     /// Takes a step towards a producer without waiting; whether there is one now.
-    fn poll_producer(&mut self) -> Result<bool, LinkError> {
+    pub(super) fn poll_producer(&mut self) -> Result<bool, LinkError> {
         self.note_end();
         if let Some(watch) = &self.watch {
             watch.drain()?;
