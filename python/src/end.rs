@@ -186,6 +186,47 @@ impl<T: Inner> Closable for End<T> {
     }
 }
 
+/// Uses several ends at once on this thread, without the GIL; see [`End::with_detached`].
+pub fn with_all_detached<T: Inner, R: Send, E: Send + Into<Failure>>(
+    py: Python<'_>,
+    ends: &[Arc<End<T>>],
+    f: impl FnOnce(&mut [&mut T]) -> Result<R, E> + Send,
+) -> Result<R, Failure> {
+    let mut guards = Vec::with_capacity(ends.len());
+    for end in ends {
+        match end.enter() {
+            Ok(guard) => guards.push(guard),
+            Err(error) => {
+                leave_all(ends, guards);
+                return Err(error);
+            }
+        }
+    }
+    let mut inners: Vec<&mut Option<T>> = guards.iter_mut().map(|guard| &mut **guard).collect();
+    let result = py.detach(move || {
+        let detached = Detached::enter();
+        let mut open: Vec<&mut T> = inners.iter_mut().filter_map(|inner| inner.as_mut()).collect();
+        let result = (open.len() == ends.len()).then(|| f(&mut open));
+        if ending::leaves_this_thread_behind() {
+            inners.iter_mut().for_each(|inner| drop(inner.take()));
+            detached.stay();
+        }
+        result
+    });
+    let closed = ends.iter().zip(&guards).find(|(_, guard)| guard.is_none()).map(|(end, _)| end.closed());
+    leave_all(ends, guards);
+    match (result, closed) {
+        (Some(result), _) => result.map_err(Into::into),
+        (None, closed) => Err(closed.unwrap_or_else(|| LinkError::Interrupted.into())),
+    }
+}
+
+fn leave_all<T: Inner>(ends: &[Arc<End<T>>], guards: Vec<MutexGuard<'_, Option<T>>>) {
+    for (end, guard) in ends.iter().zip(guards) {
+        end.leave(guard);
+    }
+}
+
 /// The value in a lock that no panic of ours leaves half-written.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `publisher`, `slot` | the producing end, and a slot on loan |
 //! | `subscriber`, `frame` | the consuming end, and a received frame |
+//! | `several` | waiting for several links at once |
 //! | `end`, `ending` | who may use an end of a link, and how it is closed, also when the interpreter ends |
 //! | `waiting` | waits without the GIL, with Ctrl-C |
 //! | `form`, `meta` | shapes, dtypes, pixel formats, metadata and times from Python and back |
@@ -27,6 +28,7 @@ mod frame;
 mod frameworks;
 mod meta;
 mod publisher;
+mod several;
 mod slot;
 mod stats;
 mod subscriber;
@@ -47,6 +49,8 @@ mod _uncopy {
     use crate::frame::PyFrame;
     #[pymodule_export]
     use crate::publisher::{PyPublisher, publish};
+    #[pymodule_export]
+    use crate::several::wait;
     #[pymodule_export]
     use crate::slot::PySlot;
     #[pymodule_export]

@@ -97,6 +97,10 @@ pub struct PySubscriber {
 }
 
 impl PySubscriber {
+    pub fn end(&self) -> &Arc<End<Subscriber>> {
+        &self.end
+    }
+
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> Result<Frame, Failure> {
         let timeout = duration_from_seconds("timeout", timeout)?;
         let mut attentive = Attentive::until(self.end.closing());

@@ -12,19 +12,24 @@ use crate::errors::Failure;
 
 /// Looks up from a wait every now and then.
 pub struct Attentive<'a> {
-    closing: Option<&'a AtomicBool>,
+    closing: Vec<&'a AtomicBool>,
     raised: Option<PyErr>,
 }
 
 impl<'a> Attentive<'a> {
     /// For a wait that nobody else can end.
     pub fn alone() -> Self {
-        Attentive { closing: None, raised: None }
+        Attentive::until_any(Vec::new())
     }
 
     /// For a wait that ends when this flag is set.
     pub fn until(closing: &'a AtomicBool) -> Self {
-        Attentive { closing: Some(closing), raised: None }
+        Attentive::until_any(vec![closing])
+    }
+
+    /// For a wait that ends when one of these flags is set.
+    pub fn until_any(closing: Vec<&'a AtomicBool>) -> Self {
+        Attentive { closing, raised: None }
     }
 
     /// The exception that ended the wait: what a signal handler or a logging handler raised.
@@ -50,7 +55,7 @@ impl<'a> Attentive<'a> {
 
 impl Waiting for Attentive<'_> {
     fn keep_waiting(&mut self) -> bool {
-        let closing = self.closing.is_some_and(|closing| closing.load(SeqCst));
+        let closing = self.closing.iter().any(|closing| closing.load(SeqCst));
         self.raised.is_none() && !closing && self.attend(|py| py.check_signals())
     }
 

@@ -80,7 +80,7 @@ class Program:
     def is_asleep(self):
         """Whether its main thread sleeps in a futex or a poll of the kernel."""
         call = Path(f"/proc/{self.pid}/syscall").read_text().split()[0]
-        return call in ("202", "232", "281", "441", "22", "271", "7")
+        return call in ("202", "449", "232", "281", "441", "22", "271", "7")
 
 
 @pytest.fixture

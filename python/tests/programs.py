@@ -61,6 +61,8 @@ def wait_in(where):
             if where == "for":
                 for _ in sub:
                     pass
+            if where == "wait":
+                uncopy.wait([sub])
             if where == "wait_for_consumers":
                 pub.wait_for_consumers(2)
         with uncopy.publish("full", slots=2, when_full="block") as pub, uncopy.subscribe("full", read="every"):

@@ -12,7 +12,7 @@ from conftest import eventually
 
 
 @pytest.mark.fault("F47")
-@pytest.mark.parametrize("where", ["subscribe", "recv", "for", "wait_for_consumers", "send", "loan"])
+@pytest.mark.parametrize("where", ["subscribe", "recv", "for", "wait", "wait_for_consumers", "send", "loan"])
 def test_ctrl_c_ends_every_wait(program, where):
     waiter = program("wait_in", where)
     assert waiter.hear() == "waiting"

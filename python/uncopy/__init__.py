@@ -57,6 +57,7 @@ from ._uncopy import (
     list,
     publish,
     subscribe,
+    wait,
 )
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "list",
     "publish",
     "subscribe",
+    "wait",
 ]
 
 

@@ -27,10 +27,6 @@ from ._uncopy import (
 
 __all__ = ["Subscriber", "subscribe"]
 
-_LOOK_EVERY = 0.1
-"""Seconds between two looks for a producer that is absent: its absence has an end, which no descriptor tells."""
-
-
 def subscribe(
     name: str, *, timeout: float | None = 5.0, read: Literal["latest", "every"] = "latest"
 ) -> "Subscriber":
@@ -90,8 +86,6 @@ class Subscriber:
         """Returns when there may be news, or after `left` seconds."""
         if self._is_waiting:
             raise InvalidArgument(f"another task already waits for frames of '{self.name}'; give each its own subscriber")
-        if not self._inner.connected:
-            left = _LOOK_EVERY if left is None else min(left, _LOOK_EVERY)
         rung = loop.create_future()
         fd = self._inner.fileno()
         self._is_waiting = True

@@ -48,6 +48,8 @@ use uncopy_os::RuntimeDir;
 pub use error::{LinkError, Missing};
 pub use form::{AsForm, Form};
 pub use meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind, UserMeta};
+#[cfg(feature = "futures")]
+pub use native::FrameStream;
 pub use native::{
     Answer, Claim, ConsumerInfo, Frame, LinkInfo, Loan, MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS,
     PublishOptions, Publisher, PublisherStats, Read, Sent, SubscribeOptions, Subscriber, SubscriberStats,

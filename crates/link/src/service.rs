@@ -60,6 +60,25 @@ pub(crate) fn watch(
     handler: Arc<dyn Handler>,
     key: u64,
 ) -> Result<Registration, OsError> {
+    register(watched, handler, key, Interest::READ)
+}
+
+/// Like [`watch`], for one call, and one more after each [`Registration::watch_again`].
+#[cfg(feature = "futures")]
+pub(crate) fn watch_once(
+    watched: Arc<dyn Watched>,
+    handler: Arc<dyn Handler>,
+    key: u64,
+) -> Result<Registration, OsError> {
+    register(watched, handler, key, Interest::READ_ONCE)
+}
+
+fn register(
+    watched: Arc<dyn Watched>,
+    handler: Arc<dyn Handler>,
+    key: u64,
+    interest: Interest,
+) -> Result<Registration, OsError> {
     let mut current = CURRENT.lock();
     let running = current.as_ref().filter(|service| service.generation == fork_generation());
     let joined = running.and_then(|service| Some((Arc::clone(service), service.insert(&handler, key)?)));
@@ -73,8 +92,16 @@ pub(crate) fn watch(
     };
     drop(current);
     let registration = Registration { service, token, watched };
-    registration.service.poller.add(&*registration.watched, token, Interest::READ)?;
+    registration.service.poller.add(&*registration.watched, token, interest)?;
     Ok(registration)
+}
+
+#[cfg(feature = "futures")]
+impl Registration {
+    /// Asks for one more call, which comes at once if there is something to read already.
+    pub(crate) fn watch_again(&self) -> Result<(), OsError> {
+        self.service.poller.modify(&*self.watched, self.token, Interest::READ_ONCE)
+    }
 }
 
 impl Drop for Registration {

@@ -21,8 +21,12 @@ use crate::error::LinkError;
 mod events;
 mod search;
 mod several;
+#[cfg(feature = "futures")]
+mod stream;
 
 pub use several::{wait, wait_with};
+#[cfg(feature = "futures")]
+pub use stream::FrameStream;
 
 /// Which frames a subscriber wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

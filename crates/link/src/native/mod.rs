@@ -29,6 +29,8 @@ mod server;
 mod waker;
 mod wire;
 
+#[cfg(feature = "futures")]
+pub use consumer::FrameStream;
 pub use consumer::{
     Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait, wait_with,
 };

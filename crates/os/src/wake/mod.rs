@@ -7,6 +7,7 @@
 //! | any of several words | [`futex_wait_any`] |
 //! | any of several sockets, processes, events | [`Poller`] |
 //! | a call from another thread, in an event loop | [`EventFd`] |
+//! | a time, in an event loop | [`Alarm`] |
 //! | names to appear in or vanish from the runtime directory | [`DirectoryWatch`] |
 //!
 //! Nothing here loops on its own: an interrupting signal ends the wait and is reported, so that the caller can look at
@@ -41,8 +42,8 @@ use unix as system;
 use windows as system;
 
 pub use system::{
-    DirectoryWatch, EventFd, Pollable, Poller, futex_wait, futex_wait_any, futex_wait_marked, futex_wake,
-    futex_wake_marked,
+    Alarm, DirectoryWatch, EventFd, Pollable, Poller, futex_wait, futex_wait_any, futex_wait_marked,
+    futex_wake, futex_wake_marked,
 };
 
 /// Why a wait ended.
@@ -65,17 +66,21 @@ pub struct Interest {
     pub read: bool,
     /// There is room to write.
     pub write: bool,
+    /// One event only: then nothing, until the interest is [modified](Poller::modify).
+    pub once: bool,
 }
 
 impl Interest {
     /// Reading only.
-    pub const READ: Interest = Interest { read: true, write: false };
+    pub const READ: Interest = Interest { read: true, write: false, once: false };
+    /// Reading, for one event.
+    pub const READ_ONCE: Interest = Interest { read: true, write: false, once: true };
     /// Writing only.
-    pub const WRITE: Interest = Interest { read: false, write: true };
+    pub const WRITE: Interest = Interest { read: false, write: true, once: false };
     /// Both.
-    pub const BOTH: Interest = Interest { read: true, write: true };
+    pub const BOTH: Interest = Interest { read: true, write: true, once: false };
     /// Hang-ups and errors only.
-    pub const HANG_UP: Interest = Interest { read: false, write: false };
+    pub const HANG_UP: Interest = Interest { read: false, write: false, once: false };
 }
 
 /// What a [`Poller`] saw on one source.

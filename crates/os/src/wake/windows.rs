@@ -42,6 +42,7 @@ pub fn futex_wake_marked(_word: &AtomicU32, _max_waiters: u32, _marks: NonZeroU3
 
 pub trait Pollable {}
 
+impl Pollable for Alarm {}
 impl Pollable for Connection {}
 impl Pollable for DirectoryWatch {}
 impl Pollable for EventFd {}
@@ -95,6 +96,19 @@ impl EventFd {
     }
 
     pub fn drain(&self) -> bool {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub struct Alarm(Infallible);
+
+impl Alarm {
+    pub fn new() -> Result<Alarm, OsError> {
+        Err(UNSUPPORTED)
+    }
+
+    pub fn set(&self, _after: Option<Duration>) -> Result<(), OsError> {
         match self.0 {}
     }
 }

@@ -2,12 +2,13 @@
 //! Receiving in an event loop: one descriptor to poll, and a call that never waits.
 //!
 //! The descriptor is an epoll of what can bring news: a doorbell that the producer rings (only when asked, so that a link
-//! that nobody polls costs it nothing), and, while there is no producer, the runtime directory or the connection to one that was
-//! greeted. It stays the same for the subscriber's life.
+//! that nobody polls costs it nothing), and, while there is no producer, the runtime directory, the connection to one that was
+//! greeted, and the end of the time without one. It stays the same for the subscriber's life.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use uncopy_os::{Connection, DirectoryWatch, EventFd, Interest, Poller};
+use uncopy_os::{Alarm, Connection, DirectoryWatch, EventFd, Interest, Poller};
 
 use super::search::{Join, ProducerWatch};
 use super::{Subscriber, Taken};
@@ -15,19 +16,25 @@ use crate::error::LinkError;
 use crate::native::frame::Frame;
 use crate::native::ring;
 
+/// How long a producer that was greeted may take to answer before the time without one counts again.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(300);
+
 /// What an event loop polls.
 pub(super) struct Events {
     bell: Arc<EventFd>,
-    poller: Poller,
+    /// Set while there is no producer.
+    alarm: Alarm,
+    poller: Arc<Poller>,
     greeted: Option<Arc<Connection>>,
     directory: Option<Arc<DirectoryWatch>>,
 }
 
 impl Events {
     fn new() -> Result<Self, LinkError> {
-        let (bell, poller) = (Arc::new(EventFd::new()?), Poller::new()?);
+        let (bell, alarm, poller) = (Arc::new(EventFd::new()?), Alarm::new()?, Arc::new(Poller::new()?));
         poller.add(&*bell, 0, Interest::READ)?;
-        Ok(Self { bell, poller, greeted: None, directory: None })
+        poller.add(&alarm, 0, Interest::READ)?;
+        Ok(Self { bell, alarm, poller, greeted: None, directory: None })
     }
 
     pub(super) fn bell(&self) -> &Arc<EventFd> {
@@ -72,6 +79,17 @@ impl Subscriber {
     /// No descriptor is left.
     pub fn events(&mut self) -> Result<&Poller, LinkError> {
         self.check_usable()?;
+        Ok(&self.make_events()?.poller)
+    }
+
+    /// The same, for those who poll it on another thread.
+    #[cfg(feature = "futures")]
+    pub(super) fn shared_events(&mut self) -> Result<Arc<Poller>, LinkError> {
+        self.check_usable()?;
+        Ok(Arc::clone(&self.make_events()?.poller))
+    }
+
+    fn make_events(&mut self) -> Result<&Events, LinkError> {
         let events = match self.events.take() {
             Some(events) => events,
             None => {
@@ -82,7 +100,7 @@ impl Subscriber {
                 events
             }
         };
-        Ok(&self.events.insert(events).poller)
+        Ok(self.events.insert(events))
     }
 
     /// The next frame that was not received yet, if it is there. Never waits: `None` says that there will be an
@@ -144,8 +162,21 @@ impl Subscriber {
             let greeted = self.joining.as_ref().map(|conversation| conversation.connection());
             events.follow(greeted, self.watch.as_ref().map(ProducerWatch::directory))?;
         }
-        let Some(obstacle) = obstacle else { return Ok(true) };
-        let is_over = self.timeout.is_some_and(|timeout| self.absent_since.elapsed() >= timeout);
-        if is_over && self.joining.is_none() { Err(self.absence(obstacle)) } else { Ok(false) }
+        let left = self.timeout.map(|timeout| timeout.saturating_sub(self.absent_since.elapsed()));
+        let next_look = match (&obstacle, &self.joining) {
+            (None, _) => None,
+            // A producer that was just greeted answers in a moment, however long there was none before.
+            (Some(None), Some(_)) => Some(ANSWER_PATIENCE),
+            // Nothing tells when one that is there and busy isn't any more.
+            (Some(Some(_)), None) => Some(left.map_or(ANSWER_PATIENCE, |left| left.min(ANSWER_PATIENCE))),
+            _ => left,
+        };
+        if let Some(events) = &self.events {
+            events.alarm.set(next_look)?;
+        }
+        match obstacle {
+            Some(obstacle) if next_look == Some(Duration::ZERO) => Err(self.absence(obstacle)),
+            obstacle => Ok(obstacle.is_none()),
+        }
     }
 }

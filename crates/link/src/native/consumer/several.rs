@@ -16,9 +16,6 @@ use crate::error::LinkError;
 use crate::native::attachment::Attachment;
 use crate::native::ring::{self, Cells};
 
-/// How often a producer that is absent is looked for: its absence has an end, which nothing tells.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
 /// Waits until some of these subscribers have something to receive, at most `timeout` (`None`: without limit). Returns which,
 /// by their index, in ascending order; none when the time is over.
 ///
@@ -81,7 +78,7 @@ pub fn wait_with(
         };
         let woken = match indices_of(&outlooks, Outlook::Unsettled).next() {
             None => several.sleep(subscribers, slice)?,
-            Some(_) => poll(subscribers, &outlooks, slice.min(LOOK_EVERY))?,
+            Some(_) => poll(subscribers, &outlooks, slice)?,
         };
         // After a wake-up only if it brought nothing: it may be a `Waker`'s.
         is_owed_a_question = woken == Woken::Woken;

@@ -102,6 +102,7 @@ fn flags_of(interest: Interest) -> EventFlags {
     let mut flags = EventFlags::empty();
     flags.set(EventFlags::IN | EventFlags::RDHUP, interest.read);
     flags.set(EventFlags::OUT, interest.write);
+    flags.set(EventFlags::ONESHOT, interest.once);
     flags
 }
 
