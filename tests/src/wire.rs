@@ -244,6 +244,12 @@ impl Guest {
 /// Bytes of a control memory for `slots` slots.
 #[must_use]
 pub fn control_len(slots: usize) -> usize {
+    ages_offset(slots) + 16 * 512
+}
+
+/// Where the ages start.
+#[must_use]
+pub fn ages_offset(slots: usize) -> usize {
     meta_offset(slots) + slots * 4096
 }
 
@@ -274,6 +280,8 @@ pub fn header(name: &str, slots: usize) -> [u8; HEADER_BYTES] {
         put(96 + index * 4, &number.to_le_bytes());
     }
     put(120, name.as_bytes());
+    put(184, &(ages_offset(slots) as u32).to_le_bytes());
+    put(188, &512u32.to_le_bytes());
     seal_header(&mut bytes);
     bytes
 }

@@ -34,6 +34,7 @@
 //! and clocks are `uncopy-os`'s, arrays are `uncopy-tensor`'s, and it contains no unsafe code.
 #![cfg_attr(not(all(test, loom)), forbid(unsafe_code))]
 
+mod ages;
 mod error;
 mod form;
 mod meta;
@@ -45,15 +46,16 @@ use std::path::PathBuf;
 use uncopy_core::{LinkName, Scheme};
 use uncopy_os::RuntimeDir;
 
+pub use ages::Ages;
 pub use error::{LinkError, Missing};
 pub use form::{AsForm, Form};
 pub use meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind, UserMeta};
 #[cfg(feature = "futures")]
 pub use native::FrameStream;
 pub use native::{
-    Answer, Claim, ConsumerInfo, Frame, LinkInfo, Loan, MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS,
-    PublishOptions, Publisher, PublisherStats, Read, Sent, SubscribeOptions, Subscriber, SubscriberStats,
-    Waiting, Waker, WhenFull, info, list, list_in, publish, subscribe, wait, wait_with,
+    Answer, Claim, ConsumerInfo, Frame, HeldFrame, LinkInfo, Loan, MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS,
+    MIN_SLOTS, PublishOptions, Publisher, PublisherStats, Read, Sent, SubscribeOptions, Subscriber,
+    SubscriberStats, Waiting, Waker, WhenFull, info, list, list_in, publish, subscribe, wait, wait_with,
 };
 
 /// A checked name of the native scheme.

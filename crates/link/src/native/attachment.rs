@@ -21,8 +21,10 @@ use super::description::{self, Description, FormKey};
 use super::header::Header;
 use super::ring::{self, Unheld};
 use super::wire::{
-    MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, MessageError, SLOT_ALIGN_BYTES, place, when_full,
+    self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, MessageError, SLOT_ALIGN_BYTES, place,
+    when_full,
 };
+use crate::ages::bucket_of;
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
@@ -170,6 +172,13 @@ impl Attachment {
         let (Some(control), Ok(control_len)) = (handles.first(), usize::try_from(control_len)) else {
             return Err(corrupt("its producer sent no control memory".to_owned()));
         };
+        // Nobody has checked the number of slots yet.
+        let need = wire::control_len_bytes((slots as usize).min(MAX_SLOTS));
+        if control_len < need {
+            return Err(corrupt(format!(
+                "its producer says that {control_len} bytes of control memory serve {slots} slots; {need} do"
+            )));
+        }
         let mapping = Arc::new(Mapping::open(control, control_len, Access::ReadWrite)?);
         let (control, header) = Control::open(mapping, name)?;
         if header.slots != slots as usize || place as usize >= MAX_CONSUMERS {
@@ -530,6 +539,14 @@ impl Attachment {
         // pairs with: oldest_wanted. The frame is held, or was passed over.
         control.place_u64(self.place, place::CURSOR).store(seq, Release);
         self.made_room();
+    }
+
+    /// Counts the age of a frame that was just received, for `frames` frames.
+    pub(crate) fn count_age(&self, published_nanos: u64, frames: u32) {
+        let age = monotonic_nanos().saturating_sub(published_nanos);
+        let count = self.control.live().age_count(self.place, bucket_of(age));
+        // Only this place writes its row.
+        count.store(count.load(Relaxed).wrapping_add(frames), Relaxed);
     }
 
     /// Tells a producer that waits for room.

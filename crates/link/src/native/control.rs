@@ -10,7 +10,8 @@ use uncopy_os::{Mapping, SharedMemory, Words, futex_wake, futex_wake_marked};
 
 use super::header::Header;
 use super::ring::{self, Cells, Word32, Word64};
-use super::wire::{self, MAX_CONSUMERS, block, header, live, place, producer_state, trail};
+use super::wire::{self, MAX_CONSUMERS, ages, block, header, live, place, producer_state, trail};
+use crate::ages::BUCKETS;
 use crate::error::LinkError;
 
 /// The words of one slot's block; indexed by the offsets of [`block`] divided by 8.
@@ -125,6 +126,21 @@ impl<'a> Live<'a> {
 
     pub(crate) fn when_full(self) -> &'a AtomicU32 {
         self.u32_at(live::WHEN_FULL)
+    }
+
+    pub(crate) fn evicted(self) -> &'a AtomicU64 {
+        self.u64_at(live::EVICTED)
+    }
+
+    /// Nanoseconds for which the producer has waited for room.
+    pub(crate) fn blocked(self) -> &'a AtomicU64 {
+        self.u64_at(live::BLOCKED)
+    }
+
+    /// A count of the ages of the frames that the consumer at `place` has received.
+    pub(crate) fn age_count(self, place: u32, bucket: usize) -> &'a AtomicU32 {
+        let row = wire::ages_offset(self.slots) + (place as usize).min(MAX_CONSUMERS - 1) * ages::STRIDE;
+        self.u32_at(row + 4 * bucket.min(BUCKETS - 1))
     }
 
     pub(crate) fn slot_stride(self) -> &'a AtomicU64 {

@@ -35,7 +35,7 @@ pub use consumer::{
     Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait, wait_with,
 };
 pub use frame::Frame;
-pub use observe::{Answer, ConsumerInfo, LinkInfo, info, list, list_in};
+pub use observe::{Answer, ConsumerInfo, HeldFrame, LinkInfo, info, list, list_in};
 pub use producer::{Claim, Loan, PublishOptions, Publisher, PublisherStats, Sent, WhenFull, publish};
 pub use waker::Waker;
 pub use wire::{MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS};

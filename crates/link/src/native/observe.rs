@@ -16,7 +16,8 @@ use super::description;
 use super::header::Header;
 use super::naming::{lock_file, socket_file};
 use super::ring::{self, Cells};
-use super::wire::{self, MAX_CONSUMERS, Message, Role, place, read};
+use super::wire::{self, MAX_CONSUMERS, Message, Role, block, place, read, when_full};
+use crate::ages::{Ages, BUCKETS};
 use crate::error::{LinkError, Missing};
 use crate::form::Form;
 
@@ -54,6 +55,12 @@ pub struct LinkInfo {
     pub published: u64,
     /// Frames dropped because every slot was held.
     pub dropped: u64,
+    /// What the producer does when every slot is held: it waits for room.
+    pub blocks: bool,
+    /// How long the producer has waited for room, in all.
+    pub blocked: Duration,
+    /// Consumers whose places were taken away.
+    pub evicted: u64,
     /// Allocations of frame memory so far.
     pub epoch: u32,
     /// The form of the newest frame.
@@ -82,12 +89,28 @@ pub struct ConsumerInfo {
     pub missed: u64,
     /// Slots it holds now.
     pub holds: u32,
+    /// The frames in them, the oldest first.
+    pub holding: Vec<HeldFrame>,
+    /// How old the frames were that it received.
+    pub ages: Ages,
     /// Its socket hung up and its process is not known to be dead: what it holds is kept from the producer.
     pub quarantined: bool,
     /// It reads every frame, and not always the newest.
     pub every: bool,
     /// It kept slots from the producer for too long and gets nothing new.
     pub evicted: bool,
+}
+
+/// A frame that a consumer holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct HeldFrame {
+    /// The slot.
+    pub slot: usize,
+    /// The frame's number.
+    pub seq: u64,
+    /// Time since it was published: at most so long has it been held.
+    pub age: Duration,
 }
 
 /// The links of this user, by name.
@@ -238,6 +261,9 @@ fn unreadable(name: String, answer: Answer) -> LinkInfo {
         slots: 0,
         published: 0,
         dropped: 0,
+        blocks: false,
+        blocked: Duration::ZERO,
+        evicted: 0,
         epoch: 0,
         form: None,
         last_frame_age: None,
@@ -258,6 +284,9 @@ fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
         slots: control.slots(),
         published: control.live().newest_seq(),
         dropped: control.live().dropped().load(Relaxed),
+        blocks: control.live().when_full().load(Relaxed) == when_full::BLOCK,
+        blocked: Duration::from_nanos(control.live().blocked().load(Relaxed)),
+        evicted: control.live().evicted().load(Relaxed),
         epoch: control.live().epoch().load(Acquire),
         form: newest.as_ref().map(|(form, _)| *form),
         last_frame_age: newest.map(|(_, published)| since(published)),
@@ -295,18 +324,36 @@ fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
     let pid = control.live().place_u32(at, place::PID).load(Relaxed).cast_signed();
     let process =
         ProcessId { pid, start_ticks: control.live().place_u64(at, place::START_TICKS).load(Relaxed) };
-    let holds = (0..control.slots()).filter(|&slot| {
-        control.live().word(slot).is_some_and(|w| ring::holders_of(w.load(Relaxed)) & (1 << at) != 0)
-    });
+    let mut holding: Vec<_> =
+        (0..control.slots()).filter_map(|slot| held_by(control.live(), at, slot)).collect();
+    holding.sort_by_key(|held| held.seq);
+    let mut counts = [0; BUCKETS];
+    for (bucket, count) in counts.iter_mut().enumerate() {
+        *count = control.live().age_count(at, bucket).load(Relaxed);
+    }
     Some(ConsumerInfo {
         place: at,
         pid,
         command: if process.is_alive() { process.command() } else { String::new() },
         received: control.live().place_u64(at, place::RECEIVED).load(Relaxed),
         missed: control.live().place_u64(at, place::MISSED).load(Relaxed),
-        holds: holds.count() as u32,
+        holds: holding.len() as u32,
+        holding,
+        ages: Ages::from_counts(counts),
         every: control.live().place_u32(at, place::READ).load(Relaxed) == read::EVERY,
         quarantined: state == place::QUARANTINED,
         evicted: state == place::EVICTED,
     })
+}
+
+/// The frame in `slot`, if the consumer at `at` holds it: while it does, the slot's description stays.
+fn held_by(control: Live<'_>, at: u32, slot: usize) -> Option<HeldFrame> {
+    let is_held = || Some(ring::holders_of(control.word(slot)?.load(Acquire)) & (1 << at) != 0);
+    let word = |offset: usize| control.block(slot).get(offset / 8).map(|word| word.load(Acquire));
+    is_held()?.then_some(())?;
+    let (seq, published) = (word(block::SEQ)?, word(block::PUBLISHED)?);
+    // Still held: what was read in between is of one frame. Else it has just been given back.
+    is_held()?.then_some(())?;
+    let age = Duration::from_nanos(monotonic_nanos().saturating_sub(published));
+    Some(HeldFrame { slot, seq, age })
 }

@@ -102,6 +102,8 @@ pub struct Publisher {
     patience: Option<Patience>,
     seq: u64,
     dropped: u64,
+    /// How long it has waited for room.
+    blocked: Duration,
     small_frames: u32,
 }
 

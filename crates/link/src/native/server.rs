@@ -135,6 +135,8 @@ impl Server {
             self.every.fetch_and(!(1 << place), AcqRel);
             let control = self.control.live();
             control.place_u32(place, place::STATE).store(place::EVICTED, Release);
+            // Under the table's lock: one writer at a time.
+            control.evicted().store(control.evicted().load(Relaxed).wrapping_add(1), Relaxed);
             // It may sleep, unaware.
             control.kick();
             self.ring(1 << place);

@@ -48,6 +48,8 @@ pub(crate) mod header {
     pub(crate) const OFFSET_META_STRIDE: usize = 116;
     pub(crate) const OFFSET_NAME: usize = 120;
     pub(crate) const NAME_LEN: usize = 64;
+    pub(crate) const OFFSET_AGES: usize = 184;
+    pub(crate) const OFFSET_AGES_STRIDE: usize = 188;
     pub(crate) const OFFSET_CRC: usize = 252;
     pub(crate) const LEN: usize = 256;
 }
@@ -62,6 +64,8 @@ pub(crate) mod live {
     pub(crate) const DROPPED: usize = 520;
     pub(crate) const SLOT_STRIDE: usize = 528;
     pub(crate) const WHEN_FULL: usize = 536;
+    pub(crate) const EVICTED: usize = 544;
+    pub(crate) const BLOCKED: usize = 552;
     pub(crate) const WANTS_ROOM: usize = 640;
     pub(crate) const ROOM: usize = 644;
 }
@@ -130,8 +134,18 @@ pub(crate) mod block {
     pub(crate) const META_STRIDE: usize = 4096;
 }
 
+/// Control memory, one row of counts per consumer. (link-v1.md, "Control memory: ages")
+pub(crate) mod ages {
+    pub(crate) const STRIDE: usize = 512;
+}
+
 /// Bytes of the control memory of a link with `slots` slots.
 pub(crate) fn control_len_bytes(slots: usize) -> usize {
+    ages_offset(slots) + MAX_CONSUMERS * ages::STRIDE
+}
+
+/// Where the ages of place 0 start.
+pub(crate) fn ages_offset(slots: usize) -> usize {
     meta_offset(slots) + slots * block::META_STRIDE
 }
 

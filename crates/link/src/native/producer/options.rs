@@ -136,6 +136,7 @@ impl PublishOptions {
             patience: self.evict_after.map(Patience::new),
             seq: 0,
             dropped: 0,
+            blocked: Duration::ZERO,
             small_frames: 0,
         };
         if let Some(form) = self.form {

@@ -84,6 +84,10 @@ impl Publisher {
             let slices = [left, waiting.is_some().then(|| slice_after(gone)), self.patience_limit()];
             let slice = slices.into_iter().flatten().min();
             futex_wait(self.control.live().room(), room, slice);
+            // Only this process writes it; observers want a recent value.
+            self.blocked += begun.elapsed() - gone;
+            let nanos = u64::try_from(self.blocked.as_nanos()).unwrap_or(u64::MAX);
+            self.control.live().blocked().store(nanos, Relaxed);
             ring::end_wanting_room(&self.control.live());
             self.evict_overdue();
             if waiting.as_mut().is_some_and(|waiting| !waiting.keep_waiting()) {

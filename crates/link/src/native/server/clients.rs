@@ -10,6 +10,7 @@ use uncopy_os::{Connection, EventFd, PidFd, ProcessId, Received, Sent, SlotMemor
 use uncopy_tensor::ShareHandle;
 
 use super::{Server, Table};
+use crate::ages::BUCKETS;
 use crate::error::LinkError;
 use crate::native::ring::{self, Cells};
 use crate::native::wire::{self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place, read};
@@ -280,6 +281,9 @@ impl Server {
         let cursor = if read == read::EVERY { control.newest_seq().saturating_sub(1) } else { 0 };
         for (counter, value) in [(place::RECEIVED, 0), (place::MISSED, 0), (place::CURSOR, cursor)] {
             control.place_u64(at, counter).store(value, Relaxed);
+        }
+        for bucket in 0..BUCKETS {
+            control.age_count(at, bucket).store(0, Relaxed);
         }
         control.place_u32(at, place::PID).store(process.pid.cast_unsigned(), Relaxed);
         control.place_u64(at, place::START_TICKS).store(process.start_ticks, Relaxed);
