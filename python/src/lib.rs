@@ -55,7 +55,8 @@ mod _uncopy {
     use crate::slot::PySlot;
     #[pymodule_export]
     use crate::stats::{
-        PyConsumerInfo, PyCopyRecord, PyLinkInfo, PyPublisherStats, PySubscriberStats, info, list,
+        PyConsumerInfo, PyCopyRecord, PyErrorRecord, PyLinkInfo, PyPublisherStats, PySubscriberStats, errors,
+        info, list,
     };
     #[pymodule_export]
     use crate::subscriber::{_subscribe_later, PySubscriber, subscribe};

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use uncopy::{Answer, ConsumerInfo, CopyRecord, LinkInfo, PixelFormat, PublisherStats, SubscriberStats};
+use uncopy::{
+    Ages, Answer, ConsumerInfo, CopyRecord, ErrorRecord, HeldFrame, LinkInfo, PixelFormat, PublisherStats,
+    SubscriberStats,
+};
 
 use crate::errors::Failure;
 
@@ -91,28 +94,54 @@ impl PyCopyRecord {
 }
 
 /// A consumer of a link, as an observer sees it.
-#[pyclass(frozen, get_all, module = "uncopy", name = "ConsumerInfo")]
+#[pyclass(frozen, module = "uncopy", name = "ConsumerInfo")]
 pub struct PyConsumerInfo {
+    #[pyo3(get)]
     place: u32,
+    #[pyo3(get)]
     pid: i32,
+    #[pyo3(get)]
     command: String,
+    #[pyo3(get)]
     received: u64,
+    #[pyo3(get)]
     missed: u64,
+    #[pyo3(get)]
     holds: u32,
+    #[pyo3(get)]
     read: &'static str,
+    #[pyo3(get)]
     evicted: bool,
+    holding: Vec<HeldFrame>,
+    ages: Ages,
 }
 
 impl From<ConsumerInfo> for PyConsumerInfo {
     fn from(info: ConsumerInfo) -> Self {
-        let ConsumerInfo { place, pid, command, received, missed, holds, every, evicted, .. } = info;
+        let ConsumerInfo {
+            place, pid, command, received, missed, holds, every, evicted, holding, ages, ..
+        } = info;
         let read = if every { "every" } else { "latest" };
-        PyConsumerInfo { place, pid, command, received, missed, holds, read, evicted }
+        PyConsumerInfo { place, pid, command, received, missed, holds, read, evicted, holding, ages }
     }
 }
 
 #[pymethods]
 impl PyConsumerInfo {
+    /// The frames that it holds, the oldest first: pairs of a frame's number and the seconds since it was published, which
+    /// is the longest that it can have been held.
+    #[getter]
+    fn held(&self) -> Vec<(u64, f64)> {
+        self.holding.iter().map(|held| (held.seq, held.age.as_secs_f64())).collect()
+    }
+
+    /// The age in seconds that a share of the frames did not exceed when they were received (0.5: the median), up to 25 %
+    /// above the true one; None before the first. Counted since it took its place.
+    #[pyo3(signature = (share=0.5))]
+    fn age(&self, share: f64) -> Option<f64> {
+        self.ages.quantile(share).as_ref().map(Duration::as_secs_f64)
+    }
+
     fn __repr__(&self) -> String {
         let Self { place, pid, received, missed, holds, .. } = self;
         format!(
@@ -190,6 +219,24 @@ impl PyLinkInfo {
         self.info.dropped
     }
 
+    /// What the producer does when every slot is held: 'drop' or 'block'.
+    #[getter]
+    fn when_full(&self) -> &'static str {
+        if self.info.blocks { "block" } else { "drop" }
+    }
+
+    /// Seconds for which the producer has waited for room.
+    #[getter]
+    fn blocked(&self) -> f64 {
+        self.info.blocked.as_secs_f64()
+    }
+
+    /// Consumers whose places were taken away.
+    #[getter]
+    fn evicted(&self) -> u64 {
+        self.info.evicted
+    }
+
     /// Allocations of frame memory so far.
     #[getter]
     fn epoch(&self) -> u32 {
@@ -260,4 +307,60 @@ pub fn list(py: Python<'_>) -> Result<Vec<PyLinkInfo>, Failure> {
 pub fn info(py: Python<'_>, name: &str) -> Result<PyLinkInfo, Failure> {
     let found = py.detach(|| uncopy::info(name))?;
     Ok(PyLinkInfo::new(py, found)?)
+}
+
+/// A distinct error that a process met with a link, kept also after the process has ended. Times are in seconds since 1970 UTC.
+#[pyclass(frozen, get_all, module = "uncopy", name = "ErrorRecord")]
+pub struct PyErrorRecord {
+    /// When it was met first.
+    first: f64,
+    /// When it was met last.
+    last: f64,
+    /// How often.
+    count: u64,
+    /// 'producer' or 'consumer'.
+    side: &'static str,
+    /// Process id of who met it.
+    pid: i32,
+    /// Whether that process lives.
+    alive: bool,
+    /// The kind, as in Error.kind.
+    kind: &'static str,
+    /// The message, the last time.
+    text: String,
+}
+
+impl From<ErrorRecord> for PyErrorRecord {
+    fn from(record: ErrorRecord) -> Self {
+        let seconds = |nanos: i64| nanos as f64 / 1e9;
+        let ErrorRecord { first_nanos, last_nanos, count, side, process, kind, text, .. } = record;
+        PyErrorRecord {
+            first: seconds(first_nanos),
+            last: seconds(last_nanos),
+            count,
+            side: side.name(),
+            pid: process.pid,
+            alive: process.is_alive(),
+            kind: kind.name(),
+            text,
+        }
+    }
+}
+
+#[pymethods]
+impl PyErrorRecord {
+    fn __repr__(&self) -> String {
+        let Self { count, side, pid, kind, text, .. } = self;
+        format!("<uncopy.ErrorRecord {kind} x{count} of {side} {pid}: {text}>")
+    }
+}
+
+/// The errors that processes met with the link of this name, each distinct one once, the latest first. Also of processes that
+/// have died, and where there is no producer. Ordinary timeouts are none.
+///
+/// Raises InvalidName; System when they can't be read.
+#[pyfunction]
+pub fn errors(py: Python<'_>, name: &str) -> Result<Vec<PyErrorRecord>, Failure> {
+    let found = py.detach(|| uncopy::errors(name))?;
+    Ok(found.into_iter().map(PyErrorRecord::from).collect())
 }

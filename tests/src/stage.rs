@@ -147,10 +147,19 @@ impl Stage {
         wire::u32_of(&guest.bytes(wire::SLEEPERS, 8), wire::ARMED - wire::SLEEPERS).count_ones()
     }
 
-    /// Names in the runtime directory, sorted.
+    /// Names in the runtime directory, sorted, but for the errors that are kept for whoever reads them.
     #[must_use]
     pub fn files(&self) -> Vec<String> {
-        files_in(&self.dir())
+        files_in(&self.dir()).into_iter().filter(|name| !name.ends_with(".errors")).collect()
+    }
+
+    /// The errors kept for `name`.
+    ///
+    /// # Panics
+    /// When they can't be read.
+    #[must_use]
+    pub fn errors(&self, name: &str) -> Vec<uncopy::ErrorRecord> {
+        uncopy::errors_in(&self.runtime_dir(), name).expect("our own directory can be read")
     }
 
     /// Starts a peer in a role.

@@ -36,6 +36,7 @@
 
 mod ages;
 mod error;
+mod errors;
 mod form;
 mod meta;
 mod native;
@@ -48,6 +49,7 @@ use uncopy_os::RuntimeDir;
 
 pub use ages::Ages;
 pub use error::{LinkError, Missing};
+pub use errors::{ErrorRecord, Side, errors, errors_in};
 pub use form::{AsForm, Form};
 pub use meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind, UserMeta};
 #[cfg(feature = "futures")]

@@ -17,6 +17,7 @@ use super::ring::{self, Cells};
 use super::waker::Waker;
 use super::wire;
 use crate::error::LinkError;
+use crate::errors::{ErrorLog, Side};
 
 mod events;
 mod search;
@@ -166,6 +167,7 @@ impl SubscribeOptions {
         let name = crate::native_name(&self.name)?;
         let dir = crate::runtime_dir(self.directory.as_ref())?;
         Ok(Subscriber {
+            log: ErrorLog::new(&dir, name.as_str(), Side::Consumer),
             name: name.as_str().to_owned(),
             dir,
             generation: fork_generation(),
@@ -192,7 +194,8 @@ impl SubscribeOptions {
     /// As for [`open`](Self::open), and [`LinkError::Interrupted`].
     pub fn open_with(self, waiting: &mut dyn Waiting) -> Result<Subscriber, LinkError> {
         let mut subscriber = self.start()?;
-        subscriber.find_producer(None, waiting)?;
+        let found = subscriber.find_producer(None, waiting);
+        subscriber.log.noting(found)?;
         Ok(subscriber)
     }
 }
@@ -246,6 +249,7 @@ impl Taken {
 /// When the producer goes away, waiting calls look for the next producer of the same name by themselves.
 pub struct Subscriber {
     name: String,
+    log: ErrorLog,
     dir: RuntimeDir,
     generation: u32,
     read: Read,
@@ -287,7 +291,8 @@ impl Subscriber {
     /// [`LinkError::TimedOut`] when the producer published nothing new; [`LinkError::ProducerLost`] or
     /// [`LinkError::ProducerClosed`] when there is no producer at the end of the wait; [`LinkError::Corrupt`].
     pub fn recv(&mut self, timeout: Duration) -> Result<Frame, LinkError> {
-        self.recv_until(Some(timeout), None)
+        let received = self.recv_until(Some(timeout), None);
+        self.log.noting(received)
     }
 
     /// Like [`recv`](Self::recv), telling `waiting` about the wait. Without a timeout it waits for as long as there is
@@ -300,7 +305,8 @@ impl Subscriber {
         timeout: Option<Duration>,
         waiting: &mut dyn Waiting,
     ) -> Result<Frame, LinkError> {
-        self.recv_until(timeout, Some(waiting))
+        let received = self.recv_until(timeout, Some(waiting));
+        self.log.noting(received)
     }
 
     /// The newest frame that there is, also one that was received before; `None` when there is none. Never waits: a
@@ -309,6 +315,11 @@ impl Subscriber {
     /// # Errors
     /// [`LinkError::Corrupt`]; [`LinkError::Forked`]; those of joining, as for [`SubscribeOptions::open`].
     pub fn newest(&mut self) -> Result<Option<Frame>, LinkError> {
+        let newest = self.take_newest();
+        self.log.noting(newest)
+    }
+
+    fn take_newest(&mut self) -> Result<Option<Frame>, LinkError> {
         self.check_usable()?;
         if self.connected() {
             return self.take(0).map(Taken::frame);

@@ -171,6 +171,17 @@ impl Publisher {
         meta: Meta,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Sent, LinkError> {
+        let sent = self.try_send(form, source, meta, waiting);
+        self.server.log.noting(sent)
+    }
+
+    fn try_send(
+        &mut self,
+        form: &Form,
+        source: &Tensor,
+        meta: Meta,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Sent, LinkError> {
         let packed = Form::from_layout(source.layout().to_c_contiguous());
         if *form.layout() != *packed.layout() {
             return Err(self.mismatch(form, &packed));
@@ -186,7 +197,7 @@ impl Publisher {
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
         let len_bytes = form.len_bytes() as u64;
         let record = CopyRecord { reason, from: source.device(), to: Device::CPU, len_bytes };
-        Ok(Sent::Published { seq: self.commit(claim, meta.copied(record))? })
+        Ok(Sent::Published { seq: self.try_commit(&mut claim, &meta.copied(record))? })
     }
 
     /// Takes a slot as a value of its own, for bindings that can't express [`Loan`]'s borrow. Give it to
@@ -207,10 +218,12 @@ impl Publisher {
         form: &impl AsForm,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Claim, LinkError> {
-        match self.claim_or_wait(form.as_form()?, waiting)? {
-            Some(claim) => Ok(claim),
-            None => Err(self.full()),
-        }
+        let claimed = match self.claim_or_wait(form.as_form()?, waiting) {
+            Ok(Some(claim)) => Ok(claim),
+            Ok(None) => Err(self.full()),
+            Err(error) => Err(error),
+        };
+        self.server.log.noting(claimed)
     }
 
     /// A slot that nobody holds or needs; `None` after counting a dropped frame.
@@ -292,7 +305,14 @@ impl Publisher {
     }
 
     /// As [`commit`](Self::commit), moving nothing: what is moved here arrives later there.
+    #[inline]
     fn commit_in_place(&mut self, claim: &mut Claim, meta: &Meta) -> Result<u64, LinkError> {
+        let committed = self.try_commit(claim, meta);
+        self.server.log.noting(committed)
+    }
+
+    #[inline]
+    fn try_commit(&mut self, claim: &mut Claim, meta: &Meta) -> Result<u64, LinkError> {
         self.check_usable()?;
         let control = self.control.live();
         control.about_to_publish();

@@ -11,15 +11,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use uncopy_core::LinkName;
+use uncopy_core::{ErrorKind, LinkName};
 use uncopy_os::{EventFd, Listener, NameLock, RuntimeDir, SlotMemory, fork_generation, kill_point};
 
-use self::clients::Client;
+use self::clients::{Client, who};
 use super::control::Control;
 use super::naming::socket_file;
 use super::ring::{self, Cells};
 use super::wire::{BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, Message, place, producer_state};
 use crate::error::LinkError;
+use crate::errors::ErrorLog;
 use crate::service::{self, Handler, Registration, lock};
 
 mod clients;
@@ -27,6 +28,8 @@ mod clients;
 /// A producer's side of everything that is not the frame path.
 pub(crate) struct Server {
     name: LinkName,
+    /// What this end's errors are noted in.
+    pub(crate) log: Arc<ErrorLog>,
     generation: u32,
     control: Control,
     state: AtomicU32,
@@ -66,6 +69,7 @@ impl Server {
     /// Binds the socket of the link, whose name the caller has locked, and starts to answer it.
     pub(crate) fn open(
         dir: &RuntimeDir,
+        log: Arc<ErrorLog>,
         name: LinkName,
         name_lock: NameLock,
         control: Control,
@@ -74,6 +78,7 @@ impl Server {
         kill_point("producer.bound");
         let server = Arc::new(Self {
             name,
+            log,
             generation: fork_generation(),
             control,
             state: AtomicU32::new(producer_state::LIVE),
@@ -140,6 +145,8 @@ impl Server {
             // It may sleep, unaware.
             control.kick();
             self.ring(1 << place);
+            let said = format!("{} kept slots for too long; its place was taken away", who(client));
+            self.log.note_as(ErrorKind::Evicted, &said);
         }
         is_new
     }

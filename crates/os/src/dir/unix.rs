@@ -4,6 +4,7 @@
 mod lock;
 mod place;
 mod runtime;
+mod shared;
 
 pub use lock::NameLock;
 pub use runtime::RuntimeDir;

@@ -34,6 +34,19 @@ impl RuntimeDir {
         match self.0 {}
     }
 
+    pub fn read(&self, _file_name: &str, _max_len: usize) -> Result<Option<Vec<u8>>, OsError> {
+        match self.0 {}
+    }
+
+    pub fn edit(
+        &self,
+        _file_name: &str,
+        _max_len: usize,
+        _change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) -> Result<bool, OsError> {
+        match self.0 {}
+    }
+
     pub fn lock(&self, _file_name: &str) -> Result<LockOutcome, OsError> {
         match self.0 {}
     }

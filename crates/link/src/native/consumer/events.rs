@@ -110,6 +110,11 @@ impl Subscriber {
     /// As for [`recv`](Self::recv), but never [`LinkError::TimedOut`]: without a producer for the subscriber's own time, what
     /// became of it.
     pub fn poll_recv(&mut self) -> Result<Option<Frame>, LinkError> {
+        let polled = self.try_poll();
+        self.log.noting(polled)
+    }
+
+    fn try_poll(&mut self) -> Result<Option<Frame>, LinkError> {
         self.check_usable()?;
         loop {
             let ended = !self.connected();

@@ -2,13 +2,16 @@
 //! How to publish, before there is a link.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
-use uncopy_os::{ProcessId, boot_id, fork_generation, kill_point, monotonic_nanos, random_id};
+use uncopy_core::LinkName;
+use uncopy_os::{ProcessId, RuntimeDir, boot_id, fork_generation, kill_point, monotonic_nanos, random_id};
 
 use super::{Patience, Publisher, SlotState, WhenFull};
 use crate::error::LinkError;
+use crate::errors::{ErrorLog, Side};
 use crate::form::Form;
 use crate::native::control::Control;
 use crate::native::header::Header;
@@ -106,7 +109,13 @@ impl PublishOptions {
             return Err(LinkError::SlotCount { asked: self.slots });
         }
         let dir = crate::runtime_dir(self.directory.as_ref())?;
-        let lock = naming::take_name(&dir, &name, self.takeover)?;
+        let log = Arc::new(ErrorLog::new(&dir, name.as_str(), Side::Producer));
+        let opened = self.open_in(&dir, name, Arc::clone(&log));
+        log.noting(opened)
+    }
+
+    fn open_in(self, dir: &RuntimeDir, name: LinkName, log: Arc<ErrorLog>) -> Result<Publisher, LinkError> {
+        let lock = naming::take_name(dir, &name, self.takeover)?;
         kill_point("producer.named");
         let header = Header {
             slots: self.slots,
@@ -124,7 +133,7 @@ impl PublishOptions {
         control.live().when_full().store(when_full, Release);
         kill_point("producer.control");
         let mut publisher = Publisher {
-            server: Server::open(&dir, name, lock, control.clone())?,
+            server: Server::open(dir, log, name, lock, control.clone())?,
             control,
             generation: fork_generation(),
             writer: Writer::new(self.slots),

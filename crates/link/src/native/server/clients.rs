@@ -55,6 +55,7 @@ impl Server {
                 }
                 Err(error) => {
                     tracing::warn!(link = self.name(), %error, "a consumer could not be accepted");
+                    self.log.note_as(error.kind(), &format!("a consumer could not be accepted: {error}"));
                     return;
                 }
             }
@@ -68,6 +69,7 @@ impl Server {
             Ok(peer) => {
                 let detail = format!("it belongs to user {}, you are user {}", current_uid(), peer.uid);
                 refuse(&connection, ErrorKind::PermissionDenied, &detail);
+                self.log.note_as(ErrorKind::PermissionDenied, &format!("a process was refused: {detail}"));
                 return;
             }
             Err(error) => return refuse(&connection, ErrorKind::PermissionDenied, &error.to_string()),
@@ -119,6 +121,10 @@ impl Server {
                 Err(error) => {
                     // A peer that speaks another language is told so, and only it is disconnected.
                     refuse(&client.connection, ErrorKind::VersionMismatch, &error.to_string());
+                    self.log.note_as(
+                        ErrorKind::VersionMismatch,
+                        &format!("{} said what can't be read: {error}", who(client)),
+                    );
                     return self.hung_up(table, key, gone);
                 }
             }
@@ -204,6 +210,7 @@ impl Server {
     ) {
         if let Some(client) = table.clients.get(&key) {
             refuse(&client.connection, kind, detail);
+            self.log.note_as(kind, &format!("{} was refused: {detail}", who(client)));
         }
         self.remove(table, key, gone);
     }
@@ -387,6 +394,14 @@ impl Client {
             Ok(Sent::WouldBlock) => {}
             Err(error) => tracing::debug!(%error, epoch = number, "a consumer could not be sent an epoch"),
         }
+    }
+}
+
+/// Who a client is, in words.
+pub(super) fn who(client: &Client) -> String {
+    match client.process {
+        Some(process) => format!("process {} ({})", process.pid, process.command()),
+        None => "a process of another pid namespace".to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::{lock, place};
+use super::{lock, place, shared};
 use crate::dir::LockOutcome;
 use crate::{OsError, current_uid};
 
@@ -107,6 +107,34 @@ impl RuntimeDir {
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(OsError::from_errno("unlink", self.show(file_name), errno)),
         }
+    }
+
+    /// The content of a file, at most `max_len` bytes of it; `None` where there is none. It may be read in the midst of an
+    /// [edit](Self::edit).
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::InvalidPath`] for anything but a plain file, [`OsError::System`], [`OsError::OutOfDescriptors`].
+    pub fn read(&self, file_name: &str, max_len: usize) -> Result<Option<Vec<u8>>, OsError> {
+        self.check_name(file_name)?;
+        shared::read(self, file_name, max_len)
+    }
+
+    /// Gives the content of a file (at most `max_len` bytes of it; nothing where there is none) to `change` and writes what it
+    /// returns, with mode 0600 if it is new. `false`, and nothing is changed, while another process or thread is at it. Never
+    /// waits.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::InvalidPath`] for anything but a plain file, [`OsError::System`], [`OsError::OutOfDescriptors`].
+    pub fn edit(
+        &self,
+        file_name: &str,
+        max_len: usize,
+        change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) -> Result<bool, OsError> {
+        self.check_name(file_name)?;
+        shared::edit(self, file_name, max_len, change)
     }
 
     /// Tries to take the lock `file_name`. Never waits.
