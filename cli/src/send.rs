@@ -37,8 +37,8 @@ Examples:
   uncopy send camera --pattern --size 640x480 --fps 60
   ffmpeg -i in.mkv -f rawvideo -pix_fmt rgba - | uncopy send camera --raw --size 1920x1080 --fps 30
 
-Video is decoded by ffmpeg where ffmpeg and ffprobe are on PATH, else by PyAV of the Python package (pip install \
-'uncopy[video]').";
+Video is decoded by ffmpeg where ffmpeg and ffprobe are on PATH, else by PyAV, where Python has it (pip install \
+av).";
 
 /// Publish a video, an image, raw bytes or a moving test picture
 ///
