@@ -82,6 +82,9 @@ fn answer(task: Task, session: &Session<'_>) -> Result<(), CliError> {
 }
 
 #[cfg(test)]
+mod pages;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;

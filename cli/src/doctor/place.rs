@@ -164,7 +164,7 @@ fn trouble(link: &LinkInfo) -> Option<Finding> {
                 TOPIC,
                 Heading::Kept,
                 says,
-                "end that process; it lives in another pid namespace or can't be watched",
+                "end that process; its socket was closed without a goodbye (it ran exec, or something closed it)",
             ))
         }
     }
