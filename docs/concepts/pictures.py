@@ -122,7 +122,8 @@ def panel(x, y, read, when_full, keep, says):
         end = min(last, TICKS + 1)
         if end > first:
             parts.append(box(at(first), y + 16, (end - first) * STEP - 4, 22, "wait"))
-            parts.append(text(at(first) + (end - first) * STEP / 2 - 2, y + 31, "waits", "waitword", 11, "middle"))
+            word = "waits" if end - first > 1 else "…"
+            parts.append(text(at(first) + (end - first) * STEP / 2 - 2, y + 31, word, "waitword", 11, "middle"))
     for tick, number in published:
         parts.append(box(at(tick), y + 16, STEP - 4, 22, "frame"))
         parts.append(text(at(tick) + STEP / 2 - 2, y + 32, str(number), "white", 13, "middle", 600))
