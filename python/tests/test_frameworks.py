@@ -24,14 +24,22 @@ def jax():
     return jax
 
 
+class Nowhere:
+    """Finds neither torch nor jax, wherever they are."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "jax"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def test_a_framework_that_is_missing_is_named_with_what_brings_it(pair, monkeypatch):
     pub, sub = pair
     pub.send(b"x")
     frame = sub.recv()
+    monkeypatch.setattr(sys, "meta_path", [Nowhere(), *sys.meta_path])
+    for name in ("torch", "jax", "jax.dlpack"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     for name in ("torch", "jax"):
-        # Python's own way to say that a module is not to be found.
-        monkeypatch.setitem(sys.modules, name, None)
-        monkeypatch.delitem(sys.modules, f"{name}.dlpack", raising=False)
         with pytest.raises(ModuleNotFoundError, match=rf"^{name} is not installed; pip install 'uncopy\[{name}\]'"):
             getattr(frame, name)()
 
