@@ -21,7 +21,8 @@ Examples:
   uncopy doctor                         what this machine can do and what is wrong
 
 Links are found in $UNCOPY_RUNTIME_DIR, else in $XDG_RUNTIME_DIR/uncopy, else in a directory of the user's own under \
-the temporary directory. Exit codes: uncopy help exit-codes.";
+the temporary directory. Exit codes: uncopy exit-codes. What an error means: \
+uncopy doctor --explain NotFound.";
 
 /// Frame links between processes: look at them, send into them, receive from them.
 #[derive(Parser)]
@@ -80,6 +81,9 @@ fn answer(task: Task, session: &Session<'_>) -> Result<(), CliError> {
         Task::DemoConsumer(options) => demo::consume(&options, session),
     }
 }
+
+#[cfg(test)]
+mod pages;
 
 #[cfg(test)]
 mod tests {

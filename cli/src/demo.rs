@@ -129,10 +129,9 @@ fn python(options: &Options, session: &Session<'_>) -> Result<Option<Python>, Cl
     Err(CliError::said(
         ErrorKind::Unsupported,
         format!(
-            "{program} has no {}; {program} -m pip install {}, or name another Python with --python, or choose \
-             consumers (--consumers rust)",
+            "{program} has no {}; {}, or name another Python with --python, or choose consumers (--consumers rust)",
             missing.join(" and no "),
-            missing.join(" ")
+            python.installing(&missing)
         ),
     ))
 }

@@ -10,10 +10,13 @@ use crate::error::CliError;
 use crate::host::Session;
 use crate::units;
 
+mod heading;
 mod kernel;
 mod limits;
 mod place;
 mod programs;
+
+use heading::Heading;
 
 /// Say what this machine can do for links and what is wrong
 ///
@@ -21,15 +24,19 @@ mod programs;
 /// is 1 when anything fails.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  uncopy doctor\n  uncopy doctor --json | jq '.findings[] | select(.level != \"ok\")'"
+    after_help = "Examples:\n  uncopy doctor\n  uncopy doctor --json | jq '.findings[] | select(.level != \"ok\")'\n  \
+                  uncopy doctor --explain NameTaken"
 )]
 pub(crate) struct Options {
     /// The Python to look at; else $UNCOPY_PYTHON, the one beside this command, python3 on PATH
     #[arg(long, value_name = "PATH")]
     python: Option<std::path::PathBuf>,
-    /// Print JSON
+    /// Print JSON; `see` of a finding is the heading that explains it
     #[arg(long)]
     json: bool,
+    /// Look at nothing; print what docs/troubleshooting.md says under a heading, or about an error such as NameTaken
+    #[arg(long, value_name = "HEADING", conflicts_with_all = ["python", "json"])]
+    explain: Option<String>,
 }
 
 /// How good or bad a finding is.
@@ -50,26 +57,33 @@ struct Finding {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
+    /// Where it is explained.
+    see: Heading,
 }
 
 impl Finding {
-    fn ok(topic: &'static str, says: impl Into<String>) -> Self {
-        Self { topic, level: Level::Ok, says: says.into(), advice: None }
+    fn ok(topic: &'static str, see: Heading, says: impl Into<String>) -> Self {
+        Self { topic, level: Level::Ok, says: says.into(), advice: None, see }
     }
 
-    fn warn(topic: &'static str, says: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { topic, level: Level::Warn, says: says.into(), advice: Some(advice.into()) }
+    fn warn(topic: &'static str, see: Heading, says: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { topic, level: Level::Warn, says: says.into(), advice: Some(advice.into()), see }
     }
 
-    fn fail(topic: &'static str, says: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { topic, level: Level::Fail, says: says.into(), advice: Some(advice.into()) }
+    fn fail(topic: &'static str, see: Heading, says: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { topic, level: Level::Fail, says: says.into(), advice: Some(advice.into()), see }
     }
 }
 
 pub(crate) fn run(options: &Options, session: &Session<'_>) -> Result<(), CliError> {
-    let mut findings = kernel::look();
-    findings.extend(place::look());
-    findings.extend(limits::look());
+    if let Some(asked) = &options.explain {
+        return session.console.line(heading::explain(asked)?);
+    }
+    // Without /proc hardly anything works, and each failure would name another culprit.
+    let mut findings = match limits::no_proc() {
+        Some(finding) => vec![finding],
+        None => kernel::look().into_iter().chain(place::look()).chain(limits::look()).collect(),
+    };
     session.check()?;
     findings.extend(programs::look(options.python.as_deref(), session));
     let count = |level| findings.iter().filter(|finding| finding.level == level).count() as u64;
@@ -104,10 +118,9 @@ fn print(finding: &Finding, session: &Session<'_>) -> Result<(), CliError> {
     let topic = console.painted(Style::Dim, &format!("{:<10}", finding.topic));
     let says = finding.says.replace(char::is_control, "?");
     console.line(format_args!("{}  {topic}  {says}", console.painted(style, word)))?;
-    match &finding.advice {
-        Some(advice) => console.line(format_args!("{:18}try: {}", "", advice.replace(char::is_control, "?"))),
-        None => Ok(()),
-    }
+    let Some(advice) = &finding.advice else { return Ok(()) };
+    console.line(format_args!("{:18}try: {}", "", advice.replace(char::is_control, "?")))?;
+    console.line(console.painted(Style::Dim, &format!("{:18}see: {}", "", finding.see)))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::table::{Column, Table};
 ///
 /// 0 says that everything went well, and for doctor, demo and checked frames that every check held. Scripts can rely
 /// on the others: each stands for the kinds of failure beside it. A reader that closes our standard output early
-/// (such as head) is no failure.
+/// (such as head) is no failure. What to do about a kind: uncopy doctor --explain KIND.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Print JSON

@@ -6,7 +6,7 @@ use uncopy::{Answer, ErrorKind, LinkInfo};
 use crate::console::Style;
 use crate::error::CliError;
 use crate::host::Session;
-use crate::report::{LinkReport, command_line, mean_fps};
+use crate::report::{LinkReport, UNKNOWN, command_line, mean_fps};
 use crate::table::{Cell, Column, Table};
 use crate::units;
 
@@ -88,8 +88,13 @@ fn print(link: &LinkInfo, session: &Session<'_>) -> Result<(), CliError> {
 fn properties(link: &LinkInfo) -> Vec<(&'static str, String)> {
     let mut properties = vec![("name", link.name.clone())];
     if let Some(process) = link.producer {
-        let command = command_line(process.pid, &link.command);
-        properties.push(("producer", format!("process {}: {command}", process.pid)));
+        let who = match link.command.as_str() {
+            UNKNOWN => {
+                format!("process {}, which can't be seen from here (another pid namespace?)", process.pid)
+            }
+            name => format!("process {}: {}", process.pid, command_line(process.pid, name)),
+        };
+        properties.push(("producer", who));
     }
     if link.answer != Answer::Answering {
         return properties;

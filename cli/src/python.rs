@@ -89,6 +89,16 @@ impl Python {
         self.modules.contains_key(module)
     }
 
+    /// The command line that gives it `modules`. Ours is built from the checkout: a registry may have a stranger's of that
+    /// name.
+    pub fn installing(&self, modules: &[&str]) -> String {
+        let wheel = concat!("dist/uncopy-", env!("CARGO_PKG_VERSION"), "-*.whl");
+        let packages: Vec<&str> =
+            modules.iter().map(|module| if *module == "uncopy" { wheel } else { *module }).collect();
+        let made = if modules.contains(&"uncopy") { " (cargo xtask wheel makes that file)" } else { "" };
+        format!("{} -m pip install {}{made}", self.executable.display(), packages.join(" "))
+    }
+
     /// A command that runs `script`, kept apart from the directory that the user is in.
     pub fn command(&self, script: &str) -> Command {
         let mut command = Command::new(&self.executable);

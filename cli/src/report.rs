@@ -100,13 +100,20 @@ pub(crate) fn mean_fps(info: &LinkInfo) -> f64 {
     if seconds > 0.0 { info.published as f64 / seconds } else { 0.0 }
 }
 
-/// The words that a process was started with, `otherwise` where they can't be read (or it cleared them).
-pub(crate) fn command_line(pid: i32, otherwise: &str) -> String {
+/// The name that the library gives to a process that it can't see: it is dead, or of another pid namespace.
+pub(crate) const UNKNOWN: &str = "?";
+
+/// The words that the process of this number and name was started with; its name where they can't be read (or it
+/// cleared them), and where it is not known by a name: then the number is somebody else's here.
+pub(crate) fn command_line(pid: i32, name: &str) -> String {
+    if name.is_empty() || name == UNKNOWN {
+        return name.to_owned();
+    }
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let words: Vec<&str> = text.split('\0').filter(|word| !word.is_empty()).collect();
     let line = words.join(" ").replace(char::is_control, "?");
-    if line.is_empty() { otherwise.to_owned() } else { line }
+    if line.is_empty() { name.to_owned() } else { line }
 }
 
 /// The form of frames as `--json` prints it.
@@ -187,6 +194,13 @@ mod tests {
     #[test]
     fn a_process_without_a_command_line_goes_by_its_name() {
         assert_eq!(command_line(-1, "camera"), "camera");
-        assert!(command_line(std::process::id() as i32, "?").contains("uncopy"));
+        assert!(command_line(std::process::id() as i32, "uncopy").contains("uncopy"));
+    }
+
+    #[test]
+    fn a_number_of_another_pid_namespace_is_not_taken_for_a_process_of_ours() {
+        let somebody_else = std::process::id() as i32;
+        assert_eq!(command_line(somebody_else, UNKNOWN), UNKNOWN);
+        assert_eq!(command_line(somebody_else, ""), "");
     }
 }

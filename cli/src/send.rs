@@ -37,19 +37,19 @@ Examples:
   uncopy send camera --pattern --size 640x480 --fps 60
   ffmpeg -i in.mkv -f rawvideo -pix_fmt rgba - | uncopy send camera --raw --size 1920x1080 --fps 30
 
-Video is decoded by ffmpeg where ffmpeg and ffprobe are on PATH, else by PyAV of the Python package (pip install \
-'uncopy[video]').";
+Video is decoded by ffmpeg where ffmpeg and ffprobe are on PATH, else by PyAV, where Python has it (pip install \
+av).";
 
 /// Publish a video, an image, raw bytes or a moving test picture
 ///
-/// The link is there from the start of the command to its end. A consumer that holds frames never slows it down: a
-/// frame that finds every slot held is dropped and counted.
+/// The link is there from the start of the command to its end. A consumer that holds frames never slows it down (a
+/// frame that finds every slot held is dropped and counted), unless --when-full block says so.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "uncopy send [OPTIONS] <NAME> <SOURCE | --pattern | --raw>")]
 pub(crate) struct Options {
     /// Name of the link: 1 to 64 of A-Z a-z 0-9 . _ -
     name: String,
-    /// A video or an image
+    /// A video or an image; else --pattern or --raw
     #[arg(required_unless_present_any = ["pattern", "raw"], conflicts_with_all = ["pattern", "raw"])]
     source: Option<PathBuf>,
     /// Send a moving test picture

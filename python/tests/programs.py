@@ -46,6 +46,17 @@ def hold_one(name):
             say(bytes(frame).hex())
 
 
+def become_another_program(name):
+    """Holds a frame, and runs `exec` without leaving the link."""
+    import os
+
+    sub = uncopy.subscribe(name)
+    frame = sub.recv()
+    say("held", frame.seq)
+    hear()
+    os.execvp("sh", ["sh", "-c", "echo another; read line"])
+
+
 def wait_in(where):
     """Waits for something that never comes."""
     # However the test runner was started, Ctrl-C is Python's.

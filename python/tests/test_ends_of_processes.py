@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """How processes end, and how they split in two."""
 
+import copy
+import json
 import multiprocessing
 import pickle
-import copy
+import subprocess
+import sys
 
 import pytest
 
 import uncopy
+from conftest import eventually
 
 
 @pytest.mark.fault("F08")
@@ -138,3 +142,22 @@ def test_nothing_that_is_shared_can_be_pickled_or_copied(pair):
         for use in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match=f"can't be pickled or copied.*{advice}"):
                 use(thing)
+
+
+def test_what_a_process_holds_stays_held_when_it_becomes_another_program(program):
+    with uncopy.publish("camera") as pub:
+        pub.send(b"x")
+        reader = program("become_another_program", "camera")
+        assert reader.hear() == "held 1"
+        reader.say()
+        assert reader.hear() == "another"
+
+        def hung_up():
+            command = [sys.executable, "-m", "uncopy", "info", "camera", "--json"]
+            (consumer,) = json.loads(subprocess.check_output(command))["consumers"]
+            return consumer["quarantined"] and consumer["holds"] == 1
+
+        eventually(hung_up, "its socket has hung up, and its slot is still held")
+        reader.say()
+        assert reader.end()[0] == 0
+        eventually(lambda: uncopy.info("camera").consumers == (), "its place is free")

@@ -24,6 +24,26 @@ def jax():
     return jax
 
 
+class Nowhere:
+    """Finds neither torch nor jax, wherever they are."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "jax"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_framework_that_is_missing_is_named_with_what_brings_it(pair, monkeypatch):
+    pub, sub = pair
+    pub.send(b"x")
+    frame = sub.recv()
+    monkeypatch.setattr(sys, "meta_path", [Nowhere(), *sys.meta_path])
+    for name in ("torch", "jax", "jax.dlpack"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("torch", "jax"):
+        with pytest.raises(ModuleNotFoundError, match=rf"^{name} is not installed; pip install 'uncopy\[{name}\]'"):
+            getattr(frame, name)()
+
+
 TORCH_DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex32 complex64 "
     "complex128 float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu"

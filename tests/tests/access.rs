@@ -119,3 +119,55 @@ fn f36_a_name_whose_lock_cannot_be_opened_is_refused_with_its_path() {
     assert_eq!(unheard.kind(), ErrorKind::NotFound, "{unheard}");
     fs::remove_dir(lock).unwrap();
 }
+
+/// The words of each line of a table of the kernel's, without its heading.
+fn rows(table: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(table).unwrap_or_default();
+    text.lines().skip(1).map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_link_listens_at_its_file_and_nowhere_else() {
+    let stage = Stage::new(PEER);
+    let mut producer = stage.peer(&["produce", "cam"]);
+    producer.expect("open");
+    let fds = format!("/proc/{}/fd", producer.pid());
+    let opened = fs::read_dir(fds).unwrap().filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    let sockets: Vec<String> = opened
+        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    assert!(!sockets.is_empty());
+    // proc_net(5): the inode is the tenth column of these.
+    for table in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"] {
+        let rows = rows(&format!("/proc/{}/net/{table}", producer.pid()));
+        let ours = rows.iter().filter(|row| row.get(9).is_some_and(|inode| sockets.contains(inode)));
+        assert_eq!(ours.count(), 0, "{table}");
+    }
+    // The inode is the seventh column here, the path the eighth; an abstract one begins with '@'.
+    let unix = rows(&format!("/proc/{}/net/unix", producer.pid()));
+    let named: Vec<&String> = unix
+        .iter()
+        .filter(|row| row.get(6).is_some_and(|inode| sockets.contains(inode)))
+        .filter_map(|row| row.get(7))
+        .collect();
+    assert_eq!(named.len(), 1, "{named:?}");
+    assert!(named.iter().all(|path| !path.starts_with('@') && path.contains("cam.sock")), "{named:?}");
+    producer.quit();
+}
+
+#[test]
+fn the_memory_of_a_link_has_no_name() {
+    let stage = Stage::new(PEER);
+    let mut producer = stage.peer(&["produce", "cam"]);
+    producer.expect("open");
+    producer.ask("frame 64x64x4", "published");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", producer.pid())).unwrap();
+    let shared = maps
+        .lines()
+        .filter(|line| line.split_whitespace().nth(1).is_some_and(|rights| rights.ends_with('s')));
+    let named: Vec<&str> = shared.filter_map(|line| line.split_whitespace().nth(5)).collect();
+    assert!(named.len() >= 2, "control and frame memory: {maps}");
+    // memfd_create(2): such a path is a label, and leads nowhere.
+    assert!(named.iter().all(|path| path.starts_with("/memfd:uncopy")), "{named:?}");
+    producer.quit();
+}

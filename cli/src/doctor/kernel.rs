@@ -9,7 +9,7 @@ use uncopy::os::{
     futex_wait, futex_wake,
 };
 
-use super::Finding;
+use super::{Finding, Heading};
 
 const TOPIC: &str = "kernel";
 /// Memory enough for what is tried.
@@ -24,8 +24,8 @@ pub(super) fn look() -> Vec<Finding> {
     let mut findings: Vec<Finding> = needed
         .into_iter()
         .map(|trial| match trial() {
-            Ok(says) => Finding::ok(TOPIC, says),
-            Err(why) => Finding::fail(TOPIC, why, OLD_KERNEL),
+            Ok(says) => Finding::ok(TOPIC, Heading::Kernel, says),
+            Err(why) => Finding::fail(TOPIC, Heading::Kernel, why, OLD_KERNEL),
         })
         .collect();
     findings.push(process_handles());
@@ -106,12 +106,17 @@ fn events() -> Result<String, String> {
 fn process_handles() -> Finding {
     match PidFd::open(std::process::id() as i32) {
         Ok(process) if !process.is_dead() => {
-            Finding::ok(TOPIC, "the death of a process is noticed at once (pidfd)")
+            Finding::ok(TOPIC, Heading::Death, "the death of a process is noticed at once (pidfd)")
         }
-        Ok(_) => Finding::warn(TOPIC, "this process, which lives, is reported dead (pidfd)", OLD_KERNEL),
+        Ok(_) => Finding::warn(
+            TOPIC,
+            Heading::Death,
+            "this process, which lives, is reported dead (pidfd)",
+            OLD_KERNEL,
+        ),
         Err(error) => {
             let says = format!("processes can't be held on to ({error}): death is noticed by hang-up only");
-            Finding::warn(TOPIC, says, OLD_KERNEL)
+            Finding::warn(TOPIC, Heading::Death, says, OLD_KERNEL)
         }
     }
 }
@@ -119,14 +124,22 @@ fn process_handles() -> Finding {
 fn peer_handles() -> Finding {
     let pidfd = Connection::pair().and_then(|(here, _there)| here.peer_pidfd());
     match pidfd {
-        Ok(Some(_)) => Finding::ok(TOPIC, "the process behind a socket is known for certain (SO_PEERPIDFD)"),
+        Ok(Some(_)) => Finding::ok(
+            TOPIC,
+            Heading::Death,
+            "the process behind a socket is known for certain (SO_PEERPIDFD)",
+        ),
         Ok(None) => Finding::ok(
             TOPIC,
+            Heading::Death,
             "processes behind sockets are told apart by number and start time (SO_PEERPIDFD comes with Linux 6.5)",
         ),
-        Err(error) => {
-            Finding::warn(TOPIC, format!("who is behind a socket can't be told: {error}"), OLD_KERNEL)
-        }
+        Err(error) => Finding::warn(
+            TOPIC,
+            Heading::Death,
+            format!("who is behind a socket can't be told: {error}"),
+            OLD_KERNEL,
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use uncopy::os::{ProcessId, available_bytes, boot_id};
 
-use super::Finding;
+use super::{Finding, Heading};
 use crate::units;
 
 /// Four slots of 1920 x 1080 RGBA, the frames that the figures are measured with.
@@ -24,6 +24,19 @@ pub(super) fn look() -> Vec<Finding> {
     findings
 }
 
+/// What is wrong where no `/proc` is mounted; `None` where one is.
+pub(super) fn no_proc() -> Option<Finding> {
+    let is_there = fs::exists("/proc/self").unwrap_or(false) && fs::exists("/proc/meminfo").unwrap_or(false);
+    (!is_there).then(|| {
+        Finding::fail(
+            "processes",
+            Heading::Proc,
+            "/proc is missing: it tells how much memory there is, leads to the sockets of links, and knows processes",
+            "mount -t proc proc /proc; nothing else was looked at",
+        )
+    })
+}
+
 fn memory() -> Finding {
     const TOPIC: &str = "memory";
     match available_bytes() {
@@ -37,15 +50,21 @@ fn memory() -> Finding {
             if links == 0 {
                 return Finding::warn(
                     TOPIC,
+                    Heading::Memory,
                     says,
                     "free memory, or raise that limit; links of smaller frames fit",
                 );
             }
-            Finding::ok(TOPIC, says)
+            Finding::ok(TOPIC, Heading::Memory, says)
         }
         Err(error) => {
             let says = format!("how much memory may be allocated can't be told: {error}");
-            Finding::warn(TOPIC, says, "mount /proc; without it the kernel kills instead of refusing")
+            Finding::warn(
+                TOPIC,
+                Heading::Memory,
+                says,
+                "make /proc readable: nothing is allocated that may not be there",
+            )
         }
     }
 }
@@ -55,11 +74,19 @@ fn descriptors(limit: Option<u64>) -> Finding {
     match limit {
         Some(limit) if limit < FEW_DESCRIPTORS => Finding::warn(
             TOPIC,
+            Heading::Files,
             format!("this process may open only {limit} files and sockets"),
             "ulimit -n 1024",
         ),
-        Some(limit) => Finding::ok(TOPIC, format!("{limit} files and sockets may be open at once")),
-        None => Finding::warn(TOPIC, "the limit of open files can't be read", "mount /proc"),
+        Some(limit) => {
+            Finding::ok(TOPIC, Heading::Files, format!("{limit} files and sockets may be open at once"))
+        }
+        None => Finding::warn(
+            TOPIC,
+            Heading::Proc,
+            "the limit of open files can't be read",
+            "make /proc readable",
+        ),
     }
 }
 
@@ -68,7 +95,11 @@ fn locked_memory(limit: Option<u64>) -> Option<Finding> {
         u64::MAX => "without limit".to_owned(),
         bytes => format!("up to {}", units::size(bytes)),
     };
-    Some(Finding::ok("limits", format!("memory may be locked {limit}; links in host memory lock none")))
+    Some(Finding::ok(
+        "limits",
+        Heading::Locked,
+        format!("memory may be locked {limit}; links in host memory lock none"),
+    ))
 }
 
 /// A soft limit of `/proc/self/limits`, `u64::MAX` for `unlimited`: see proc_pid_limits(5).
@@ -82,11 +113,14 @@ fn processes() -> Finding {
     let shown = fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse::<u32>().ok());
     let is_complete = boot_id() != [0; 16] && ProcessId::current().start_ticks != 0;
     match shown {
-        Some(pid) if pid == std::process::id() && is_complete => {
-            Finding::ok(TOPIC, "/proc tells when processes started: a number that is used again is noticed")
-        }
+        Some(pid) if pid == std::process::id() && is_complete => Finding::ok(
+            TOPIC,
+            Heading::Proc,
+            "/proc tells when processes started: a number that is used again is noticed",
+        ),
         Some(pid) if pid != std::process::id() => Finding::warn(
             TOPIC,
+            Heading::Proc,
             format!(
                 "/proc belongs to another pid namespace (this process is {} here, {pid} there)",
                 std::process::id()
@@ -95,8 +129,9 @@ fn processes() -> Finding {
         ),
         _ => Finding::warn(
             TOPIC,
-            "/proc is missing or incomplete: process names and start times are unknown",
-            "mount /proc",
+            Heading::Proc,
+            "/proc is incomplete: process names and start times are unknown",
+            "mount -t proc proc /proc, without hidepid",
         ),
     }
 }
@@ -107,11 +142,13 @@ fn namespace() -> Option<Finding> {
     if own.to_str() == Some(MACHINES_OWN_NAMESPACE) {
         return Some(Finding::ok(
             TOPIC,
+            Heading::Containers,
             "this is the machine's own pid namespace: every peer can be watched",
         ));
     }
     Some(Finding::warn(
         TOPIC,
+        Heading::Containers,
         "this is a container (a pid namespace of its own): a peer outside is known to be gone by hang-up only",
         "run both sides in it, or share the namespace (docker run --pid=host), where links cross its border",
     ))

@@ -4,7 +4,7 @@
 use uncopy::os::{Connection, DirectoryWatch, Listener, OsError, RuntimeDir};
 use uncopy::{Answer, LinkInfo};
 
-use super::Finding;
+use super::{Finding, Heading};
 use crate::units;
 
 const TOPIC: &str = "directory";
@@ -15,7 +15,12 @@ pub(super) fn look() -> Vec<Finding> {
         Err(error) => {
             let advice =
                 "a directory of your own with mode 0700, named by UNCOPY_RUNTIME_DIR or XDG_RUNTIME_DIR";
-            return vec![Finding::fail(TOPIC, format!("there is no place for links: {error}"), advice)];
+            return vec![Finding::fail(
+                TOPIC,
+                Heading::Directory,
+                format!("there is no place for links: {error}"),
+                advice,
+            )];
         }
     };
     let mut findings = vec![kept(&dir), watched(&dir)];
@@ -31,13 +36,16 @@ fn kept(dir: &RuntimeDir) -> Finding {
     // It is missing where binding has failed.
     let removed = dir.remove(&file_name).map(|_| ());
     match tried.and(removed) {
-        Ok(()) => {
-            Finding::ok(TOPIC, format!("links are found in {}, which is yours alone", dir.path().display()))
-        }
+        Ok(()) => Finding::ok(
+            TOPIC,
+            Heading::Directory,
+            format!("links are found in {}, which is yours alone", dir.path().display()),
+        ),
         Err(error) => {
             let says = format!("no socket can be made in {}: {error}", dir.path().display());
             Finding::fail(
                 TOPIC,
+                Heading::Directory,
                 says,
                 "a directory on a local file system that can be written to, by UNCOPY_RUNTIME_DIR",
             )
@@ -47,14 +55,24 @@ fn kept(dir: &RuntimeDir) -> Finding {
 
 fn watched(dir: &RuntimeDir) -> Finding {
     match DirectoryWatch::new(dir) {
-        Ok(_) => Finding::ok(TOPIC, "a link that appears is noticed at once (inotify)"),
+        Ok(_) => Finding::ok(TOPIC, Heading::Appearing, "a link that appears is noticed at once (inotify)"),
         Err(error @ OsError::OutOfDescriptors { .. }) => {
             let advice = "raise fs.inotify.max_user_instances (sysctl), or end programs that watch files";
-            Finding::fail(TOPIC, format!("subscribers can't wait for a link to appear: {error}"), advice)
+            Finding::fail(
+                TOPIC,
+                Heading::Appearing,
+                format!("subscribers can't wait for a link to appear: {error}"),
+                advice,
+            )
         }
         Err(error) => {
             let advice = "a local file system for UNCOPY_RUNTIME_DIR";
-            Finding::fail(TOPIC, format!("subscribers can't wait for a link to appear: {error}"), advice)
+            Finding::fail(
+                TOPIC,
+                Heading::Appearing,
+                format!("subscribers can't wait for a link to appear: {error}"),
+                advice,
+            )
         }
     }
 }
@@ -66,7 +84,12 @@ fn links(dir: &RuntimeDir) -> Vec<Finding> {
     let links = match uncopy::list_in(dir) {
         Ok(links) => links,
         Err(error) => {
-            return vec![Finding::fail(TOPIC, format!("links can't be listed: {error}"), "uncopy list")];
+            return vec![Finding::fail(
+                TOPIC,
+                Heading::Directory,
+                format!("links can't be listed: {error}"),
+                "uncopy list",
+            )];
         }
     };
     let after = dir.entries().unwrap_or_default();
@@ -78,12 +101,21 @@ fn links(dir: &RuntimeDir) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !swept.is_empty() {
         let says = format!("producers that died had left {} behind; it is removed now", swept.join(", "));
-        findings.push(Finding::warn(TOPIC, says, "nothing; to learn why they died, look at their logs"));
+        findings.push(Finding::warn(
+            TOPIC,
+            Heading::Leftovers,
+            says,
+            "nothing; to learn why they died, look at their logs",
+        ));
     }
     findings.extend(links.iter().filter_map(trouble));
     if findings.is_empty() {
         let live = units::count(links.len() as u64, "live link");
-        findings.push(Finding::ok(TOPIC, format!("{live}, nothing left behind by dead producers")));
+        findings.push(Finding::ok(
+            TOPIC,
+            Heading::Leftovers,
+            format!("{live}, nothing left behind by dead producers"),
+        ));
     }
     findings
 }
@@ -95,12 +127,18 @@ fn trouble(link: &LinkInfo) -> Option<Finding> {
     match &link.answer {
         Answer::Silent => Some(Finding::warn(
             TOPIC,
+            Heading::Silent,
             format!("the producer of '{name}' (process {pid}) does not answer"),
             format!("kill -CONT {pid} if it was stopped, or end it"),
         )),
         Answer::Refused(detail) => {
             let says = format!("'{name}' can't be read: {detail}");
-            Some(Finding::warn(TOPIC, says, "restart its producer with the same version of uncopy"))
+            Some(Finding::warn(
+                TOPIC,
+                Heading::Unreadable,
+                says,
+                "restart its producer with the same version of uncopy",
+            ))
         }
         Answer::Answering => {
             if let Some(evicted) =
@@ -110,7 +148,12 @@ fn trouble(link: &LinkInfo) -> Option<Finding> {
                     "a consumer of '{name}' (process {}) was evicted and keeps {} slots, which the producer can't use",
                     evicted.pid, evicted.holds
                 );
-                return Some(Finding::warn(TOPIC, says, "end that process, or let it release its frames"));
+                return Some(Finding::warn(
+                    TOPIC,
+                    Heading::Kept,
+                    says,
+                    "end that process, or let it release its frames",
+                ));
             }
             let hung_up = link.consumers.iter().find(|consumer| consumer.quarantined)?;
             let says = format!(
@@ -119,8 +162,9 @@ fn trouble(link: &LinkInfo) -> Option<Finding> {
             );
             Some(Finding::warn(
                 TOPIC,
+                Heading::Kept,
                 says,
-                "end that process; it lives in another pid namespace or can't be watched",
+                "end that process; its socket was closed without a goodbye (it ran exec, or something closed it)",
             ))
         }
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::Finding;
+use super::{Finding, Heading};
 use crate::host::Session;
 use crate::python::Python;
 use crate::send::ffmpeg_name;
@@ -16,28 +16,33 @@ pub(super) fn look(python: Option<&Path>, session: &Session<'_>) -> Vec<Finding>
         Err(error) => {
             let advice =
                 "install Python 3.11 or later; links of Rust programs and this command don't need it";
-            findings.push(Finding::warn("python", error.to_string(), advice));
+            findings.push(Finding::warn("python", Heading::Python, error.to_string(), advice));
         }
     }
-    findings.push(Finding::ok("cuda", "not looked at by this version: links are in host memory"));
+    findings.push(Finding::ok(
+        "cuda",
+        Heading::Gpu,
+        "not looked at by this version: links are in host memory",
+    ));
     findings
 }
 
 fn decoder(python: Option<&Python>) -> Finding {
     const TOPIC: &str = "video";
     if let Some(name) = ffmpeg_name() {
-        return Finding::ok(TOPIC, format!("videos are decoded by {name}"));
+        return Finding::ok(TOPIC, Heading::Video, format!("videos are decoded by {name}"));
     }
     match python.and_then(|python| Some((python, python.modules.get("av")?))) {
         Some((python, module)) => {
             let says =
                 format!("videos are decoded by PyAV {} of {}", module.version, python.executable.display());
-            Finding::ok(TOPIC, says)
+            Finding::ok(TOPIC, Heading::Video, says)
         }
         None => Finding::warn(
             TOPIC,
+            Heading::Video,
             "nothing here decodes video: neither ffmpeg with ffprobe nor PyAV is there",
-            "apt install ffmpeg, or pip install 'uncopy[video]'; PNG, raw pixels and the test picture need neither",
+            "apt install ffmpeg, or pip install av; PNG, raw pixels and the test picture need neither",
         ),
     }
 }
@@ -48,19 +53,20 @@ fn package(python: &Python) -> Finding {
     const OURS: &str = env!("CARGO_PKG_VERSION");
     let whose = format!("Python {} ({})", python.version, python.executable.display());
     match python.modules.get("uncopy") {
-        Some(module) if module.version == OURS => Finding::ok(TOPIC, format!("{whose} has uncopy {OURS}")),
+        Some(module) if module.version == OURS => {
+            Finding::ok(TOPIC, Heading::Python, format!("{whose} has uncopy {OURS}"))
+        }
         Some(module) => Finding::warn(
             TOPIC,
+            Heading::Python,
             format!("{whose} has uncopy {}, and this command is {OURS}", module.version),
-            format!("{} -m pip install --upgrade uncopy", python.executable.display()),
+            python.installing(&["uncopy"]),
         ),
         None => Finding::warn(
             TOPIC,
+            Heading::Python,
             format!("{whose} has no uncopy"),
-            format!(
-                "{} -m pip install uncopy, or name another Python with --python",
-                python.executable.display()
-            ),
+            format!("{}, or name another Python with --python", python.installing(&["uncopy"])),
         ),
     }
 }
@@ -81,5 +87,5 @@ fn frameworks(python: &Python) -> Finding {
             format!("frames can be viewed by {} (not installed: {})", found.join(", "), missing.join(", "))
         }
     };
-    Finding::ok("python", says)
+    Finding::ok("python", Heading::Python, says)
 }

@@ -142,7 +142,7 @@ fn no_decoder(decoder: Decoder, why: &str) -> CliError {
         ErrorKind::Unsupported,
         format!(
             "nothing here decodes video: {ffmpeg}{why}; install ffmpeg (Debian, Ubuntu: apt install ffmpeg) or PyAV \
-             (pip install 'uncopy[video]')"
+             (pip install av)"
         ),
     )
 }

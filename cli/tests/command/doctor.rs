@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `doctor`: findings, in words and as data.
 
-use crate::place::Place;
+use std::process::{Command, Stdio};
+
+use crate::place::{Done, Place};
 
 const PYTHON: &str = r#"#!/bin/sh
 echo '{"executable": "/opt/python", "version": "3.12.1", "modules": {
@@ -18,6 +20,9 @@ fn every_finding_has_a_topic_a_level_and_a_sentence() {
         assert!(["ok", "warn", "fail"].contains(&level), "{finding}");
         assert!(finding["says"].as_str().unwrap().len() > 10, "{finding}");
         assert_eq!(finding["advice"].is_string(), level != "ok", "{finding}");
+        let heading = finding["see"].as_str().unwrap().strip_prefix("docs/troubleshooting.md#").unwrap();
+        let told = place.run(&["doctor", "--explain", heading]).ended_with(0).text();
+        assert!(told.lines().count() > 2, "{told}");
     }
     for topic in ["kernel", "directory", "links", "memory", "limits", "processes", "video", "python", "cuda"]
     {
@@ -32,6 +37,7 @@ fn what_is_missing_comes_with_what_to_do() {
     let text = place.run(&["doctor"]).ended_with(0).text();
     assert!(text.contains("nothing here decodes video") && text.contains("apt install ffmpeg"), "{text}");
     assert!(text.contains("no Python starts"), "{text}");
+    assert!(text.contains("see: docs/troubleshooting.md#decoding-video"), "{text}");
     assert!(text.lines().last().unwrap().ends_with("0 failures"), "{text}");
 }
 
@@ -64,4 +70,43 @@ fn a_python_that_was_named_and_does_not_start_is_not_replaced() {
     place.program("python3", PYTHON);
     let text = place.run(&["doctor", "--python", "/no/such/python"]).ended_with(0).text();
     assert!(text.contains("/no/such/python") && !text.contains("numpy 2.1.0"), "{text}");
+}
+
+#[test]
+fn what_is_explained_is_found_by_its_heading_and_by_the_name_of_an_error() {
+    let place = Place::new();
+    let text = place.run(&["doctor", "--explain", "NameTaken"]).ended_with(0).text();
+    assert!(
+        text.starts_with("NameTaken\n") && text.contains("--takeover") && !text.contains("###"),
+        "{text}"
+    );
+    assert_eq!(place.run(&["doctor", "--explain", "name_taken"]).ended_with(0).text(), text);
+    assert!(place.run(&["doctor", "--explain", "x"]).ended_with(3).error().contains("the-runtime-directory"));
+}
+
+#[test]
+fn without_proc_it_names_proc_and_no_other_culprit() {
+    let place = Place::new();
+    let script = r#"mount --bind "$1" /proc && exec "$2" doctor --json"#;
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        command
+    };
+    let may = |mut command: Command| command.status().is_ok_and(|status| status.success());
+    let mut trial = unshare();
+    trial.args([r#"mount --bind "$1" /proc"#, "sh"]).arg(place.links()).stderr(Stdio::null());
+    if !may(trial) {
+        println!("SKIP a mount namespace of its own is not permitted here");
+        return;
+    }
+    let mut command = unshare();
+    command.args([script, "sh"]).arg(place.links()).arg(env!("CARGO_BIN_EXE_uncopy"));
+    command.env("UNCOPY_RUNTIME_DIR", place.links());
+    let data = Done::of(command).ended_with(1).json();
+    let failed: Vec<_> =
+        data["findings"].as_array().unwrap().iter().filter(|found| found["level"] == "fail").collect();
+    assert_eq!(failed.len(), 1, "{data}");
+    assert_eq!(failed[0]["see"], "docs/troubleshooting.md#what-proc-tells");
+    place.is_clean();
 }

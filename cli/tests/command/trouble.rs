@@ -81,3 +81,10 @@ fn frames_that_memory_can_not_hold_are_refused_with_need_and_free() {
     assert!(done.error().contains("are needed") && done.error().contains("are free"), "{done:?}");
     place.is_clean();
 }
+
+#[test]
+fn who_names_nothing_to_send_is_told_what_there_is() {
+    let place = Place::new();
+    let done = place.run(&["send", "camera"]).ended_with(2);
+    assert!(done.err.contains("<SOURCE | --pattern | --raw>"), "{done:?}");
+}

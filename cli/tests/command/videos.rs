@@ -105,7 +105,7 @@ fn without_a_decoder_it_says_which_to_install() {
     let place = Place::new();
     std::fs::write(place.file("in.mp4"), "").unwrap();
     let done = place.run(&["send", "camera", "in.mp4"]).ended_with(6);
-    for words in ["apt install ffmpeg", "pip install 'uncopy[video]'"] {
+    for words in ["apt install ffmpeg", "pip install av"] {
         assert!(done.error().contains(words), "{words}: {done:?}");
     }
     assert!(place.run(&["send", "camera", "missing.mp4"]).ended_with(3).error().contains("missing.mp4"));

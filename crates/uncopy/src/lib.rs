@@ -48,7 +48,14 @@ pub use uncopy_tensor::{
 #[doc(hidden)]
 pub use uncopy_os as os;
 
-/// The README's examples, compiled and run with the documentation tests.
+/// The Rust examples of the README and of the pages below `docs`, compiled and run with the documentation tests. A page
+/// that is missing here is found by `cargo xtask layers`.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/concepts/ownership.md")]
+    struct Ownership;
+    #[doc = include_str!("../../../docs/concepts/policies.md")]
+    struct Policies;
+}

@@ -16,5 +16,5 @@ def require(module: str, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
-        message = f"{module} is not installed; pip install 'uncopy[{extra}]' brings it"
+        message = f"{error.name} is not installed; pip install 'uncopy[{extra}]' brings it"
         raise ModuleNotFoundError(message, name=error.name) from None

@@ -10,6 +10,7 @@ mod dependencies;
 mod fences;
 mod manifests;
 mod metadata;
+mod pages;
 mod texts;
 
 use crate::{error::Error, repo::Repo};
@@ -40,6 +41,7 @@ pub fn checks(repo: &Repo) -> Result<Vec<Check>, Error> {
     let mut checks = vec![arrows::check(&metadata), manifests::check(&metadata)?];
     checks.extend(fences::check(repo, &metadata)?);
     checks.extend(texts::check(repo)?);
+    checks.extend(pages::check(repo)?);
     checks.extend(dependencies::check(repo, &metadata)?);
     checks.extend(compile::check(repo, &metadata));
     Ok(checks)

@@ -46,7 +46,9 @@ pub fn doc(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let mut build = with(cargo(context.repo), &["doc", "--workspace", "--no-deps", "--locked"]);
     build.env("RUSTDOCFLAGS", "-D warnings");
     let mut cases = context.check("the documentation builds without a warning", build, 0)?;
-    let examples = with(cargo(context.repo), &["test", "--workspace", "--locked", "--doc"]);
+    let mut examples = with(cargo(context.repo), &["test", "--workspace", "--locked", "--doc"]);
+    // Examples take names that users take, too.
+    examples.env("UNCOPY_RUNTIME_DIR", context.repo.target().join("links-of-examples"));
     cases.extend(context.cargo_test(examples, &[])?);
     Ok(cases)
 }

@@ -48,6 +48,7 @@ impl Pollable for DirectoryWatch {}
 impl Pollable for EventFd {}
 impl Pollable for Listener {}
 impl Pollable for PidFd {}
+impl Pollable for Poller {}
 impl<T: Pollable + ?Sized> Pollable for &T {}
 
 #[derive(Debug)]

@@ -61,8 +61,9 @@ impl RuntimeDir {
             .map_err(|errno| OsError::from_errno("fstat", path.display().to_string(), errno))?;
         let uid = current_uid();
         if stat.st_uid != uid || stat.st_mode & 0o077 != 0 {
-            let wanted =
-                format!("a directory of uid {uid} with mode 0700; remove it, or set UNCOPY_RUNTIME_DIR");
+            let wanted = format!(
+                "a directory of uid {uid} with mode 0700; chmod 700 it if it is yours, or set UNCOPY_RUNTIME_DIR"
+            );
             return Err(OsError::permission(path, &stat, wanted));
         }
         Ok(RuntimeDir { held: Arc::new(Held { path: path.to_owned(), directory }) })
