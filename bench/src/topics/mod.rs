@@ -2,10 +2,13 @@
 //! The topics, one module each. A new one is a variant of `Topic`, one of `Role` where it needs another process, and
 //! a goal in `goals.toml`.
 
+mod crowd;
+mod every;
 mod idle;
 mod memory;
 mod paced;
 mod publish;
+mod restart;
 mod send;
 mod spin;
 mod start;
@@ -28,6 +31,12 @@ pub enum Topic {
     Start,
     /// What a link takes.
     Memory,
+    /// What eight consumers cost a producer against one.
+    Crowd,
+    /// Every frame of a producer that blocks, each byte read.
+    Every,
+    /// Producers that are killed and restarted.
+    Restart,
 }
 
 impl Topic {
@@ -43,6 +52,9 @@ impl Topic {
             Self::Idle => idle::measure(run),
             Self::Start => start::measure(run),
             Self::Memory => memory::measure(run),
+            Self::Crowd => crowd::measure(run),
+            Self::Every => every::measure(run),
+            Self::Restart => restart::measure(run),
         }
     }
 }
@@ -62,6 +74,14 @@ pub enum Role {
     Idler,
     /// Receives one frame, and says how long that took.
     Newcomer,
+    /// One of many who sleep until each frame.
+    Waker,
+    /// Reads each byte of every frame.
+    Toucher,
+    /// A producer to be killed.
+    Mortal,
+    /// A consumer whose producers are killed.
+    Mourner,
 }
 
 impl Role {
@@ -73,6 +93,10 @@ impl Role {
             Self::Receiver => send::receiver(arguments),
             Self::Idler => idle::idler(arguments),
             Self::Newcomer => start::newcomer(arguments),
+            Self::Waker => crowd::waker(arguments),
+            Self::Toucher => every::toucher(arguments),
+            Self::Mortal => restart::mortal(arguments),
+            Self::Mourner => restart::mourner(arguments),
         }
     }
 }
