@@ -18,6 +18,7 @@ use crate::units;
 #[command(after_help = "Examples:\n  uncopy info camera\n  uncopy info camera --json | jq .form.shape")]
 pub(crate) struct Options {
     /// Name of the link
+    #[arg(add = crate::completions::link_names())]
     name: String,
     /// Print JSON
     #[arg(long)]

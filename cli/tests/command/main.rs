@@ -7,13 +7,18 @@
     reason = "a test that panics has failed, and says where"
 )]
 
+mod cleaning;
+mod completions;
 mod demo;
 mod doctor;
 mod endings;
+mod json;
 mod looking;
+mod manual;
 mod names;
 mod pictures;
 mod place;
+mod rates;
 mod streams;
 mod trouble;
 mod videos;

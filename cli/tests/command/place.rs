@@ -212,6 +212,17 @@ impl Drop for Running {
     }
 }
 
+/// A program of this machine's; without it the test is skipped, with a word.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
+    if found.is_none() {
+        println!("SKIP there is no {name} on PATH");
+    }
+    found
+}
+
 /// The pixels of a PNG file: width, height, colour type, bits, bytes.
 pub fn png(path: &Path) -> (u32, u32, png::ColorType, png::BitDepth, Vec<u8>) {
     let file = BufReader::new(std::fs::File::open(path).unwrap());
