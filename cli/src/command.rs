@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::console::Console;
 use crate::error::CliError;
 use crate::host::{Host, Session};
-use crate::{clean, completions, demo, doctor, exit_codes, hz, info, list, man, recv, send};
+use crate::{clean, completions, demo, doctor, exit_codes, hz, info, list, man, recv, send, top};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +37,7 @@ enum Task {
     List(list::Options),
     Info(info::Options),
     Hz(hz::Options),
+    Top(top::Options),
     Send(Box<send::Options>),
     Recv(recv::Options),
     Doctor(doctor::Options),
@@ -81,6 +82,7 @@ fn answer(task: Task, session: &Session<'_>) -> Result<(), CliError> {
         Task::List(options) => list::run(&options, session),
         Task::Info(options) => info::run(&options, session),
         Task::Hz(options) => hz::run(&options, session),
+        Task::Top(options) => top::run(&options, session),
         Task::Send(options) => send::run(*options, session),
         Task::Recv(options) => recv::run(&options, session),
         Task::Doctor(options) => doctor::run(&options, session),

@@ -15,6 +15,7 @@ use uncopy::os::RuntimeDir;
 use crate::command::CommandLine;
 use crate::error::CliError;
 use crate::host::Session;
+use crate::names::names_in;
 
 /// Set by the script when it asks.
 const VARIABLE: &str = "UNCOPY_COMPLETE";
@@ -99,14 +100,8 @@ pub(crate) fn answer(args: &[OsString]) -> Option<u8> {
 /// What completes the name of a link: the names under which a socket is found, without a question to anybody.
 pub(crate) fn link_names() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let Ok(entries) = RuntimeDir::open().and_then(|dir| dir.entries()) else { return Vec::new() };
-        let mut names: Vec<String> = entries
-            .iter()
-            .filter_map(|file| file.strip_suffix(".sock"))
-            .filter(|name| !name.starts_with('.'))
-            .map(str::to_owned)
-            .collect();
-        names.sort();
+        let dir = RuntimeDir::open().map_err(CliError::from);
+        let names = dir.and_then(|dir| names_in(&dir)).unwrap_or_default();
         names.into_iter().map(CompletionCandidate::new).collect()
     })
 }

@@ -6,9 +6,9 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `list`, `info`, `hz`, `send`, `recv`, `doctor`, `clean`, `demo`, `exit_codes`, `completions`, `man` | one subcommand each |
+//! | `list`, `info`, `hz`, `top`, `send`, `recv`, `doctor`, `clean`, `demo`, `exit_codes`, `completions`, `man` | one subcommand each |
 //! | `host`, `console`, `table`, `units` | where it runs, and how it speaks |
-//! | `picture`, `checksum`, `tally`, `rhythm`, `report` | what several subcommands know about frames and links |
+//! | `picture`, `checksum`, `names`, `tally`, `rhythm`, `report` | what several subcommands know about frames and links |
 //! | `python` | the interpreter that decodes video where ffmpeg is missing |
 //!
 //! It refuses to write anything but data to standard output: messages and progress go to standard error.
@@ -35,6 +35,7 @@ mod hz;
 mod info;
 mod list;
 mod man;
+mod names;
 mod picture;
 mod python;
 mod recv;
@@ -43,6 +44,7 @@ mod rhythm;
 mod send;
 mod table;
 mod tally;
+mod top;
 mod units;
 
 pub use host::Host;

@@ -23,6 +23,11 @@ pub(crate) fn nanos(nanos: u64) -> String {
     time(Duration::from_nanos(nanos))
 }
 
+/// `31 µs` for a number of seconds.
+pub(crate) fn seconds(seconds: f64) -> String {
+    time(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
 /// `16.68 ms` for a number of nanoseconds: as [`nanos`], with the digits that a jitter of microseconds needs.
 pub(crate) fn fine_nanos(nanos: u64) -> String {
     match nanos {
@@ -68,6 +73,14 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),
+    }
+}
+
+/// `once`, `2 times`.
+pub(crate) fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        _ => format!("{number} times"),
     }
 }
 

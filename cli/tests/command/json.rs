@@ -20,7 +20,7 @@ pub fn subcommands(help: &str) -> Vec<String> {
 fn every_subcommand_takes_json_and_says_so() {
     let place = Place::new();
     let names = subcommands(&place.run(&["--help"]).ended_with(0).text());
-    for expected in ["list", "hz", "clean", "man"] {
+    for expected in ["list", "hz", "top", "clean", "man"] {
         assert!(names.iter().any(|name| name == expected), "{expected}: {names:?}");
     }
     for name in names {
@@ -46,7 +46,10 @@ fn what_is_printed_is_json_and_nothing_else() {
         let done = place.run(&[args, &["--json"]].concat()).ended_with(0);
         assert!(done.json().is_object(), "{args:?}");
     }
-    for args in [&["hz", "camera", "--count", "2", "--every", "0.05"][..]] {
+    for args in [
+        &["hz", "camera", "--count", "2", "--every", "0.05"][..],
+        &["top", "--count", "2", "--every", "0.05"],
+    ] {
         let done = place.run(&[args, &["--json"]].concat()).ended_with(0);
         let lines: Vec<Value> = done
             .text()

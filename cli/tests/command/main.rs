@@ -20,5 +20,6 @@ mod pictures;
 mod place;
 mod rates;
 mod streams;
+mod top;
 mod trouble;
 mod videos;
