@@ -9,13 +9,14 @@ use clap::{Parser, Subcommand};
 use crate::console::Console;
 use crate::error::CliError;
 use crate::host::{Host, Session};
-use crate::{clean, completions, demo, doctor, exit_codes, hz, info, list, man, recv, send, top};
+use crate::{bench, clean, completions, demo, doctor, exit_codes, hz, info, list, man, recv, send, top};
 
 const EXAMPLES: &str = "\
 Examples:
   uncopy send camera video.mp4          publish a video at its frame rate
   uncopy send camera --pattern          publish a moving test picture
   uncopy list                           which links are live
+  uncopy top                            all links, live
   uncopy recv camera                    receive, and say how fast and how whole
   uncopy recv camera --png frame.png    keep one frame
   uncopy doctor                         what this machine can do and what is wrong
@@ -42,12 +43,15 @@ enum Task {
     Recv(recv::Options),
     Doctor(doctor::Options),
     Clean(clean::Options),
+    Bench(bench::Options),
     Demo(demo::Options),
     ExitCodes(exit_codes::Options),
     Completions(completions::Options),
     Man(man::Options),
     #[command(name = "demo-consumer", hide = true)]
     DemoConsumer(demo::ConsumerOptions),
+    #[command(name = "bench-peer", hide = true)]
+    BenchPeer(bench::PeerOptions),
 }
 
 /// Runs the command line and returns its exit code.
@@ -87,11 +91,13 @@ fn answer(task: Task, session: &Session<'_>) -> Result<(), CliError> {
         Task::Recv(options) => recv::run(&options, session),
         Task::Doctor(options) => doctor::run(&options, session),
         Task::Clean(options) => clean::run(&options, session),
+        Task::Bench(options) => bench::run(&options, session),
         Task::Demo(options) => demo::run(&options, session),
         Task::ExitCodes(options) => exit_codes::run(&options, session),
         Task::Completions(options) => completions::run(&options, session),
         Task::Man(options) => man::run(&options, session),
         Task::DemoConsumer(options) => demo::consume(&options, session),
+        Task::BenchPeer(options) => bench::play_peer(&options, session),
     }
 }
 

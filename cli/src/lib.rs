@@ -6,7 +6,7 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `list`, `info`, `hz`, `top`, `send`, `recv`, `doctor`, `clean`, `demo`, `exit_codes`, `completions`, `man` | one subcommand each |
+//! | `list`, `info`, `hz`, `top`, `send`, `recv`, `doctor`, `clean`, `bench`, `demo`, `exit_codes`, `completions`, `man` | one subcommand each |
 //! | `host`, `console`, `table`, `units` | where it runs, and how it speaks |
 //! | `picture`, `checksum`, `names`, `tally`, `rhythm`, `report` | what several subcommands know about frames and links |
 //! | `python` | the interpreter that decodes video where ffmpeg is missing |
@@ -21,6 +21,7 @@
 
 use std::ffi::OsString;
 
+mod bench;
 mod checksum;
 mod clean;
 mod command;

@@ -20,7 +20,7 @@ pub fn subcommands(help: &str) -> Vec<String> {
 fn every_subcommand_takes_json_and_says_so() {
     let place = Place::new();
     let names = subcommands(&place.run(&["--help"]).ended_with(0).text());
-    for expected in ["list", "hz", "top", "clean", "man"] {
+    for expected in ["list", "hz", "top", "clean", "bench", "man"] {
         assert!(names.iter().any(|name| name == expected), "{expected}: {names:?}");
     }
     for name in names {

@@ -15,6 +15,7 @@ mod endings;
 mod json;
 mod looking;
 mod manual;
+mod measuring;
 mod names;
 mod pictures;
 mod place;
