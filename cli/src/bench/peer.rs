@@ -54,9 +54,9 @@ pub(crate) fn play(options: &PeerOptions, session: &Session<'_>) -> Result<(), C
         let frame = frames.recv_with(Some(PATIENCE), &mut session.waiting())?;
         let age = frame.age();
         match frame.bytes() {
-            &[END] => break,
-            &[pace] => {
-                if let Some(pace) = paces.get_mut(usize::from(pace)) {
+            [END] => break,
+            [pace] => {
+                if let Some(pace) = paces.get_mut(usize::from(*pace)) {
                     pace.add(age);
                 }
             }

@@ -63,10 +63,12 @@ pub fn clean_in(dir: &RuntimeDir, dry_run: bool) -> Result<Vec<RuntimeFiles>, Li
         }
     }
     groups.sort();
-    let judged = groups.into_iter().filter_map(|(name, files)| {
+    let judged = groups.into_iter().filter_map(|(name, mut files)| {
         let Some(link) = &name else { return Some(RuntimeFiles { name, files, fate: Fate::Foreign }) };
-        let fate = if dry_run { look(dir, link) } else { clear(dir, link) };
-        Some(RuntimeFiles { fate: fate.unwrap_or_else(Fate::Failed), name, files })
+        let fate = if dry_run { look(dir, link) } else { clear(dir, link, &mut files) };
+        let fate = fate.unwrap_or_else(Fate::Failed);
+        // Their producer may have ended, or somebody else may have removed them, since they were listed.
+        (!files.is_empty()).then_some(RuntimeFiles { name, files, fate })
     });
     Ok(judged.collect())
 }
@@ -86,12 +88,12 @@ pub(crate) fn sweep(dir: &RuntimeDir, name: &str) {
     let Ok(entries) = dir.entries() else { return };
     if entries.iter().any(|file| name_of(file).as_deref() == Some(name)) {
         // A failure means that somebody else is at it: a new producer, or another sweeper.
-        let _ = clear(dir, name);
+        let _ = clear(dir, name, &mut Vec::new());
     }
 }
 
-/// Removes the files of a name while its lock is held.
-fn clear(dir: &RuntimeDir, name: &str) -> Result<Fate, OsError> {
+/// Removes the files of a name while its lock is held. Of `listed`, those stay that it has removed.
+fn clear(dir: &RuntimeDir, name: &str, listed: &mut Vec<String>) -> Result<Fate, OsError> {
     let lock = match dir.lock(&lock_file(name))? {
         LockOutcome::Locked(lock) => lock,
         LockOutcome::Held { holder } => return Ok(in_use(holder.as_deref())),
@@ -100,8 +102,12 @@ fn clear(dir: &RuntimeDir, name: &str) -> Result<Fate, OsError> {
         return Ok(Fate::Listening { pid });
     }
     let socket = socket_file(name);
-    dir.remove(&temporary_name(&socket))?;
-    dir.remove(&socket)?;
+    for file in [temporary_name(&socket), socket] {
+        if !dir.remove(&file)? {
+            listed.retain(|listed| *listed != file);
+        }
+    }
+    // Taking the lock makes its file where there is none, so that this one is there to be removed.
     lock.unlink()?;
     Ok(Fate::Removed)
 }
