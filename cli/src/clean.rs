@@ -39,7 +39,7 @@ struct Left<'f> {
     /// `null` for files of no link.
     name: Option<&'f str>,
     files: &'f [String],
-    /// `in_use`, `listening`, `foreign` or `failed`.
+    /// `in_use`, `listening`, `errors`, `foreign` or `failed`.
     why: &'static str,
     pid: Option<i32>,
     detail: String,
@@ -93,6 +93,7 @@ fn left(files: &RuntimeFiles) -> Option<Left<'_>> {
                 format!("{who} listens, though nobody has the lock: the lock file was removed meanwhile");
             ("listening", Some(*pid).filter(|pid| *pid != 0), detail)
         }
+        Fate::Errors => ("errors", None, "errors that are kept to be read (uncopy top)".to_owned()),
         Fate::Foreign => ("foreign", None, "no file of a link".to_owned()),
         Fate::Failed(error) => ("failed", None, error.to_string()),
     };

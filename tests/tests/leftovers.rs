@@ -99,12 +99,15 @@ fn files_of_no_link_stay_and_what_can_not_be_removed_says_why() {
     let stage = Stage::new(PEER);
     let dir = stage.runtime_dir();
     fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    fs::write(dir.path().join("old.errors"), "").unwrap();
     fs::create_dir(dir.path().join("cam.sock")).unwrap();
     let found = clean_in(&dir, false).unwrap();
     let fates: Vec<_> = found.iter().map(|files| (files.files.concat(), &files.fate)).collect();
     assert!(matches!(&fates[0], (file, Fate::Foreign) if file == "notes.txt"), "{fates:?}");
-    assert!(matches!(&fates[1], (file, Fate::Failed(_)) if file == "cam.sock"), "{fates:?}");
+    assert!(matches!(&fates[1], (file, Fate::Errors) if file == "old.errors"), "{fates:?}");
+    assert!(matches!(&fates[2], (file, Fate::Failed(_)) if file == "cam.sock"), "{fates:?}");
     assert_eq!(stage.files(), ["cam.sock", "notes.txt"], "no lock is left");
+    assert!(dir.path().join("old.errors").exists());
     fs::remove_dir(dir.path().join("cam.sock")).unwrap();
     fs::remove_file(dir.path().join("notes.txt")).unwrap();
 }

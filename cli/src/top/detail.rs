@@ -76,6 +76,14 @@ fn facts(link: &LinkView) -> Vec<String> {
             units::times(u64::from(link.epoch)),
         ));
     }
+    if link.when_full == "block" || link.evicted > 0 {
+        let waited = units::seconds(link.blocked_seconds);
+        let evicted = units::count(link.evicted, "reader");
+        facts.push(match link.when_full {
+            "block" => format!("waits for room, in all for {waited}; has evicted {evicted}"),
+            _ => format!("has evicted {evicted}"),
+        });
+    }
     if let Some(latency) = link.latency_nanos {
         facts.push(format!("latency {}", latency_in_words(latency)));
     }

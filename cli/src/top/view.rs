@@ -2,12 +2,12 @@
 //! What was seen of all links at one moment.
 //!
 //! Everything that is shown or printed is taken from here. What a link can't tell (yet) is `None`: an older producer
-//! keeps no statistics, and no producer does before its first frame.
+//! keeps no statistics, and no consumer has any before its first frame.
 
 use std::time::Duration;
 
 use serde::Serialize;
-use uncopy::{Answer, ConsumerInfo, LinkInfo};
+use uncopy::{Ages, Answer, ConsumerInfo, ErrorRecord, LinkInfo};
 
 use crate::report::{FormReport, command_line};
 
@@ -68,18 +68,26 @@ pub(super) struct LinkView {
     pub slots: usize,
     /// Slots that consumers hold.
     pub held: u32,
+    /// What the producer does when every slot is held: `drop` or `block`.
+    pub when_full: &'static str,
+    /// How long it has waited for room, in all.
+    pub blocked_seconds: f64,
+    /// Consumers whose places were taken away.
+    pub evicted: u64,
     pub memory_bytes: u64,
     pub epoch: u32,
     pub last_frame_age_seconds: Option<f64>,
+    /// Of the consumer that gets its frames the latest.
     pub latency_nanos: Option<LatencyView>,
     pub consumers: Vec<ConsumerView>,
+    /// Each distinct one once, of processes that live or have died.
     pub errors: Option<Vec<ErrorView>>,
     /// Frames each second at each look, the newest last.
     #[serde(skip)]
     pub history: Vec<f64>,
 }
 
-/// How long frames took from published to received.
+/// How long frames took from published to received, since the last look.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LatencyView {
     pub p50: u64,
@@ -99,7 +107,7 @@ pub(super) struct ConsumerView {
     pub missed: u64,
     /// Slots that it holds.
     pub holds: u32,
-    /// How long it has held the one that it has held longest.
+    /// Time since the oldest frame that it holds was published: so long at most it has held it.
     pub holds_since_seconds: Option<f64>,
     pub latency_nanos: Option<LatencyView>,
     pub quarantined: bool,
@@ -112,6 +120,8 @@ pub(super) struct ErrorView {
     /// `producer` or `consumer`.
     pub side: &'static str,
     pub pid: i32,
+    /// The stable name of its kind.
+    pub kind: &'static str,
     pub text: String,
     pub count: u64,
     pub first_age_seconds: f64,
@@ -127,8 +137,16 @@ impl LinkView {
         self.slots > 0
     }
 
-    /// What an observer saw. The rate and the past are what the looks before make of it.
-    pub fn of(info: &LinkInfo, fps: Option<f64>, history: Vec<f64>) -> Self {
+    /// What an observer saw. The rate and the past are what the looks before make of it, and so are the ages of frames:
+    /// `ages` are those that each consumer received since the last one.
+    pub fn of(info: &LinkInfo, fps: Option<f64>, history: Vec<f64>, ages: &[Ages]) -> Self {
+        let latencies = ages.iter().map(LatencyView::of).chain(std::iter::repeat(None));
+        let consumers: Vec<ConsumerView> = info
+            .consumers
+            .iter()
+            .zip(latencies)
+            .map(|(consumer, ages)| ConsumerView::of(consumer, ages))
+            .collect();
         let (state, detail) = match &info.answer {
             Answer::Silent => (State::Silent, None),
             Answer::Refused(why) => (State::Refused, Some(why.clone())),
@@ -156,16 +174,45 @@ impl LinkView {
             memory_bytes: info.memory_bytes,
             epoch: info.epoch,
             last_frame_age_seconds: info.last_frame_age.map(|age| age.as_secs_f64()),
-            latency_nanos: None,
-            consumers: info.consumers.iter().map(ConsumerView::of).collect(),
+            when_full: if info.blocks { "block" } else { "drop" },
+            blocked_seconds: info.blocked.as_secs_f64(),
+            evicted: info.evicted,
+            latency_nanos: consumers
+                .iter()
+                .filter_map(|consumer| consumer.latency_nanos)
+                .max_by_key(|one| one.p50),
+            consumers,
             errors: None,
             history,
         }
     }
 }
 
+impl LatencyView {
+    fn of(ages: &Ages) -> Option<Self> {
+        let nanos = |share| Some(u64::try_from(ages.quantile(share)?.as_nanos()).unwrap_or(u64::MAX));
+        Some(Self { p50: nanos(0.5)?, p99: nanos(0.99)?, max: nanos(1.0)? })
+    }
+}
+
+impl ErrorView {
+    /// `now_nanos`: since 1970, as the record's times.
+    pub fn of(record: &ErrorRecord, now_nanos: i64) -> Self {
+        let age = |nanos: i64| now_nanos.saturating_sub(nanos).max(0) as f64 / 1e9;
+        Self {
+            side: record.side.name(),
+            pid: record.process.pid,
+            kind: record.kind.name(),
+            text: record.text.clone(),
+            count: record.count,
+            first_age_seconds: age(record.first_nanos),
+            last_age_seconds: age(record.last_nanos),
+        }
+    }
+}
+
 impl ConsumerView {
-    fn of(consumer: &ConsumerInfo) -> Self {
+    fn of(consumer: &ConsumerInfo, latency_nanos: Option<LatencyView>) -> Self {
         Self {
             place: consumer.place,
             pid: consumer.pid,
@@ -174,8 +221,8 @@ impl ConsumerView {
             received: consumer.received,
             missed: consumer.missed,
             holds: consumer.holds,
-            holds_since_seconds: None,
-            latency_nanos: None,
+            holds_since_seconds: consumer.holding.first().map(|frame| frame.age.as_secs_f64()),
+            latency_nanos,
             quarantined: consumer.quarantined,
             evicted: consumer.evicted,
         }
@@ -227,6 +274,9 @@ pub(super) mod samples {
             dropped: 0,
             slots: 4,
             held: 1,
+            when_full: "drop",
+            blocked_seconds: 0.0,
+            evicted: 0,
             memory_bytes: 33_200_000,
             epoch: 1,
             last_frame_age_seconds: Some(0.012),
@@ -251,6 +301,7 @@ pub(super) mod samples {
         let error = ErrorView {
             side: "producer",
             pid: 4200,
+            kind: "no_free_slot",
             text: "no free slot: process 4243 holds 2".to_owned(),
             count: 17,
             first_age_seconds: 65.0,
@@ -259,6 +310,9 @@ pub(super) mod samples {
         LinkView {
             dropped: 17,
             held: 3,
+            when_full: "block",
+            blocked_seconds: 2.5,
+            evicted: 1,
             latency_nanos: Some(latency),
             consumers: vec![consumer(0, "python viewer.py"), holder],
             errors: Some(vec![error]),

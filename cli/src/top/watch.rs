@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use uncopy::os::{RuntimeDir, monotonic_nanos};
-use uncopy::{Observer, Presence};
+use uncopy::os::{RuntimeDir, monotonic_nanos, realtime_nanos};
+use uncopy::{Ages, LinkInfo, Observer, Presence};
 
-use super::view::{LinkView, State, View};
+use super::view::{ErrorView, LinkView, State, View};
 use crate::error::CliError;
 use crate::host::Session;
 use crate::names::names_in;
@@ -33,6 +33,8 @@ struct Watched {
     link_id: Option<[u8; 16]>,
     rhythm: Rhythm,
     history: VecDeque<f64>,
+    /// The ages of received frames at the last look, by place and process.
+    ages: BTreeMap<(u32, i32), Ages>,
     /// What was seen last, and since when it is the last.
     last: Option<LinkView>,
     gone: Option<Instant>,
@@ -60,7 +62,10 @@ impl Watch {
     /// What there is to see now.
     pub fn look(&mut self) -> Result<View, CliError> {
         self.meet()?;
-        self.links.values_mut().for_each(Watched::look);
+        for link in self.links.values_mut() {
+            link.look();
+            link.read_errors(&self.dir);
+        }
         self.links.retain(|_, link| !link.is_forgotten());
         Ok(View {
             seconds: self.begun.elapsed().as_secs_f64(),
@@ -84,7 +89,7 @@ impl Watch {
 impl Watched {
     fn new(observer: Observer) -> Self {
         let (rhythm, history) = (Rhythm::new(WINDOW), VecDeque::new());
-        Self { observer, link_id: None, rhythm, history, last: None, gone: None }
+        Self { observer, link_id: None, rhythm, history, ages: BTreeMap::new(), last: None, gone: None }
     }
 
     fn look(&mut self) {
@@ -92,6 +97,7 @@ impl Watched {
         if self.observer.link_id().is_some() && self.observer.link_id() != self.link_id {
             self.link_id = self.observer.link_id();
             self.rhythm = Rhythm::new(WINDOW);
+            self.ages.clear();
         }
         let now = monotonic_nanos();
         self.rhythm.take(&self.observer.published_after(self.rhythm.newest_seq()), now);
@@ -100,7 +106,8 @@ impl Watched {
                 let fps = self.rhythm.fps(now).filter(|_| self.observer.link_id().is_some());
                 self.remember(fps.unwrap_or(0.0));
                 self.gone = None;
-                self.last = Some(LinkView::of(&info, fps, self.history.iter().copied().collect()));
+                let ages = self.new_ages(&info);
+                self.last = Some(LinkView::of(&info, fps, self.history.iter().copied().collect(), &ages));
             }
             (None, Presence::Absent) => {
                 self.remember(0.0);
@@ -113,6 +120,29 @@ impl Watched {
             // It was asked only now; until it has answered it is what it was.
             (None, _) => {}
         }
+    }
+
+    /// For each consumer the ages of the frames that it received since the last look.
+    fn new_ages(&mut self, info: &LinkInfo) -> Vec<Ages> {
+        let all =
+            info.consumers.iter().map(|consumer| ((consumer.place, consumer.pid), consumer.ages.clone()));
+        let now: BTreeMap<(u32, i32), Ages> = all.collect();
+        let before = std::mem::replace(&mut self.ages, now);
+        let consumers = info.consumers.iter();
+        consumers
+            .map(|consumer| match before.get(&(consumer.place, consumer.pid)) {
+                Some(earlier) => consumer.ages.since(earlier),
+                None => consumer.ages.clone(),
+            })
+            .collect()
+    }
+
+    /// Reads the errors that were met with the link, by whomever. What can't be read is not known.
+    fn read_errors(&mut self, dir: &RuntimeDir) {
+        let Some(last) = &mut self.last else { return };
+        let now = realtime_nanos();
+        let errors = uncopy::errors_in(dir, self.observer.name()).ok();
+        last.errors = errors.map(|errors| errors.iter().map(|error| ErrorView::of(error, now)).collect());
     }
 
     fn remember(&mut self, fps: f64) {

@@ -57,6 +57,44 @@ fn data_comes_as_one_object_for_each_look() {
 }
 
 #[test]
+fn who_holds_what_for_how_long_and_what_went_wrong_is_seen_also_after_a_death() {
+    let place = Place::new();
+    let args = ["send", "camera", "--pattern", "--size", "8x8", "--slots", "2", "--fps", "50", "--wait", "1"];
+    let mut camera = place.start(&args);
+    camera.says("waiting for 1 consumer");
+    let mut reader = uncopy::subscribe("camera").directory(place.links()).open().unwrap();
+    let held = [(), ()].map(|()| reader.recv(Duration::from_secs(60)).unwrap());
+    camera.says("no free slot");
+    let look = place.run(&["top", "--json", "--once"]).ended_with(0).json();
+    let link = &look["links"][0];
+    let consumer = &link["consumers"][0];
+    assert_eq!((&consumer["holds"], &link["held"]), (&json!(2), &json!(2)));
+    assert!(consumer["holds_since_seconds"].as_f64().unwrap() > 0.0, "{consumer}");
+    for latency in [&consumer["latency_nanos"], &link["latency_nanos"]] {
+        assert!(latency["p50"].as_u64().unwrap() > 0, "{link}");
+    }
+    camera.signal("KILL");
+    camera.done();
+    drop(held);
+    // The reader's own error is kept, and shown with the next link of the name.
+    let lost = std::iter::repeat_with(|| reader.recv(Duration::from_millis(100)))
+        .find_map(|received| received.err().filter(|error| error.kind() != uncopy::ErrorKind::TimedOut));
+    assert_eq!(lost.map(|error| error.kind()), Some(uncopy::ErrorKind::ProducerLost));
+    drop(reader);
+    let cleaned = place.run(&["clean", "--json"]).ended_with(0).json();
+    assert_eq!(cleaned["left"][0]["why"], "errors", "{cleaned}");
+    let _next = sender(&place, "camera");
+    let look = place.run(&["top", "--json", "--once"]).ended_with(0).json();
+    let errors = look["links"][0]["errors"].as_array().unwrap();
+    let error = errors.iter().find(|error| error["kind"] == "producer_lost").unwrap();
+    assert_eq!((&error["side"], &error["pid"]), (&json!("consumer"), &json!(std::process::id())));
+    assert!(
+        error["count"].as_u64().unwrap() > 0 && error["last_age_seconds"].as_f64().unwrap() >= 0.0,
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_no_terminal_is_refused_with_what_to_use_instead() {
     let place = Place::new();
     let done = place.run(&["top"]).ended_with(2);

@@ -10,6 +10,7 @@ use uncopy_os::{Connection, LockOutcome, LockState, OsError, RuntimeDir, tempora
 
 use super::naming::{Holder, lock_file, socket_file};
 use crate::error::LinkError;
+use crate::errors::errors_file;
 
 /// Some files of a runtime directory that belong together, and what became of them.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub enum Fate {
         /// Its process, 0 where that is not known.
         pid: i32,
     },
+    /// They hold the errors of a name, which are kept for whoever reads them.
+    Errors,
     /// They are no files of a link.
     Foreign,
     /// They could not be looked at or removed.
@@ -64,7 +67,7 @@ pub fn clean_in(dir: &RuntimeDir, dry_run: bool) -> Result<Vec<RuntimeFiles>, Li
     }
     groups.sort();
     let judged = groups.into_iter().filter_map(|(name, mut files)| {
-        let Some(link) = &name else { return Some(RuntimeFiles { name, files, fate: Fate::Foreign }) };
+        let Some(link) = &name else { return Some(apart(files)) };
         let fate = if dry_run { look(dir, link) } else { clear(dir, link, &mut files) };
         let fate = fate.unwrap_or_else(Fate::Failed);
         // Their producer may have ended, or somebody else may have removed them, since they were listed.
@@ -73,7 +76,15 @@ pub fn clean_in(dir: &RuntimeDir, dry_run: bool) -> Result<Vec<RuntimeFiles>, Li
     Ok(judged.collect())
 }
 
-/// The link that a file belongs to.
+/// A file that no producer needs to have removed.
+fn apart(files: Vec<String>) -> RuntimeFiles {
+    let name = files.first().and_then(|file| file.strip_suffix(&errors_file("")));
+    let name = name.filter(|name| LinkName::parse(name).is_ok()).map(str::to_owned);
+    let fate = if name.is_some() { Fate::Errors } else { Fate::Foreign };
+    RuntimeFiles { name, files, fate }
+}
+
+/// The link whose producer a file belongs to.
 fn name_of(file: &str) -> Option<String> {
     let name = file
         .strip_suffix(".sock")
