@@ -28,6 +28,8 @@ fn clean(commands: &Commands) {
             match files.fate {
                 Fate::Removed => removed += files.files.len(),
                 Fate::InUse { .. } => in_use += 1,
+                // Of those who came second.
+                Fate::Errors => {}
                 fate => {
                     let text = format!("{:?}: {fate:?}", files.files);
                     return emit(&json!({ "event": "error", "kind": "odd_fate", "text": text }));
