@@ -6,6 +6,7 @@
 //! environment variable, [`VARIABLE`].
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use clap::CommandFactory;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
@@ -88,7 +89,11 @@ pub(crate) fn answer(args: &[OsString]) -> Option<u8> {
         .try_complete(args.iter().cloned(), directory.as_deref());
     match asked {
         Ok(false) => None,
-        Ok(true) => Some(0),
+        Ok(true) => {
+            // The candidates end without a line's end, and an interpreter that we run in flushes nothing of ours.
+            let _ = std::io::stdout().flush();
+            Some(0)
+        }
         Err(message) => {
             // To a shell that waits for candidates; if it has gone, nobody is left to tell.
             let _ = message.print();
