@@ -48,8 +48,13 @@ impl Style {
     }
 }
 
+/// How many lines were drawn last, and are drawn over next.
+#[derive(Default)]
+pub(crate) struct Redrawn(usize);
+
 /// The two streams of this run.
 pub(crate) struct Console {
+    output_on_terminal: bool,
     output_coloured: bool,
     words_coloured: bool,
     words_on_terminal: bool,
@@ -60,8 +65,10 @@ impl Console {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let words_on_terminal = std::io::stderr().is_terminal();
+        let output_on_terminal = std::io::stdout().is_terminal();
         Self {
-            output_coloured: std::io::stdout().is_terminal() && !refused && !dumb,
+            output_on_terminal: output_on_terminal && !dumb,
+            output_coloured: output_on_terminal && !refused && !dumb,
             words_coloured: words_on_terminal && !refused && !dumb,
             words_on_terminal: words_on_terminal && !dumb,
         }
@@ -82,6 +89,37 @@ impl Console {
         let text = serde_json::to_string_pretty(data)
             .map_err(|e| CliError::io("write JSON", std::io::Error::other(e)))?;
         self.line(text)
+    }
+
+    /// Data as one JSON document on a line of its own, handed on at once: one of many.
+    pub fn json_line(&self, data: &impl Serialize) -> Result<(), CliError> {
+        let text =
+            serde_json::to_string(data).map_err(|e| CliError::io("write JSON", std::io::Error::other(e)))?;
+        self.line(text)?;
+        self.flush()
+    }
+
+    /// Lines of data that replace the ones drawn before, on a terminal; elsewhere they follow those.
+    pub fn redraw(&self, drawn: &mut Redrawn, lines: &[String]) -> Result<(), CliError> {
+        if self.output_on_terminal {
+            // Up to where the last ones began, and without wrapping: a wrapped line would be two.
+            let up = if drawn.0 == 0 { String::new() } else { format!("\x1b[{}A", drawn.0) };
+            self.line(format_args!("{up}\r\x1b[J\x1b[?7l{}\x1b[?7h", lines.join("\n")))?;
+            drawn.0 = lines.len();
+        } else {
+            lines.iter().try_for_each(|line| self.line(line))?;
+        }
+        self.flush()
+    }
+
+    /// Whether standard output is a terminal that can be drawn on.
+    pub fn is_on_terminal(&self) -> bool {
+        self.output_on_terminal
+    }
+
+    /// Whether data is shown in colours.
+    pub fn is_coloured(&self) -> bool {
+        self.output_coloured
     }
 
     /// Data as a table.

@@ -18,6 +18,7 @@ use crate::units;
 #[command(after_help = "Examples:\n  uncopy info camera\n  uncopy info camera --json | jq .form.shape")]
 pub(crate) struct Options {
     /// Name of the link
+    #[arg(add = crate::completions::link_names())]
     name: String,
     /// Print JSON
     #[arg(long)]
@@ -104,8 +105,11 @@ fn properties(link: &LinkInfo) -> Vec<(&'static str, String)> {
         |form| format!("{form}, {}", units::size(form.len_bytes() as u64)),
     );
     let held: u32 = link.consumers.iter().map(|consumer| consumer.holds).sum();
-    let memory =
-        format!("{} shared, allocated {}", units::size(link.memory_bytes), times(u64::from(link.epoch)));
+    let memory = format!(
+        "{} shared, allocated {}",
+        units::size(link.memory_bytes),
+        units::times(u64::from(link.epoch))
+    );
     properties.extend([
         ("open for", units::time(link.uptime)),
         ("form", form),
@@ -117,11 +121,4 @@ fn properties(link: &LinkInfo) -> Vec<(&'static str, String)> {
         ("consumers", link.consumers.len().to_string()),
     ]);
     properties
-}
-
-fn times(number: u64) -> String {
-    match number {
-        1 => "once".to_owned(),
-        _ => format!("{number} times"),
-    }
 }

@@ -6,9 +6,9 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `list`, `info`, `send`, `recv`, `doctor`, `demo`, `exit_codes` | one subcommand each |
+//! | `list`, `info`, `hz`, `top`, `send`, `recv`, `doctor`, `clean`, `bench`, `demo`, `exit_codes`, `completions`, `man` | one subcommand each |
 //! | `host`, `console`, `table`, `units` | where it runs, and how it speaks |
-//! | `picture`, `checksum`, `tally`, `report` | what several subcommands know about frames and links |
+//! | `picture`, `checksum`, `names`, `tally`, `rhythm`, `report` | what several subcommands know about frames and links |
 //! | `python` | the interpreter that decodes video where ffmpeg is missing |
 //!
 //! It refuses to write anything but data to standard output: messages and progress go to standard error.
@@ -21,23 +21,31 @@
 
 use std::ffi::OsString;
 
+mod bench;
 mod checksum;
+mod clean;
 mod command;
+mod completions;
 mod console;
 mod demo;
 mod doctor;
 mod error;
 mod exit_codes;
 mod host;
+mod hz;
 mod info;
 mod list;
+mod man;
+mod names;
 mod picture;
 mod python;
 mod recv;
 mod report;
+mod rhythm;
 mod send;
 mod table;
 mod tally;
+mod top;
 mod units;
 
 pub use host::Host;

@@ -40,6 +40,7 @@ next one of the name is waited for; if none comes in time, the exit code is 7 (0
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Name of the link
+    #[arg(add = crate::completions::link_names())]
     name: String,
     /// Write PNG: one frame into a file that ends in .png, or each frame into a directory
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "raw")]

@@ -117,7 +117,7 @@ pub(crate) fn command_line(pid: i32, name: &str) -> String {
 }
 
 /// The form of frames as `--json` prints it.
-#[derive(Serialize)]
+#[derive(Serialize, Clone, Debug)]
 pub(crate) struct FormReport {
     dtype: String,
     shape: Vec<usize>,

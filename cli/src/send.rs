@@ -48,6 +48,7 @@ av).";
 #[command(after_help = EXAMPLES, override_usage = "uncopy send [OPTIONS] <NAME> <SOURCE | --pattern | --raw>")]
 pub(crate) struct Options {
     /// Name of the link: 1 to 64 of A-Z a-z 0-9 . _ -
+    #[arg(add = crate::completions::link_names())]
     name: String,
     /// A video or an image; else --pattern or --raw
     #[arg(required_unless_present_any = ["pattern", "raw"], conflicts_with_all = ["pattern", "raw"])]

@@ -23,6 +23,19 @@ pub(crate) fn nanos(nanos: u64) -> String {
     time(Duration::from_nanos(nanos))
 }
 
+/// `31 µs` for a number of seconds.
+pub(crate) fn seconds(seconds: f64) -> String {
+    time(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// `16.68 ms` for a number of nanoseconds: as [`nanos`], with the digits that a jitter of microseconds needs.
+pub(crate) fn fine_nanos(nanos: u64) -> String {
+    match nanos {
+        1_000_000..1_000_000_000 => format!("{:.2} ms", nanos as f64 / 1e6),
+        _ => self::nanos(nanos),
+    }
+}
+
 /// `640 B`, `3.5 MB`, `12 GB`: powers of 1000, as disks and networks are measured.
 pub(crate) fn size(len_bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
@@ -63,6 +76,14 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     }
 }
 
+/// `once`, `2 times`.
+pub(crate) fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        _ => format!("{number} times"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +103,11 @@ mod tests {
         for (duration, expected) in shown {
             assert_eq!(time(duration), expected);
         }
+    }
+
+    #[test]
+    fn fine_times_have_two_digits_where_they_are_milliseconds() {
+        assert_eq!([16_683_000, 110_000, 2_000_000_000].map(fine_nanos), ["16.68 ms", "110 µs", "2.0 s"]);
     }
 
     #[test]

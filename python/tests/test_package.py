@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """The package as a whole: what it imports, its errors, its names, its command."""
 
+import json
 import os
 import pathlib
 import signal
@@ -128,6 +129,43 @@ def test_the_command_runs_in_the_interpreter():
     assert (done.returncode, done.stdout.strip()) == (0, f"uncopy {uncopy.__version__}")
     done = subprocess.run([sys.executable, "-m", "uncopy", "no-such-subcommand"], capture_output=True, text=True)
     assert done.returncode == 2 and "no-such-subcommand" in done.stderr
+
+
+def run_json(*arguments):
+    """Runs a subcommand of the command that comes with the package; returns its JSON objects, one a line or one in all."""
+    command = [sys.executable, "-m", "uncopy", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done
+    try:
+        return [json.loads(done.stdout)]
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_package_s_command_is_the_whole_command(runtime_dir):
+    with uncopy.publish("camera") as pub:
+        pub.send(b"abc")
+        report, summary = run_json("hz", "camera", "--count", "1", "--every", "0.1")
+        assert (report["links"][0]["state"], summary["kind"]) == ("answering", "summary")
+        (view,) = run_json("top", "--once")
+        assert [link["name"] for link in view["links"]] == ["camera"]
+        (cleaned,) = run_json("clean", "--dry-run")
+        assert [left["pid"] for left in cleaned["left"]] == [os.getpid()]
+        (script,) = run_json("completions", "bash")
+        assert "UNCOPY_COMPLETE" in script["script"]
+        (page,) = run_json("man", "top")
+        assert page["file_name"] == "uncopy-top.1"
+    # Its second process is this interpreter again.
+    (measured,) = run_json("bench")
+    assert all(figure["samples"] for figure in measured["figures"] if "asleep" in figure["name"])
+
+
+def test_the_package_s_command_answers_a_shell_that_asks(runtime_dir):
+    environment = {**os.environ, "UNCOPY_COMPLETE": "bash", "_CLAP_COMPLETE_INDEX": "2"}
+    with uncopy.publish("camera"):
+        command = [sys.executable, "-m", "uncopy", "--", "uncopy", "info", "cam"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout.strip()) == (0, "camera"), done
 
 
 @pytest.mark.fault("F47")

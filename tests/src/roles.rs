@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `produce NAME [--slots N] [--form FORM] [--takeover]` | publishes: see `produce` for its commands |
 //! | `consume NAME [--timeout MS]` | receives, holds, checks every byte: see `consume` |
-//! | `observe NAME` | lists links on demand |
+//! | `observe NAME` | lists links, or cleans up, on demand |
 //! | `contend NAME` | tries to take the name when told |
 //! | `fork NAME` | forks with a link open |
 //! | `foreign NAME` | knocks at a producer's socket as another user; `foreign-producer` serves as one |

@@ -47,7 +47,7 @@ fn shell_lines(page: &str) -> Vec<&str> {
     lines
 }
 
-/// The commands of a line, each in words: what stands between pipes, `&&` and `;`, without the comment.
+/// The commands of a line, each in words: what stands between pipes, `&&`, `;` and `>`, without the comment.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
@@ -63,7 +63,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
                 word.get_or_insert_default();
             }
             (None, '#') if word.is_none() => break,
-            (None, '|' | '&' | ';') => {
+            (None, '|' | '&' | ';' | '>') => {
                 end_word(&mut word, &mut commands);
                 commands.push(Vec::new());
             }
@@ -128,6 +128,7 @@ fn a_line_is_taken_apart_as_a_shell_does() {
     let words = |line| commands(line).into_iter().map(|words| words.join("_")).collect::<Vec<_>>();
     assert_eq!(words("a 'b c' | d && e  # f | g"), ["a_b c", "d", "e"]);
     assert_eq!(words("jq '.x[] | y' ''"), ["jq_.x[] | y_"]);
+    assert_eq!(words("a b > c"), ["a_b", "c"]);
     assert_eq!(words("# nothing"), [""; 0]);
     let page = "uncopy nonsense\n```sh\nuncopy list\n```\n```python\nuncopy nonsense\n```\n";
     assert_eq!(shell_lines(page), ["uncopy list"]);

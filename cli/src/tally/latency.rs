@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Buckets between one power of two and the next.
 const STEPS: u64 = 64;
@@ -14,7 +14,7 @@ const STEPS: u64 = 64;
 const EXACT: u64 = 2 * STEPS;
 
 /// Counts of times by their size.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
     counts: Vec<u64>,
     total: u64,
@@ -52,6 +52,25 @@ impl Latency {
             seen >= wanted
         })?;
         Some(least_of(bucket).min(self.max_nanos))
+    }
+
+    /// How many times were added.
+    pub fn count(&self) -> u64 {
+        self.total
+    }
+
+    /// The share of the times from each power of two, in nanoseconds, to the next; only those between which there are any.
+    pub fn shares(&self) -> Vec<(u64, f64)> {
+        let mut shares: Vec<(u64, f64)> = Vec::new();
+        for (bucket, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let from = 1 << least_of(bucket).max(1).ilog2();
+            let share = *count as f64 / self.total as f64;
+            match shares.last_mut() {
+                Some((last, sum)) if *last == from => *sum += share,
+                _ => shares.push((from, share)),
+            }
+        }
+        shares
     }
 
     pub fn report(&self) -> Option<LatencyReport> {
@@ -105,6 +124,13 @@ mod tests {
         (1..=100).for_each(|nanos| latency.add(Duration::from_nanos(nanos)));
         assert_eq!((latency.quantile(0.5), latency.quantile(0.99)), (Some(50), Some(99)));
         assert_eq!((latency.quantile(1.0), latency.quantile(0.0)), (Some(100), Some(1)));
+    }
+
+    #[test]
+    fn shares_are_by_powers_of_two_and_add_up() {
+        let mut latency = Latency::default();
+        [3, 1000, 1023, 1024, 5000].into_iter().for_each(|nanos| latency.add(Duration::from_nanos(nanos)));
+        assert_eq!(latency.shares(), [(2, 0.2), (512, 0.4), (1024, 0.2), (4096, 0.2)]);
     }
 
     #[test]

@@ -133,7 +133,20 @@ fn the_list_of_exit_codes_is_that_of_the_error_kinds() {
 #[test]
 fn every_subcommand_explains_itself_with_examples() {
     let place = Place::new();
-    for name in ["list", "info", "send", "recv", "doctor", "demo"] {
+    for name in [
+        "list",
+        "info",
+        "hz",
+        "top",
+        "send",
+        "recv",
+        "doctor",
+        "clean",
+        "bench",
+        "demo",
+        "completions",
+        "man",
+    ] {
         let text = place.run(&[name, "--help"]).ended_with(0).text();
         assert!(text.contains("Examples:") && text.contains(&format!("uncopy {name}")), "{text}");
     }

@@ -7,13 +7,20 @@
     reason = "a test that panics has failed, and says where"
 )]
 
+mod cleaning;
+mod completions;
 mod demo;
 mod doctor;
 mod endings;
+mod json;
 mod looking;
+mod manual;
+mod measuring;
 mod names;
 mod pictures;
 mod place;
+mod rates;
 mod streams;
+mod top;
 mod trouble;
 mod videos;

@@ -64,7 +64,7 @@ pub mod wake;
 
 pub use clock::{monotonic_nanos, realtime_nanos};
 pub use copy::copy_packed;
-pub use dir::{LockOutcome, NameLock, RuntimeDir};
+pub use dir::{LockOutcome, LockState, NameLock, RuntimeDir};
 pub use error::OsError;
 pub use fork::{CloseInChild, ForkGuard, ForkLock, fork_generation};
 pub use guard::{WatchGuard, watch_read_only};

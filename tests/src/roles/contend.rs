@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tries to take a name: `try [takeover]` answers `won` or `taken`, `close` gives it back, and `storm N PATH` takes it `N`
-//! times, proving each time by a file that nobody else has it.
+//! times, proving each time by a file that nobody else has it, and by asking under the name that it is found there.
 
 use std::fs;
 
 use serde_json::{Value, json};
+use uncopy::os::ProcessId;
 use uncopy::{LinkError, Publisher};
 
 use crate::script::{Commands, Words, emit};
@@ -54,6 +55,12 @@ fn storm(name: &str, times: u32, path: &str) -> Value {
                 if let Err(error) = fs::OpenOptions::new().write(true).create_new(true).open(path) {
                     return json!({ "event": "error", "kind": "two_winners", "text": error.to_string() });
                 }
+                match uncopy::info(name) {
+                    Ok(link) if link.producer.is_some_and(is_us) => {}
+                    found => {
+                        return json!({ "event": "error", "kind": "not_found", "text": format!("{found:?}") });
+                    }
+                }
                 won += 1;
                 fs::remove_file(path).expect("the file is ours");
                 drop(out);
@@ -66,4 +73,8 @@ fn storm(name: &str, times: u32, path: &str) -> Value {
         }
     }
     json!({ "event": "stormed", "won": won, "lost": lost, "nameless": nameless })
+}
+
+fn is_us(process: ProcessId) -> bool {
+    process == ProcessId::current()
 }

@@ -3,6 +3,7 @@
 
 use super::{case::Case, context::Context};
 use crate::{
+    debian,
     error::Error,
     process::output_of,
     toolchain::{cargo, cargo_of, obtain_component, obtain_toolchain},
@@ -97,6 +98,12 @@ pub fn pairs(context: &Context<'_>) -> Result<Vec<Case>, Error> {
 }
 
 pub fn cli(context: &Context<'_>) -> Result<Vec<Case>, Error> {
+    // Shells, readers of manual pages and a terminal: what can't be had, tests skip with its name.
+    for package in ["fish", "mandoc", "tmux", "zsh"] {
+        if let Err(why) = debian::ensure(&[package], "test the command as its users use it") {
+            context.say(&why.to_string());
+        }
+    }
     let command = ["test", "--package", "uncopy-cli", "--locked", "--tests"];
     context.cargo_test(with(cargo(context.repo), &command), &[])
 }

@@ -12,7 +12,8 @@
 //! | `conversation` | reaching a producer and taking its answer |
 //! | `attachment`, `frame`, `consumer` | the consuming end: a place, a held frame, the user's handle |
 //! | `waker` | ending a wait from another thread |
-//! | `observe` | looking without taking part |
+//! | `observe`, `observer` | looking without taking part: once, and again and again |
+//! | `leftovers` | what dead producers left, and removing it |
 
 mod attachment;
 mod consumer;
@@ -21,8 +22,10 @@ mod conversation;
 mod description;
 mod frame;
 mod header;
+mod leftovers;
 mod naming;
 mod observe;
+mod observer;
 mod producer;
 mod ring;
 mod server;
@@ -35,7 +38,9 @@ pub use consumer::{
     Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait, wait_with,
 };
 pub use frame::Frame;
+pub use leftovers::{Fate, RuntimeFiles, clean_in};
 pub use observe::{Answer, ConsumerInfo, HeldFrame, LinkInfo, info, list, list_in};
+pub use observer::{Observer, Presence, Published};
 pub use producer::{Claim, Loan, PublishOptions, Publisher, PublisherStats, Sent, WhenFull, publish};
 pub use waker::Waker;
 pub use wire::{MAX_CONSUMERS, MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS};

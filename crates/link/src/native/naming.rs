@@ -59,11 +59,11 @@ pub(crate) fn take_name(dir: &RuntimeDir, name: &LinkName, takeover: bool) -> Re
 }
 
 /// Who holds a name, as it noted in the lock file.
-struct Holder {
-    pid: i32,
+pub(crate) struct Holder {
+    pub(crate) pid: i32,
     is_alive: bool,
     opened_nanos: u64,
-    command: String,
+    pub(crate) command: String,
 }
 
 impl Default for Holder {
@@ -73,7 +73,7 @@ impl Default for Holder {
 }
 
 impl Holder {
-    fn parse(note: Option<&str>) -> Option<Self> {
+    pub(crate) fn parse(note: Option<&str>) -> Option<Self> {
         let mut parts = note?.splitn(4, ' ');
         let (pid, start_ticks, opened, command) =
             (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind::NotFound;
 use uncopy_core::LinkName;
-use uncopy_os::{Connection, LockOutcome, Mapping, ProcessId, RuntimeDir, monotonic_nanos, temporary_name};
-use uncopy_tensor::Access;
+use uncopy_os::{Connection, Mapping, ProcessId, RuntimeDir, monotonic_nanos};
+use uncopy_tensor::{Access, ShareHandle};
 
 use super::control::{Control, Live};
 use super::conversation::{Conversation, Reached, Reply};
 use super::description;
 use super::header::Header;
-use super::naming::{lock_file, socket_file};
+use super::leftovers::sweep;
+use super::naming::socket_file;
 use super::ring::{self, Cells};
 use super::wire::{self, MAX_CONSUMERS, Message, Role, block, place, read, when_full};
 use crate::ages::{Ages, BUCKETS};
@@ -22,7 +23,7 @@ use crate::error::{LinkError, Missing};
 use crate::form::Form;
 
 /// How long a producer has to answer before it is listed as silent.
-const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
+pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Whether the producer of a link answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -187,22 +188,6 @@ fn other_names(dir: &RuntimeDir) -> Vec<String> {
     entries.iter().filter_map(name_of).collect()
 }
 
-/// Removes what a dead producer left behind. A live one holds the lock, and then nothing is touched.
-pub(crate) fn sweep(dir: &RuntimeDir, name: &str) {
-    let socket = socket_file(name);
-    let leftovers = [temporary_name(&socket), socket, lock_file(name)];
-    let Ok(entries) = dir.entries() else { return };
-    if !entries.iter().any(|entry| leftovers.contains(entry)) {
-        return;
-    }
-    // A failure means that somebody else is at it: a new producer, or another sweeper.
-    if let Ok(LockOutcome::Locked(lock)) = dir.lock(&lock_file(name)) {
-        let [temporary, socket, _] = &leftovers;
-        let _ = (dir.remove(temporary), dir.remove(socket));
-        drop(lock);
-    }
-}
-
 /// What came of greeting a link: a conversation, or why there is none.
 type Greeted = Result<Conversation, Answer>;
 
@@ -227,13 +212,7 @@ fn look(greeted: Greeted, name: String, deadline: Instant) -> Option<LinkInfo> {
     };
     match conversation.reply_by(deadline) {
         Ok(Reply::Message(Message::Welcome { control_len, .. }, handles)) => {
-            let shown =
-                handles.first().ok_or_else(|| "it sent no control memory".to_owned()).and_then(|handle| {
-                    let len = usize::try_from(control_len).map_err(|e| e.to_string())?;
-                    let mapping = Mapping::open(handle, len, Access::ReadWrite).map_err(|e| e.to_string())?;
-                    Control::open(Arc::new(mapping), &name).map_err(|e| e.to_string())
-                });
-            Some(match shown {
+            Some(match open_shown(control_len, &handles, &name) {
                 Ok((control, header)) => describe(name, &control, &header),
                 Err(detail) => unreadable(name, Answer::Refused(detail)),
             })
@@ -241,17 +220,32 @@ fn look(greeted: Greeted, name: String, deadline: Instant) -> Option<LinkInfo> {
         Ok(Reply::Message(other, _)) => {
             Some(unreadable(name, Answer::Refused(format!("it answered {other:?}"))))
         }
-        Ok(Reply::Silence) => {
-            let producer = conversation.connection().peer().ok().and_then(|peer| ProcessId::of(peer.pid?));
-            let command = producer.map(|process| process.command()).unwrap_or_default();
-            Some(LinkInfo { producer, command, ..unreadable(name, Answer::Silent) })
-        }
+        Ok(Reply::Silence) => Some(silent(name, &conversation)),
         Ok(Reply::HungUp) => None,
         Err(error) => Some(unreadable(name, Answer::Refused(error.to_string()))),
     }
 }
 
-fn unreadable(name: String, answer: Answer) -> LinkInfo {
+/// Maps and checks the control memory that a welcome brought.
+pub(crate) fn open_shown(
+    control_len: u64,
+    handles: &[ShareHandle],
+    name: &str,
+) -> Result<(Control, Header), String> {
+    let handle = handles.first().ok_or_else(|| "it sent no control memory".to_owned())?;
+    let len = usize::try_from(control_len).map_err(|e| e.to_string())?;
+    let mapping = Mapping::open(handle, len, Access::ReadWrite).map_err(|e| e.to_string())?;
+    Control::open(Arc::new(mapping), name).map_err(|e| e.to_string())
+}
+
+/// What can be said of a producer that does not answer.
+pub(crate) fn silent(name: String, conversation: &Conversation) -> LinkInfo {
+    let producer = conversation.connection().peer().ok().and_then(|peer| ProcessId::of(peer.pid?));
+    let command = producer.map(|process| process.command()).unwrap_or_default();
+    LinkInfo { producer, command, ..unreadable(name, Answer::Silent) }
+}
+
+pub(crate) fn unreadable(name: String, answer: Answer) -> LinkInfo {
     LinkInfo {
         name,
         answer,
@@ -272,7 +266,7 @@ fn unreadable(name: String, answer: Answer) -> LinkInfo {
     }
 }
 
-fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
+pub(crate) fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
     let slots = control.slots() as u64;
     let newest = glance(control.live());
     let since = |nanos: u64| Duration::from_nanos(monotonic_nanos().saturating_sub(nanos));
@@ -308,12 +302,17 @@ fn glance(control: Live<'_>) -> Option<(Form, u64)> {
         });
         std::sync::atomic::fence(Acquire);
         let after = control.word(slot)?.load(Relaxed);
-        let same = before & !0xFFFF_FFFF == after & !0xFFFF_FFFF;
-        if let (true, ring::state::PUBLISHED, Ok(seen)) = (same, ring::state_of(before), seen) {
+        let is_whole = is_same_frame(before, after);
+        if let (true, ring::state::PUBLISHED, Ok(seen)) = (is_whole, ring::state_of(before), seen) {
             return Some(seen);
         }
     }
     None
+}
+
+/// Whether a slot that had these two words had one frame in between: who holds it does not matter.
+pub(crate) fn is_same_frame(before: u64, after: u64) -> bool {
+    before & !0xFFFF_FFFF == after & !0xFFFF_FFFF
 }
 
 fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {

@@ -65,3 +65,17 @@ pub enum LockOutcome {
         holder: Option<String>,
     },
 }
+
+/// What was seen of a name's lock without taking it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LockState {
+    /// There is no such file.
+    Missing,
+    /// Nobody has it: its holder died, or is about to remove it.
+    Free,
+    /// Somebody has it.
+    Held {
+        /// As in [`LockOutcome::Held`].
+        holder: Option<String>,
+    },
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use uncopy_core::ErrorKind;
 use uncopy_os::dir::MAX_NOTE_BYTES;
-use uncopy_os::{LockOutcome, NameLock, OsError, RuntimeDir, current_uid};
+use uncopy_os::{LockOutcome, LockState, NameLock, OsError, RuntimeDir, current_uid};
 
 use crate::support::{self, Child, Role, Scratch, skip};
 
@@ -230,6 +230,26 @@ fn a_taken_name_tells_its_holder() {
     lock.unlink().unwrap();
     assert_eq!(dir.entries().unwrap(), Vec::<String>::new());
     locked(&dir, "camera.lock");
+}
+
+#[test]
+fn looking_at_a_lock_tells_its_holder_and_makes_takes_and_changes_nothing() {
+    let scratch = Scratch::new();
+    let dir = RuntimeDir::open_at(scratch.path().join("run")).unwrap();
+    assert_eq!(dir.look_at_lock("camera.lock").unwrap(), LockState::Missing);
+    assert_eq!(dir.entries().unwrap(), Vec::<String>::new());
+    let lock = locked(&dir, "camera.lock");
+    lock.write_note("process 17").unwrap();
+    let held = LockState::Held { holder: Some("process 17".to_owned()) };
+    assert_eq!(dir.look_at_lock("camera.lock").unwrap(), held);
+    drop(lock);
+    let left = dir.path().join("camera.lock");
+    fs::write(&left, "of a dead holder").unwrap();
+    assert_eq!(dir.look_at_lock("camera.lock").unwrap(), LockState::Free);
+    assert_eq!(fs::read(&left).unwrap(), b"of a dead holder");
+    drop(locked(&dir, "camera.lock"));
+    symlink("elsewhere", &left).unwrap();
+    assert!(matches!(dir.look_at_lock("camera.lock"), Err(OsError::InvalidPath { .. })));
 }
 
 #[test]

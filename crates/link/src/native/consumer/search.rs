@@ -8,8 +8,8 @@ use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir};
 
 use super::super::attachment::{Attachment, Ended};
 use super::super::conversation::{Conversation, Reached, Reply};
-use super::super::observe;
 use super::super::wire::Role;
+use super::super::{leftovers, observe};
 use super::{Cursor, Last, Read, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
 use crate::service::lock;
@@ -110,7 +110,7 @@ impl Subscriber {
                 Reached::Talking(conversation) => conversation,
                 Reached::Busy(reason) => return Ok(Join::Pending(Some(reason))),
                 Reached::Absent => {
-                    observe::sweep(&self.dir, &self.name);
+                    leftovers::sweep(&self.dir, &self.name);
                     return Ok(Join::Absent);
                 }
             },
@@ -122,7 +122,7 @@ impl Subscriber {
                 Ok(Join::Pending(obstacle))
             }
             Reply::HungUp => {
-                observe::sweep(&self.dir, &self.name);
+                leftovers::sweep(&self.dir, &self.name);
                 Ok(Join::Absent)
             }
             Reply::Message(message, handles) => {

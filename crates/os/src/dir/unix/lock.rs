@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flock, fstat, ftruncate, op
 use rustix::io::{Errno, pread, pwrite};
 
 use super::RuntimeDir;
-use crate::dir::{LockOutcome, MAX_NOTE_BYTES};
+use crate::dir::{LockOutcome, LockState, MAX_NOTE_BYTES};
 use crate::{CloseInChild, OsError};
 
 /// A name that this process holds. Dropping it removes the file and gives the name back.
@@ -38,6 +38,24 @@ pub(super) fn take(dir: &RuntimeDir, file_name: &str) -> Result<LockOutcome, OsE
             let lock = NameLock { dir: dir.clone(), file_name: file_name.to_owned(), file };
             lock.write_note("")?; // of a holder that was killed
             return Ok(LockOutcome::Locked(lock));
+        }
+    }
+}
+
+/// Looks whether somebody has `file_name`, which the caller has checked, without taking it.
+pub(super) fn look(dir: &RuntimeDir, file_name: &str) -> Result<LockState, OsError> {
+    let file = match CloseInChild::make(|| open_existing(dir, file_name)) {
+        Ok(file) => file,
+        Err(_) if dir.stat(file_name)?.is_none() => return Ok(LockState::Missing),
+        Err(error) => return Err(error),
+    };
+    loop {
+        // Shared, so that two who look don't take each other for a holder; given back with the descriptor.
+        match flock(file.get()?, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => return Ok(LockState::Free),
+            Err(Errno::AGAIN) => return Ok(LockState::Held { holder: read_note(&file)? }),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(OsError::from_errno("flock", dir.show(file_name), errno)),
         }
     }
 }
@@ -105,7 +123,15 @@ impl Drop for NameLock {
 }
 
 fn open(dir: &RuntimeDir, file_name: &str) -> Result<OwnedFd, OsError> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    open_with(dir, file_name, OFlags::RDWR | OFlags::CREATE)
+}
+
+fn open_existing(dir: &RuntimeDir, file_name: &str) -> Result<OwnedFd, OsError> {
+    open_with(dir, file_name, OFlags::RDONLY)
+}
+
+fn open_with(dir: &RuntimeDir, file_name: &str, flags: OFlags) -> Result<OwnedFd, OsError> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     openat(dir, file_name, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| {
         match (errno, dir.stat(file_name)) {
             (Errno::ACCESS | Errno::PERM, Ok(Some(stat))) => {

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat
 use rustix::io::Errno;
 
 use super::{lock, place, shared};
-use crate::dir::LockOutcome;
+use crate::dir::{LockOutcome, LockState};
 use crate::{OsError, current_uid};
 
 /// A directory that belongs to this user alone. Cheap to clone.
@@ -149,6 +149,19 @@ impl RuntimeDir {
     pub fn lock(&self, file_name: &str) -> Result<LockOutcome, OsError> {
         self.check_name(file_name)?;
         lock::take(self, file_name)
+    }
+
+    /// Whether somebody has the lock `file_name`. Makes no file, changes none, and never waits.
+    ///
+    /// A free lock is shared for an instant; who tries to take it just then finds it held and has to try again, as when
+    /// two take it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::InvalidPath`], [`OsError::OutOfDescriptors`], [`OsError::TooManyGuarded`], [`OsError::System`].
+    pub fn look_at_lock(&self, file_name: &str) -> Result<LockState, OsError> {
+        self.check_name(file_name)?;
+        lock::look(self, file_name)
     }
 
     /// Whether the directory itself was removed: nobody can be found in it any more, and it has to be opened again.
