@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use uncopy::os::RuntimeDir;
-use uncopy::{Fate, RuntimeFiles};
+use uncopy::{Cleaning, Fate, RuntimeFiles};
 
 use crate::console::Style;
 use crate::error::CliError;
@@ -25,6 +25,9 @@ of a name are removed only while its lock is held, so that a producer that is ju
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
+    /// Also remove the errors that are kept of links that nobody publishes
+    #[arg(long)]
+    errors: bool,
     /// Remove nothing, only say what would be removed
     #[arg(long)]
     dry_run: bool,
@@ -53,7 +56,7 @@ struct Removed<'f> {
 
 pub(crate) fn run(options: &Options, session: &Session<'_>) -> Result<(), CliError> {
     let dir = RuntimeDir::open()?;
-    let found = uncopy::clean_in(&dir, options.dry_run)?;
+    let found = uncopy::clean_in(&dir, Cleaning { dry_run: options.dry_run, errors: options.errors })?;
     let removed: Vec<Removed<'_>> = found.iter().filter_map(removed).collect();
     let left: Vec<Left<'_>> = found.iter().filter_map(left).collect();
     if options.json {
@@ -93,7 +96,11 @@ fn left(files: &RuntimeFiles) -> Option<Left<'_>> {
                 format!("{who} listens, though nobody has the lock: the lock file was removed meanwhile");
             ("listening", Some(*pid).filter(|pid| *pid != 0), detail)
         }
-        Fate::Errors => ("errors", None, "errors that are kept to be read (uncopy top)".to_owned()),
+        Fate::Errors => (
+            "errors",
+            None,
+            "errors that are kept to be read (uncopy info); --errors removes those of dead links".to_owned(),
+        ),
         Fate::Foreign => ("foreign", None, "no file of a link".to_owned()),
         Fate::Failed(error) => ("failed", None, error.to_string()),
     };

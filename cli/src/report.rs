@@ -2,7 +2,9 @@
 //! What `--json` says of links, forms and copies: plain values under stable names, with units in the names.
 
 use serde::{Deserialize, Serialize};
-use uncopy::{Answer, ChannelOrder, ConsumerInfo, CopyRecord, Form, LinkInfo, Origin, PixelFormat};
+use uncopy::{
+    Answer, ChannelOrder, ConsumerInfo, CopyRecord, ErrorRecord, Form, LinkInfo, Origin, PixelFormat,
+};
 
 /// A link as `list --json` and `info --json` print it.
 #[derive(Serialize)]
@@ -18,6 +20,12 @@ pub(crate) struct LinkReport {
     slots: usize,
     published: u64,
     dropped: u64,
+    /// What the producer does when every slot is held: "drop" or "block".
+    when_full: &'static str,
+    /// For how long it has waited for room.
+    blocked_seconds: f64,
+    /// Consumers whose places it took away.
+    evicted: u64,
     /// Mean since the link was opened.
     mean_fps: f64,
     epoch: u32,
@@ -46,6 +54,18 @@ struct ConsumerReport {
     read: &'static str,
     quarantined: bool,
     evicted: bool,
+    /// The frames that it holds, the oldest first.
+    holding: Vec<HeldReport>,
+    /// The age that half of the frames did not exceed at their reception; `null` before the first.
+    age_p50_seconds: Option<f64>,
+    age_p99_seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct HeldReport {
+    seq: u64,
+    /// Since it was published.
+    age_seconds: f64,
 }
 
 impl LinkReport {
@@ -68,6 +88,9 @@ impl LinkReport {
             slots: info.slots,
             published: info.published,
             dropped: info.dropped,
+            when_full: if info.blocks { "block" } else { "drop" },
+            blocked_seconds: info.blocked.as_secs_f64(),
+            evicted: info.evicted,
             mean_fps: mean_fps(info),
             epoch: info.epoch,
             form: info.form.as_ref().map(FormReport::of),
@@ -90,6 +113,45 @@ impl ConsumerReport {
             read: if consumer.every { "every" } else { "latest" },
             quarantined: consumer.quarantined,
             evicted: consumer.evicted,
+            holding: consumer
+                .holding
+                .iter()
+                .map(|held| HeldReport { seq: held.seq, age_seconds: held.age.as_secs_f64() })
+                .collect(),
+            age_p50_seconds: consumer.ages.quantile(0.5).map(|age| age.as_secs_f64()),
+            age_p99_seconds: consumer.ages.quantile(0.99).map(|age| age.as_secs_f64()),
+        }
+    }
+}
+
+/// A kept error as `--json` prints it.
+#[derive(Serialize)]
+pub(crate) struct ErrorReport {
+    side: &'static str,
+    pid: i32,
+    /// Whether the process lives.
+    alive: bool,
+    /// The stable name of the kind.
+    kind: &'static str,
+    count: u64,
+    /// Seconds since 1970 UTC.
+    first: f64,
+    last: f64,
+    text: String,
+}
+
+impl ErrorReport {
+    pub fn of(record: &ErrorRecord) -> Self {
+        let seconds = |nanos: i64| nanos as f64 / 1e9;
+        Self {
+            side: record.side.name(),
+            pid: record.process.pid,
+            alive: record.process.is_alive(),
+            kind: record.kind.name(),
+            count: record.count,
+            first: seconds(record.first_nanos),
+            last: seconds(record.last_nanos),
+            text: record.text.clone(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use uncopy::{Fate, RuntimeFiles, clean_in};
+use uncopy::{Cleaning, Fate, RuntimeFiles, clean_in};
 use uncopy_tests::{Peer, Stage, points};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
@@ -32,15 +32,15 @@ fn f09_what_a_killed_producer_left_is_removed_and_told_by_name() {
     let stage = Stage::new(PEER);
     kill_a_producer(&stage);
     let dir = stage.runtime_dir();
-    let seen = only(clean_in(&dir, true).unwrap());
+    let seen = only(clean_in(&dir, Cleaning { dry_run: true, ..Cleaning::default() }).unwrap());
     assert!(matches!(seen.fate, Fate::Removed), "{seen:?}");
     assert_eq!(stage.files(), ["cam.lock", "cam.sock"], "looking removes nothing");
-    let removed = only(clean_in(&dir, false).unwrap());
+    let removed = only(clean_in(&dir, Cleaning::default()).unwrap());
     assert_eq!(removed.name.as_deref(), Some("cam"));
     assert_eq!(removed.files, ["cam.lock", "cam.sock"]);
     assert!(matches!(removed.fate, Fate::Removed), "{removed:?}");
     assert_eq!(stage.files(), Vec::<String>::new());
-    assert!(clean_in(&dir, false).unwrap().is_empty());
+    assert!(clean_in(&dir, Cleaning::default()).unwrap().is_empty());
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn f09_whatever_a_producer_left_that_died_while_opening_is_removed() {
         let ending = stage.doomed(point, 1, &["produce", "cam"]).collect();
         assert_eq!(ending.signal, Some(Signal::KILL.as_raw()), "{point} was not reached");
         assert!(!stage.files().is_empty(), "{point} leaves nothing");
-        let removed = only(clean_in(&stage.runtime_dir(), false).unwrap());
+        let removed = only(clean_in(&stage.runtime_dir(), Cleaning::default()).unwrap());
         assert!(matches!(removed.fate, Fate::Removed), "{point}: {removed:?}");
         assert_eq!(stage.files(), Vec::<String>::new(), "{point}");
     }
@@ -68,7 +68,7 @@ fn f09_files_of_a_live_producer_stay_and_its_process_is_named() {
     let dir = stage.runtime_dir();
     let before = fs::read(dir.path().join("cam.lock")).unwrap();
     for dry_run in [true, false] {
-        let seen = only(clean_in(&dir, dry_run).unwrap());
+        let seen = only(clean_in(&dir, Cleaning { dry_run, ..Cleaning::default() }).unwrap());
         let Fate::InUse { pid, command } = &seen.fate else { panic!("{seen:?}") };
         assert_eq!((*pid, command.as_str()), (producer.pid(), "peer"));
         assert_eq!(stage.files(), ["cam.lock", "cam.sock"]);
@@ -85,7 +85,7 @@ fn f37_a_live_producer_whose_lock_file_was_removed_keeps_its_socket() {
     let dir = stage.runtime_dir();
     fs::remove_file(dir.path().join("cam.lock")).unwrap();
     for dry_run in [true, false] {
-        let seen = only(clean_in(&dir, dry_run).unwrap());
+        let seen = only(clean_in(&dir, Cleaning { dry_run, ..Cleaning::default() }).unwrap());
         let Fate::Listening { pid } = seen.fate else { panic!("{seen:?}") };
         assert_eq!(pid, std::process::id().cast_signed());
     }
@@ -101,7 +101,7 @@ fn files_of_no_link_stay_and_what_can_not_be_removed_says_why() {
     fs::write(dir.path().join("notes.txt"), "mine").unwrap();
     fs::write(dir.path().join("old.errors"), "").unwrap();
     fs::create_dir(dir.path().join("cam.sock")).unwrap();
-    let found = clean_in(&dir, false).unwrap();
+    let found = clean_in(&dir, Cleaning::default()).unwrap();
     let fates: Vec<_> = found.iter().map(|files| (files.files.concat(), &files.fate)).collect();
     assert!(matches!(&fates[0], (file, Fate::Foreign) if file == "notes.txt"), "{fates:?}");
     assert!(matches!(&fates[1], (file, Fate::Errors) if file == "old.errors"), "{fates:?}");
@@ -139,5 +139,28 @@ fn f10_cleaning_takes_nothing_from_producers_that_start_and_end_meanwhile() {
     assert!(seen_in_use > 0, "they never met");
     let out = stage.publish("cam").open().unwrap();
     drop(stage.subscribe("cam").timeout(Some(LONG)).open().unwrap());
+    drop(out);
+}
+
+#[test]
+fn errors_go_when_they_are_asked_to_and_nobody_publishes_under_their_name() {
+    let stage = Stage::new(PEER);
+    let dir = stage.runtime_dir();
+    let out = stage.publish("live").open().unwrap();
+    for name in ["live", "dead"] {
+        fs::write(dir.path().join(format!("{name}.errors")), "").unwrap();
+    }
+    let removed = |cleaning| {
+        let found = clean_in(&dir, cleaning).unwrap();
+        let removed = found.into_iter().filter(|files| matches!(files.fate, Fate::Removed));
+        removed.flat_map(|files| files.files).collect::<Vec<_>>()
+    };
+    let errors = Cleaning { errors: true, ..Cleaning::default() };
+    assert_eq!(removed(Cleaning::default()), [""; 0]);
+    assert_eq!(removed(Cleaning { dry_run: true, ..errors }), ["dead.errors"]);
+    assert!(dir.path().join("dead.errors").exists());
+    assert_eq!(removed(errors), ["dead.errors"]);
+    assert!(!dir.path().join("dead.errors").exists());
+    assert!(dir.path().join("live.errors").exists());
     drop(out);
 }

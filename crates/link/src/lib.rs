@@ -55,10 +55,10 @@ pub use meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind, UserMeta}
 #[cfg(feature = "futures")]
 pub use native::FrameStream;
 pub use native::{
-    Answer, Claim, ConsumerInfo, Fate, Frame, HeldFrame, LinkInfo, Loan, MAX_CONSUMERS, MAX_FRAME_BYTES,
-    MAX_SLOTS, MIN_SLOTS, Observer, Presence, PublishOptions, Published, Publisher, PublisherStats, Read,
-    RuntimeFiles, Sent, SubscribeOptions, Subscriber, SubscriberStats, Waiting, Waker, WhenFull, clean_in,
-    info, list, list_in, publish, subscribe, wait, wait_with,
+    Answer, Claim, Cleaning, ConsumerInfo, Fate, Frame, HeldFrame, LinkInfo, Loan, MAX_CONSUMERS,
+    MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, Observer, Presence, PublishOptions, Published, Publisher,
+    PublisherStats, Read, RuntimeFiles, Sent, SubscribeOptions, Subscriber, SubscriberStats, Waiting, Waker,
+    WhenFull, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
 };
 
 /// A checked name of the native scheme.

@@ -24,7 +24,9 @@ fn clean(commands: &Commands) {
     let dir = RuntimeDir::open().expect("the stage's directory");
     let (mut removed, mut in_use) = (0, 0);
     while !commands.waiting() {
-        for files in uncopy::clean_in(&dir, false).expect("the stage's directory can be read") {
+        for files in
+            uncopy::clean_in(&dir, uncopy::Cleaning::default()).expect("the stage's directory can be read")
+        {
             match files.fate {
                 Fate::Removed => removed += files.files.len(),
                 Fate::InUse { .. } => in_use += 1,

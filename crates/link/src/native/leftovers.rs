@@ -49,12 +49,20 @@ pub enum Fate {
     Failed(OsError),
 }
 
-/// Removes what dead producers left in a runtime directory, or with `dry_run` only looks. Tells the fate of every file that
-/// is there, sorted by name.
+/// What to remove.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cleaning {
+    /// Nothing: only tell what would be removed.
+    pub dry_run: bool,
+    /// Also the [errors](crate::errors()) of names that nobody publishes under.
+    pub errors: bool,
+}
+
+/// Removes what dead producers left in a runtime directory. Tells the fate of every file that is there, sorted by name.
 ///
 /// # Errors
 /// The directory can't be read.
-pub fn clean_in(dir: &RuntimeDir, dry_run: bool) -> Result<Vec<RuntimeFiles>, LinkError> {
+pub fn clean_in(dir: &RuntimeDir, cleaning: Cleaning) -> Result<Vec<RuntimeFiles>, LinkError> {
     let mut entries = dir.entries()?;
     entries.sort();
     let mut groups: Vec<(Option<String>, Vec<String>)> = Vec::new();
@@ -67,8 +75,8 @@ pub fn clean_in(dir: &RuntimeDir, dry_run: bool) -> Result<Vec<RuntimeFiles>, Li
     }
     groups.sort();
     let judged = groups.into_iter().filter_map(|(name, mut files)| {
-        let Some(link) = &name else { return Some(apart(files)) };
-        let fate = if dry_run { look(dir, link) } else { clear(dir, link, &mut files) };
+        let Some(link) = &name else { return Some(apart(dir, files, cleaning)) };
+        let fate = if cleaning.dry_run { look(dir, link) } else { clear(dir, link, &mut files) };
         let fate = fate.unwrap_or_else(Fate::Failed);
         // Their producer may have ended, or somebody else may have removed them, since they were listed.
         (!files.is_empty()).then_some(RuntimeFiles { name, files, fate })
@@ -77,11 +85,26 @@ pub fn clean_in(dir: &RuntimeDir, dry_run: bool) -> Result<Vec<RuntimeFiles>, Li
 }
 
 /// A file that no producer needs to have removed.
-fn apart(files: Vec<String>) -> RuntimeFiles {
+fn apart(dir: &RuntimeDir, files: Vec<String>, cleaning: Cleaning) -> RuntimeFiles {
     let name = files.first().and_then(|file| file.strip_suffix(&errors_file("")));
     let name = name.filter(|name| LinkName::parse(name).is_ok()).map(str::to_owned);
-    let fate = if name.is_some() { Fate::Errors } else { Fate::Foreign };
+    let fate = match &name {
+        None => Fate::Foreign,
+        Some(name) if cleaning.errors => forget(dir, name, cleaning.dry_run).unwrap_or_else(Fate::Failed),
+        Some(_) => Fate::Errors,
+    };
     RuntimeFiles { name, files, fate }
+}
+
+/// Removes the errors of a name that nobody has. Who notes one at that moment loses it.
+fn forget(dir: &RuntimeDir, name: &str, dry_run: bool) -> Result<Fate, OsError> {
+    if let LockState::Held { .. } = dir.look_at_lock(&lock_file(name))? {
+        return Ok(Fate::Errors);
+    }
+    if !dry_run {
+        dir.remove(&errors_file(name))?;
+    }
+    Ok(Fate::Removed)
 }
 
 /// The link whose producer a file belongs to.

@@ -38,7 +38,7 @@ pub use consumer::{
     Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait, wait_with,
 };
 pub use frame::Frame;
-pub use leftovers::{Fate, RuntimeFiles, clean_in};
+pub use leftovers::{Cleaning, Fate, RuntimeFiles, clean_in};
 pub use observe::{Answer, ConsumerInfo, HeldFrame, LinkInfo, info, list, list_in};
 pub use observer::{Observer, Presence, Published};
 pub use producer::{Claim, Loan, PublishOptions, Publisher, PublisherStats, Sent, WhenFull, publish};
