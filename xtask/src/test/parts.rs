@@ -46,6 +46,12 @@ pub const PARTS: &[Part] = &[
         run: rust::pairs,
     },
     Part {
+        name: "fuzz",
+        quick: Quick::Whole,
+        exists: |repo| repo.join("fuzz/corpus").is_dir(),
+        run: rust::fuzz,
+    },
+    Part {
         name: "cli",
         quick: Quick::Whole,
         exists: |repo| repo.mentions("cli", "rs", "#[test]"),
