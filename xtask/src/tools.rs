@@ -17,6 +17,10 @@ pub struct Tool {
     pub version: &'static str,
 }
 
+/// Checks licences, sources and duplicates of dependencies, and advisories about them.
+pub const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+/// Compares Cargo.lock with advisories.
+pub const CARGO_AUDIT: Tool = Tool { name: "cargo-audit", version: "0.22.2" };
 /// Builds fuzz targets and runs them.
 pub const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
 
