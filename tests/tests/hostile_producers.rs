@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use uncopy::os::{Connection, SharedMemory};
-use uncopy::{Answer, ErrorKind, LinkError, ShareHandle, Subscriber};
+use uncopy::{Answer, ErrorKind, LinkError, Read, ShareHandle, Subscriber};
 use uncopy_tests::hostile::{Props, SLOTS, STRIDE, Server};
 use uncopy_tests::pattern::next_random;
 use uncopy_tests::wire::{self, Description, HEADER_BYTES, Welcome, kind};
@@ -524,6 +524,21 @@ fn f14_live_words_of_any_value_are_corrupt_or_nothing_new() {
         wire::store_u64(words, at, u64::MAX);
     }
     assert_eq!(stage.info("cam").consumers.len(), 16);
+}
+
+#[test]
+fn f14_a_trail_without_the_newest_frame_is_corrupt_and_no_reader_of_every_frame_spins_on_it() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    // It names frame 1 as the newest, and never writes a trail.
+    wire::publish(props.control.words(), 0, &Description::of_bytes(&[64, 64]));
+    let mut sub = stage.subscribe("cam").read(Read::Every).open().unwrap();
+    for error in [sub.recv(SHORT).unwrap_err(), sub.newest().unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::CorruptLink, "{error}");
+    }
+    let word = wire::load_u64(props.control.words(), wire::BLOCKS);
+    assert_eq!(word & 0xFFFF, 0, "the slot stays held");
 }
 
 #[test]

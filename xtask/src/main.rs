@@ -12,11 +12,13 @@ mod demo;
 mod env;
 mod error;
 mod figures;
+mod fuzz;
 mod layers;
 mod process;
 mod repo;
 mod test;
 mod toolchain;
+mod tools;
 mod wheel;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +48,8 @@ enum Task {
     Wheel,
     /// Make the Python environment .venv with these groups of packages (all when none is named).
     Env { groups: Vec<env::Group> },
+    /// Feed what reads strangers' bytes with libFuzzer, on a nightly toolchain.
+    Fuzz(fuzz::Options),
     /// Measure ours beside the references and keep the results in bench/results.
     Bench(bench::Options),
     /// Compare the results with the goals, and draw them.
@@ -73,6 +77,7 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Demo(options) => demo::run(&repo, &options),
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
+        Task::Fuzz(options) => fuzz::run(&repo, &options),
         Task::Bench(options) => bench::run(&repo, &options),
         Task::Figures(options) => figures::run(&repo, &options),
     }

@@ -74,7 +74,7 @@ pub fn tried_for(limit: Duration, mut command: Command) -> Result<(), String> {
         return Ok(());
     }
     let said = reader.join().unwrap_or_default();
-    Err(format!("`{shown}` failed: {}", said.lines().last().unwrap_or("no message").trim()))
+    Err(format!("`{shown}` failed: {}", said.trim_end().lines().last().unwrap_or("no message").trim()))
 }
 
 fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_try_that_fails_says_its_last_line() {
-        let why = tried_for(Duration::from_secs(30), shell("echo no network >&2; exit 1")).unwrap_err();
+        let why =
+            tried_for(Duration::from_secs(30), shell("echo no network >&2; echo >&2; exit 1")).unwrap_err();
         assert!(why.ends_with("no network"), "{why}");
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     process::{output_of, tried_for},
     repo::Repo,
 };
-use std::{process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 /// A small download may take this long before it counts as "cannot be had".
 const SMALL_DOWNLOAD: Duration = Duration::from_secs(120);
@@ -15,6 +15,9 @@ const LARGE_DOWNLOAD: Duration = Duration::from_secs(400);
 /// What cargo tells the programs that it runs about *their* package; it must not reach other packages.
 const OF_OUR_PACKAGE: &[&str] = &["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"];
 
+/// What points at the toolchain that runs us.
+const OF_OUR_TOOLCHAIN: &[&str] = &["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"];
+
 /// The cargo that runs us, in the root of the checkout, without colours.
 pub fn cargo(repo: &Repo) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -23,9 +26,14 @@ pub fn cargo(repo: &Repo) -> Command {
 
 /// The cargo of another installed toolchain, with nothing left that points at ours.
 pub fn cargo_of(toolchain: &str, repo: &Repo) -> Command {
+    program_of(toolchain, Path::new("cargo"), repo)
+}
+
+/// Any program, run so that the cargo that it calls is that of another installed toolchain.
+pub fn program_of(toolchain: &str, program: &Path, repo: &Repo) -> Command {
     let mut command = Command::new("rustup");
-    command.args(["run", toolchain, "cargo"]);
-    for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTDOC"] {
+    command.args(["run", toolchain]).arg(program);
+    for name in OF_OUR_TOOLCHAIN {
         command.env_remove(name);
     }
     prepared(command, repo)

@@ -38,6 +38,9 @@ mod ages;
 mod error;
 mod errors;
 mod form;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod meta;
 mod native;
 mod service;

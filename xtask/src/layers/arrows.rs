@@ -27,12 +27,17 @@ const ARROWS: &[Row] = &[
     Row { package: "uncopy-python", may_use: &["uncopy", "uncopy-pyo3", "uncopy-cli"] },
     Row { package: "uncopy-tests", may_use: LIBRARIES },
     Row { package: "uncopy-bench", may_use: LIBRARIES },
+    // Its hostile peers are those of the tests.
+    Row {
+        package: "uncopy-fuzz",
+        may_use: &["uncopy-core", "uncopy-tensor", "uncopy-link", "uncopy", "uncopy-tests"],
+    },
     // Tasks must run when the product does not build.
     Row { package: "xtask", may_use: &[] },
 ];
 
-/// What nothing may use, not even in its tests.
-const ENDS: &[&str] = &["uncopy-tests", "uncopy-bench", "xtask"];
+/// What nothing else may use, not even in its tests.
+const ENDS: &[&str] = &["uncopy-tests", "uncopy-bench", "uncopy-fuzz", "xtask"];
 
 /// Every member uses only what its row names.
 pub fn check(metadata: &Metadata) -> Check {

@@ -6,6 +6,7 @@ use super::{
     metadata::{Metadata, Package},
 };
 use crate::{error::Error, process::output_of, repo::Repo, toolchain::cargo};
+use std::collections::BTreeSet;
 
 /// What users install: the libraries, the command and the wheel's extension module.
 const SHIPPED: &[&str] = &[
@@ -52,6 +53,15 @@ const NOT_ON_CPU: &[&str] = &[
 ];
 
 const LINUX: &str = "x86_64-unknown-linux-gnu";
+const WINDOWS: &str = "x86_64-pc-windows-gnu";
+
+/// What whoever adds a link to a program must trust.
+const CORE: &[&str] = &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link"];
+/// The most crates of others that they are built from, with their default features; those that only help to build count.
+const MOST_IN_CORE: usize = 25;
+
+/// Features that open a product for its tests.
+const TEST_FEATURES: &[&str] = &["feature \"fuzzing\"", "feature \"kill-points\""];
 
 pub fn check(repo: &Repo, metadata: &Metadata) -> Result<Vec<Check>, Error> {
     let (mut never, mut not_on_cpu) = (Vec::new(), Vec::new());
@@ -61,10 +71,58 @@ pub fn check(repo: &Repo, metadata: &Metadata) -> Result<Vec<Check>, Error> {
         not_on_cpu.extend(found(package, &cpu_only, NOT_ON_CPU));
     }
     Ok(vec![
+        core(repo)?,
+        test_features(repo, metadata)?,
         Check::of("no shipped crate depends on a library that was decided against", never),
         Check::of("the CPU-only build has no GPU, graphics or network crate", not_on_cpu),
         minimum_rust(metadata),
     ])
+}
+
+/// The libraries of links stand on few shoulders.
+fn core(repo: &Repo) -> Result<Check, Error> {
+    let mut most = BTreeSet::new();
+    for target in [LINUX, WINDOWS] {
+        let mut others = BTreeSet::new();
+        for package in CORE {
+            others.extend(others_in(&tree(repo, package, &["--target", target])?));
+        }
+        if others.len() > most.len() {
+            most = others;
+        }
+    }
+    Ok(few(&most))
+}
+
+fn few(others: &BTreeSet<String>) -> Check {
+    let name = format!("the core crates have {} dependencies, at most {MOST_IN_CORE}", others.len());
+    let listed = || others.iter().cloned().collect::<Vec<_>>().join(", ");
+    let wrong = if others.len() > MOST_IN_CORE { vec![format!("they are {}", listed())] } else { Vec::new() };
+    Check::of(&name, wrong)
+}
+
+/// Name and version of every crate in a tree that is not ours: ours have a path.
+fn others_in(tree: &str) -> BTreeSet<String> {
+    let others = tree.lines().filter(|line| !line.contains("(/") && !line.trim().is_empty());
+    others.map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Doors for tests stay shut in what is shipped.
+fn test_features(repo: &Repo, metadata: &Metadata) -> Result<Check, Error> {
+    let mut wrong = Vec::new();
+    for package in SHIPPED.iter().filter(|name| metadata.is_member(name)) {
+        let mut command = cargo(repo);
+        command.args(["tree", "--locked", "--package", package, "--edges", "normal,build,features"]);
+        command.args(["--prefix", "none", "--target", "all"]);
+        wrong.extend(opened(package, &output_of(command)?));
+    }
+    Ok(Check::of("no shipped crate is built with the features that tests need", wrong))
+}
+
+fn opened(package: &str, tree: &str) -> Vec<String> {
+    let is_opened =
+        |feature: &&&str| tree.lines().any(|line| line.starts_with("uncopy") && line.contains(**feature));
+    TEST_FEATURES.iter().filter(is_opened).map(|feature| format!("{package} asks for {feature}")).collect()
 }
 
 /// The names of everything that `package` is built from, itself included.
@@ -122,6 +180,28 @@ mod tests {
     #[test]
     fn a_longer_name_is_not_taken_for_a_forbidden_one() {
         assert!(found("uncopy", "ashpd v1.0.0\nglob v0.3.0\nmetallic v1.0.0\n", NOT_ON_CPU).is_empty());
+    }
+
+    #[test]
+    fn dependencies_of_others_are_counted_once_for_each_version() {
+        let tree =
+            "uncopy-os v0.1.0 (/x)\nlibc v0.2.1\nsyn v2.0.1 (proc-macro)\n\nsyn v3.0.0\nlibc v0.2.1 (*)\n";
+        let others = others_in(tree);
+        assert_eq!(others.iter().collect::<Vec<_>>(), ["libc v0.2.1", "syn v2.0.1", "syn v3.0.0"]);
+        assert!(few(&others).wrong.is_empty());
+        assert!(few(&others).name.contains("have 3 dependencies"));
+    }
+
+    #[test]
+    fn one_dependency_too_many_in_the_core_is_refused_with_all_of_them() {
+        let most: BTreeSet<String> = (0..=MOST_IN_CORE).map(|number| format!("crate-{number}")).collect();
+        assert!(few(&most).wrong.concat().contains("crate-25"));
+    }
+
+    #[test]
+    fn a_door_that_a_shipped_crate_opens_is_named() {
+        let tree = "uncopy v0.1.0 (/x)\nuncopy-link feature \"fuzzing\"\nlibc feature \"kill-points\"\n";
+        assert_eq!(opened("uncopy", tree), ["uncopy asks for feature \"fuzzing\""]);
     }
 
     fn metadata(needs: &str) -> Metadata {

@@ -6,6 +6,7 @@
 mod case;
 mod context;
 mod demo;
+mod deps;
 mod faults;
 mod libtest;
 mod parts;
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn quick_leaves_out_the_slowest_parts_unless_they_are_asked_for() {
         let slow = |part: &&Part| part.quick == Quick::LeftOut;
-        assert_eq!(names(&PARTS.iter().filter(slow).collect::<Vec<_>>()), ["miri", "demo"]);
+        assert_eq!(names(&PARTS.iter().filter(slow).collect::<Vec<_>>()), ["miri", "deps", "demo"]);
         let kept = chosen(&Repo::this(), &options(true, &[])).unwrap();
         assert!(!kept.iter().any(slow), "{:?}", names(&kept));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The parts of `cargo xtask test`, in the order in which they run. A new part is one entry here.
 
-use super::{case::Case, context::Context, demo, python, rust};
+use super::{case::Case, context::Context, demo, deps, python, rust};
 use crate::{error::Error, repo::Repo};
 
 /// What `--quick` does to a part.
@@ -44,6 +44,18 @@ pub const PARTS: &[Part] = &[
         quick: Quick::Whole,
         exists: |repo| repo.mentions("tests", "rs", "#[test]"),
         run: rust::pairs,
+    },
+    Part {
+        name: "fuzz",
+        quick: Quick::Whole,
+        exists: |repo| repo.join("fuzz/corpus").is_dir(),
+        run: rust::fuzz,
+    },
+    Part {
+        name: "deps",
+        quick: Quick::LeftOut,
+        exists: |repo| repo.join("deny.toml").is_file(),
+        run: deps::run,
     },
     Part {
         name: "cli",

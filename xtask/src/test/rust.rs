@@ -11,7 +11,8 @@ use crate::{
 use std::process::Command;
 
 /// These have parts of their own.
-const NOT_UNIT: &[&str] = &["--exclude", "uncopy-tests", "--exclude", "uncopy-cli"];
+const NOT_UNIT: &[&str] =
+    &["--exclude", "uncopy-tests", "--exclude", "uncopy-cli", "--exclude", "uncopy-fuzz"];
 
 pub fn fmt(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let name = "the code is formatted";
@@ -30,9 +31,9 @@ pub fn clippy(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let strict = ["--", "-D", "warnings"];
     let plain = with(with(cargo(context.repo), &common), &strict);
     let mut cases = context.check(name, plain, 0)?;
-    let kill_points = ["--features", "uncopy-tests/kill-points"];
-    let killing = with(with(with(cargo(context.repo), &common), &kill_points), &strict);
-    cases.extend(context.check("clippy has no complaint about the kill points", killing, 0)?);
+    let features = ["--features", "uncopy-tests/kill-points,uncopy-fuzz/doors"];
+    let testing = with(with(with(cargo(context.repo), &common), &features), &strict);
+    cases.extend(context.check("clippy has no complaint about kill points and fuzz targets", testing, 0)?);
     Ok(cases)
 }
 
@@ -94,6 +95,12 @@ fn miri_toolchain(context: &Context<'_>) -> Result<String, String> {
 /// What no crate can test alone, with real processes that die where they are told to.
 pub fn pairs(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let command = ["test", "--package", "uncopy-tests", "--locked", "--features", "kill-points"];
+    context.cargo_test(with(cargo(context.repo), &command), &[])
+}
+
+/// The fuzz targets over their corpora and over mutations of them, on the toolchain that runs us.
+pub fn fuzz(context: &Context<'_>) -> Result<Vec<Case>, Error> {
+    let command = ["test", "--package", "uncopy-fuzz", "--locked", "--features", "doors", "--lib", "--tests"];
     context.cargo_test(with(cargo(context.repo), &command), &[])
 }
 

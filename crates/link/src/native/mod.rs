@@ -21,7 +21,7 @@ mod control;
 mod conversation;
 mod description;
 mod frame;
-mod header;
+pub(crate) mod header;
 mod leftovers;
 mod naming;
 mod observe;
@@ -30,7 +30,7 @@ mod producer;
 mod ring;
 mod server;
 mod waker;
-mod wire;
+pub(crate) mod wire;
 
 #[cfg(feature = "futures")]
 pub use consumer::FrameStream;

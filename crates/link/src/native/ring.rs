@@ -301,8 +301,25 @@ pub(crate) fn hold_latest<C: Cells>(cells: &C, place: u32, after: u64) -> Result
 
 /// Holds the oldest frame above `after` that is still there, for the consumer at `place`.
 pub(crate) fn hold_next<C: Cells>(cells: &C, place: u32, after: u64) -> Result<Hold, Unheld> {
-    // pairs with: publish/latest. Every entry up to this frame is there.
-    let newest = seq_of(cells.latest().load(Acquire));
+    let mut gone = after;
+    for _ in 0..MAX_CHASES {
+        // pairs with: publish/latest. Every entry up to this frame is there.
+        let newest = seq_of(cells.latest().load(Acquire));
+        if newest > gone {
+            if let Some(hold) = hold_up_to(cells, place, gone, newest)? {
+                return Ok(hold);
+            }
+            // Not even the newest is there any more, so a newer one has been published: look for that.
+            gone = newest;
+        } else if gone == after {
+            return Err(Unheld::Nothing);
+        }
+    }
+    Err(Unheld::Corrupt)
+}
+
+/// Holds the oldest frame above `after`, up to `newest`, that is still there.
+fn hold_up_to<C: Cells>(cells: &C, place: u32, after: u64, newest: u64) -> Result<Option<Hold>, Unheld> {
     let first = after.saturating_add(1).max((newest + 1).saturating_sub(TRAIL_LEN));
     for seq in first..=newest {
         // pairs with: publish/trail.
@@ -311,14 +328,14 @@ pub(crate) fn hold_next<C: Cells>(cells: &C, place: u32, after: u64) -> Result<H
         let Some((_, slot)) = entry.filter(|(named, _)| *named == seq) else { continue };
         let Some(again) = hold_slot(cells, place, slot)? else { continue };
         if cells.described(slot) == seq {
-            return Ok(Hold { slot, seq, again });
+            return Ok(Some(Hold { slot, seq, again }));
         }
         // The slot has a later frame by now; its turn comes.
         if !again {
             release(cells, place, slot);
         }
     }
-    Err(Unheld::Nothing)
+    Ok(None)
 }
 
 /// The number of the oldest frame that some consumer of `every` frame has not received yet. Its slot, and those of

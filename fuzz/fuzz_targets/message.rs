@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program of the target `message`: see `uncopy_fuzz::message`.
+#![deny(unsafe_code)]
+#![cfg_attr(fuzzing, no_main)]
+
+uncopy_fuzz::run_target!(uncopy_fuzz::message::TARGET);
