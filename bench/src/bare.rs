@@ -22,11 +22,17 @@ const LINE_BYTES: usize = 128;
 /// A word of the page, by what it is for.
 #[derive(Clone, Copy)]
 pub enum Line {
+    /// Round trips begun.
     Ping,
+    /// Round trips answered.
     Pong,
+    /// What a sleeper sleeps on.
     Bell,
+    /// When the bell was rung.
     Stamp,
+    /// Why the bell was rung.
     Tick,
+    /// The block whose end a sleeper has seen.
     Acknowledged,
 }
 
@@ -38,6 +44,10 @@ pub struct Page {
 }
 
 impl Page {
+    /// A new page.
+    ///
+    /// # Errors
+    /// The system refuses.
     pub fn create() -> Result<Self, Failure> {
         let file = memfd_create("uncopy-bench-bare", MemfdFlags::CLOEXEC)
             .map_err(|e| Failure::system("create a shared page", e))?;
@@ -46,6 +56,9 @@ impl Page {
     }
 
     /// The page that another process created, by its path there.
+    ///
+    /// # Errors
+    /// The system refuses.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Failure> {
         let path = path.as_ref();
         let file = File::options().read(true).write(true).open(path);
@@ -53,6 +66,7 @@ impl Page {
     }
 
     /// Where another process of this user opens the page while this one lives.
+    #[must_use]
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
@@ -67,18 +81,25 @@ impl Page {
         Ok(Self { start, file })
     }
 
+    #[inline]
     fn address(&self, line: Line) -> NonNull<u8> {
         const { assert!((Line::Acknowledged as usize + 1) * LINE_BYTES <= PAGE_BYTES) };
         // SAFETY: the last line ends within the page, asserted above, and the page is one mapping.
         unsafe { self.start.add(line as usize * LINE_BYTES) }
     }
 
+    /// A word of 32 bits.
+    #[must_use]
+    #[inline]
     pub fn word32(&self, line: Line) -> &AtomicU32 {
         // SAFETY: 1. the address is aligned to 128 bytes and stays mapped for as long as `self` is borrowed.
         // 2. Both processes access it through atomics only, and each line with one width: see `Line`'s users.
         unsafe { AtomicU32::from_ptr(self.address(line).as_ptr().cast()) }
     }
 
+    /// A word of 64 bits.
+    #[must_use]
+    #[inline]
     pub fn word64(&self, line: Line) -> &AtomicU64 {
         // SAFETY: as in `word32`.
         unsafe { AtomicU64::from_ptr(self.address(line).as_ptr().cast()) }

@@ -10,15 +10,19 @@ use rustix::{
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, which all processes share.
+#[must_use]
+#[inline]
 pub fn monotonic_nanos() -> u64 {
     nanos_of(clock_gettime(ClockId::Monotonic))
 }
 
 /// Nanoseconds of CPU time that this process has used on all its threads, in user and in system mode.
+#[must_use]
 pub fn process_cpu_nanos() -> u64 {
     nanos_of(clock_gettime(ClockId::ProcessCPUTime))
 }
 
+#[inline]
 fn nanos_of(time: Timespec) -> u64 {
     time.tv_sec.cast_unsigned() * NANOS_PER_SECOND + time.tv_nsec.cast_unsigned()
 }
@@ -30,11 +34,16 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// A tick each `period_nanos`, from now on.
+    #[must_use]
     pub fn new(period_nanos: u64) -> Self {
         Self { period_nanos, next_nanos: monotonic_nanos() }
     }
 
     /// Sleeps until the next tick.
+    ///
+    /// # Errors
+    /// The system refuses.
     pub fn wait(&mut self) -> Result<(), Failure> {
         self.next_nanos = (self.next_nanos + self.period_nanos).max(monotonic_nanos());
         let until = Timespec {

@@ -8,17 +8,30 @@ use std::io;
 pub enum Failure {
     /// A link of ours failed.
     Link(uncopy::LinkError),
-    /// The system refused; `doing` is a verb phrase.
-    System { doing: String, source: io::Error },
+    /// What is measured against failed.
+    Peer(String),
+    /// The system refused.
+    System {
+        /// What was tried, as a verb phrase.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The other process ended, or said something else than was agreed.
     Side(String),
     /// The figures can't be written as JSON.
     Output(String),
     /// Too few samples to tell a median.
-    Samples { figure: String, found: usize },
+    Samples {
+        /// The figure that they were for.
+        figure: String,
+        /// How many there were.
+        found: usize,
+    },
 }
 
 impl Failure {
+    /// The system refused `doing`, a verb phrase.
     pub fn system(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::System { doing: doing.into(), source: source.into() }
     }
@@ -28,6 +41,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Link(error) => write!(f, "{error}"),
+            Self::Peer(why) => write!(f, "the library that is measured against: {why}"),
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
             Self::Side(why) => write!(f, "the other process of the measurement: {why}"),
             Self::Output(why) => write!(f, "cannot write the figures: {why}"),

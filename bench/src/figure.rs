@@ -10,7 +10,9 @@ pub const ROUNDS: usize = 3;
 /// One round: the distribution of its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Round {
+    /// The median.
     pub p50: f64,
+    /// The 99th percentile.
     pub p99: f64,
     /// Number of samples.
     pub n: usize,
@@ -18,6 +20,9 @@ pub struct Round {
 
 impl Round {
     /// The round of these samples, in any order.
+    ///
+    /// # Errors
+    /// There are none.
     pub fn of(figure: &str, mut samples: Vec<u64>) -> Result<Self, Failure> {
         samples.sort_unstable();
         let at = |share: f64| {
@@ -31,11 +36,13 @@ impl Round {
     }
 
     /// A quantity that is read once, not sampled.
+    #[must_use]
     pub fn single(value: f64) -> Self {
         Self { p50: value, p99: value, n: 1 }
     }
 
     /// The same distribution in another unit.
+    #[must_use]
     pub fn divided_by(self, divisor: f64) -> Self {
         Self { p50: self.p50 / divisor, p99: self.p99 / divisor, n: self.n }
     }
@@ -46,10 +53,12 @@ impl Round {
 pub struct Series {
     /// What was timed, in words.
     pub what: String,
+    /// In the order of time; the reference has its own in between.
     pub rounds: Vec<Round>,
 }
 
 impl Series {
+    /// What was timed, in words, and how each round came out.
     pub fn new(what: impl Into<String>, rounds: Vec<Round>) -> Self {
         Self { what: what.into(), rounds }
     }
@@ -58,8 +67,10 @@ impl Series {
 /// The unit of every number in a figure.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub enum Unit {
+    /// Nanoseconds.
     #[serde(rename = "ns")]
     Nanos,
+    /// Bytes.
     #[serde(rename = "bytes")]
     Bytes,
     /// Of one core.
@@ -70,11 +81,15 @@ pub enum Unit {
 /// A figure that a goal can name.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
+    /// What goals call it.
     pub name: String,
+    /// Of every number in it.
     pub unit: Unit,
     /// What was run before the first sample and not counted.
     pub warm_up: String,
+    /// What the figure is about.
     pub ours: Series,
+    /// What was measured in turns with it, if anything.
     pub reference: Option<Series>,
 }
 

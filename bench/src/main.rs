@@ -13,12 +13,6 @@
 
 #![deny(unsafe_code)]
 
-mod bare;
-mod clock;
-mod failure;
-mod figure;
-mod run;
-mod side;
 mod topics;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +20,8 @@ use failure::Failure;
 use run::Run;
 use std::process::ExitCode;
 use topics::{Role, Topic};
+// The topics name these as their own.
+use uncopy_bench::{bare, clock, failure, figure, paced as pace, run, side, trips};
 
 /// Measures uncopy against its references.
 #[derive(Parser)]

@@ -28,36 +28,49 @@ pub struct Run {
 }
 
 impl Run {
+    /// A run with what the caller chose.
+    ///
+    /// # Errors
+    /// None yet.
     pub fn new(options: Options) -> Result<Self, Failure> {
         let dir = std::env::temp_dir().join(format!("uncopy-bench-{}", std::process::id()));
         Ok(Self { options, dir })
     }
 
     /// The runtime directory of the links that are measured.
+    #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// The directory as an argument for the other process.
+    #[must_use]
     pub fn dir_argument(&self) -> String {
         self.dir.to_string_lossy().into_owned()
     }
 
     /// `full`, or `quick` where the caller is in a hurry.
+    #[must_use]
     pub fn count(&self, full: usize, quick: usize) -> usize {
         if self.options.quick { quick } else { full }
     }
 
     /// Whether the figure of this name was asked for.
+    #[must_use]
     pub fn wants(&self, figure: &str) -> bool {
         self.options.only.as_deref().is_none_or(|only| figure.contains(only))
     }
 
+    /// The wheel, where the caller named one.
+    #[must_use]
     pub fn wheel(&self) -> Option<&Path> {
         self.options.wheel.as_deref()
     }
 
     /// The `uncopy` program.
+    ///
+    /// # Errors
+    /// As for [`this_program`].
     pub fn uncopy(&self) -> Result<PathBuf, Failure> {
         match &self.options.uncopy {
             Some(path) => Ok(path.clone()),
@@ -79,6 +92,9 @@ impl Drop for Run {
 }
 
 /// The path of this program.
+///
+/// # Errors
+/// The system does not tell.
 pub fn this_program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|e| Failure::system("find this program", e))
 }

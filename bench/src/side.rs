@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The other process of a measurement: this program again, told what to do by its arguments, answering in lines.
 
-use crate::{failure::Failure, run::this_program, topics::Role};
+use crate::{failure::Failure, run::this_program};
 use clap::ValueEnum;
 use std::{
     io::{BufRead, BufReader},
@@ -17,7 +17,11 @@ pub struct Side {
 }
 
 impl Side {
-    pub fn start(role: Role, arguments: &[&str]) -> Result<Self, Failure> {
+    /// Starts this program as its side of that role, with what it has to know.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn start(role: impl ValueEnum, arguments: &[&str]) -> Result<Self, Failure> {
         let doing = "start the other process";
         let name = role.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let mut command = Command::new(this_program()?);
@@ -32,6 +36,9 @@ impl Side {
     }
 
     /// The next line that it says.
+    ///
+    /// # Errors
+    /// It has ended.
     pub fn line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();
         match self.output.read_line(&mut line) {
@@ -42,23 +49,34 @@ impl Side {
     }
 
     /// Waits until it has said `wanted`.
+    ///
+    /// # Errors
+    /// It has ended, or said something else.
     pub fn expect(&mut self, wanted: &str) -> Result<(), Failure> {
         let said = self.line()?;
         if said == wanted { Ok(()) } else { Err(Failure::Side(format!("it said '{said}', not '{wanted}'"))) }
     }
 
     /// The next line, as numbers.
+    ///
+    /// # Errors
+    /// It has ended, or said something else.
     pub fn numbers(&mut self) -> Result<Vec<u64>, Failure> {
         let line = self.line()?;
         let numbers = line.split_whitespace().map(str::parse).collect::<Result<_, _>>();
         numbers.map_err(|_| Failure::Side(format!("it said '{line}', not numbers")))
     }
 
+    /// For those who look at it from outside.
+    #[must_use]
     pub fn process_id(&self) -> u32 {
         self.child.id()
     }
 
     /// Lets it end, and waits for that.
+    ///
+    /// # Errors
+    /// It failed.
     pub fn dismiss(mut self) -> Result<(), Failure> {
         self.input = None;
         let status = self.child.wait().map_err(|e| Failure::system("wait for the other process", e))?;
@@ -78,14 +96,24 @@ impl Drop for Side {
 pub struct Arguments(Vec<String>);
 
 impl Arguments {
+    /// From the command line.
+    #[must_use]
     pub fn new(arguments: Vec<String>) -> Self {
         Self(arguments)
     }
 
+    /// The argument at this place.
+    ///
+    /// # Errors
+    /// It is missing.
     pub fn text(&self, at: usize) -> Result<&str, Failure> {
         self.0.get(at).map(String::as_str).ok_or_else(|| Failure::Side(format!("argument {at} is missing")))
     }
 
+    /// The argument at this place, as a number.
+    ///
+    /// # Errors
+    /// It is missing, or no number.
     pub fn number(&self, at: usize) -> Result<usize, Failure> {
         let text = self.text(at)?;
         text.parse().map_err(|_| Failure::Side(format!("argument {at} is '{text}', not a number")))

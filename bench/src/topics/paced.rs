@@ -7,36 +7,18 @@
 use super::Role;
 use crate::{
     bare::{Line, Page},
-    clock::{Pace, monotonic_nanos},
+    clock::Pace,
     failure::Failure,
     figure::{Figure, ROUNDS, Round, Series, Unit},
+    pace::{Rate, WARM_UP_TICKS, received, samples_of, send, tick_until_acknowledged, wake, woken},
     run::Run,
     side::{Arguments, Side, tell_numbers, until_dismissed},
 };
-use rustix::{io::Errno, thread::futex};
 use std::{
     path::Path,
-    sync::atomic::Ordering::{Acquire, Relaxed, Release},
-    time::Duration,
+    sync::atomic::Ordering::{Acquire, Release},
 };
-use uncopy::{DType, Form, Meta, Publisher, Subscriber, publish, subscribe};
-
-/// Ticks of a block that don't count: the other side may not have been asleep yet.
-const WARM_UP_TICKS: u32 = 2;
-/// The tick that ends its block; it is repeated until the other side has seen it.
-const LAST_TICK: u32 = u32::MAX;
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What a frame carries: when it was published, and its block and tick.
-const FRAME_BYTES: usize = 16;
-
-/// One of the paces to measure at.
-struct Rate {
-    figure: &'static str,
-    shown: &'static str,
-    period_nanos: u64,
-    ticks_per_block: u32,
-    blocks_per_round: usize,
-}
+use uncopy::{publish, subscribe};
 
 pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
     let rates = [
@@ -104,53 +86,6 @@ fn measure_at(run: &Run, rate: &Rate) -> Result<Figure, Failure> {
     })
 }
 
-/// Acts at each tick of a block, and goes on at that pace until the other side has seen the end.
-fn tick_until_acknowledged(
-    pace: &mut Pace,
-    page: &Page,
-    block: u32,
-    rate: &Rate,
-    mut act: impl FnMut(u64) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    for tick in 0..rate.ticks_per_block {
-        pace.wait()?;
-        act(pack(block, tick))?;
-    }
-    let begun = monotonic_nanos();
-    while page.word32(Line::Acknowledged).load(Acquire) != block {
-        pace.wait()?;
-        act(pack(block, LAST_TICK))?;
-        if u128::from(monotonic_nanos() - begun) > PATIENCE.as_nanos() {
-            return Err(Failure::Side("it does not wake".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-/// Block and tick as one number. The block tells a repeated end of the block before from this one's ticks.
-fn pack(block: u32, tick: u32) -> u64 {
-    (u64::from(block) << 32) | u64::from(tick)
-}
-
-fn wake(page: &Page, tick: u64) -> Result<(), Failure> {
-    page.word64(Line::Tick).store(tick, Relaxed);
-    page.word64(Line::Stamp).store(monotonic_nanos(), Relaxed);
-    let bell = page.word32(Line::Bell);
-    bell.fetch_add(1, Release);
-    futex::wake(bell, futex::Flags::empty(), 1).map_err(|e| Failure::system("wake a futex", e))?;
-    Ok(())
-}
-
-fn send(out: &mut Publisher, tick: u64) -> Result<(), Failure> {
-    let mut slot = out.loan(&Form::new(DType::U8, &[FRAME_BYTES])?)?;
-    if let Some((stamp_bytes, tick_bytes)) = slot.bytes_mut().split_first_chunk_mut::<8>() {
-        tick_bytes.copy_from_slice(&tick.to_le_bytes());
-        *stamp_bytes = monotonic_nanos().to_le_bytes();
-    }
-    slot.publish(Meta::default())?;
-    Ok(())
-}
-
 /// The other side of [`measure`]: arguments are directory, link, page and pairs of blocks.
 pub fn sleeper(arguments: &Arguments) -> Result<(), Failure> {
     let mut frames = subscribe(arguments.text(1)?).directory(arguments.text(0)?).open()?;
@@ -168,52 +103,4 @@ pub fn sleeper(arguments: &Arguments) -> Result<(), Failure> {
     }
     until_dismissed();
     Ok(())
-}
-
-/// How long one signal took, and its block and tick.
-struct Arrival {
-    nanos: u64,
-    packed: u64,
-}
-
-fn samples_of(block: u32, mut next: impl FnMut() -> Result<Arrival, Failure>) -> Result<Vec<u64>, Failure> {
-    let mut samples = Vec::new();
-    loop {
-        let Arrival { nanos, packed } = next()?;
-        match packed.checked_sub(pack(block, 0)) {
-            Some(tick) if tick == u64::from(LAST_TICK) => return Ok(samples),
-            Some(tick) if tick >= u64::from(WARM_UP_TICKS) => samples.push(nanos),
-            // Of the block before, or of the warm-up.
-            _ => {}
-        }
-    }
-}
-
-fn woken(page: &Page, seen: &mut u32) -> Result<Arrival, Failure> {
-    let bell = page.word32(Line::Bell);
-    loop {
-        let value = bell.load(Acquire);
-        if value != *seen {
-            let now = monotonic_nanos();
-            *seen = value;
-            let nanos = now.saturating_sub(page.word64(Line::Stamp).load(Relaxed));
-            return Ok(Arrival { nanos, packed: page.word64(Line::Tick).load(Relaxed) });
-        }
-        match futex::wait(bell, futex::Flags::empty(), value, None) {
-            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(Failure::system("wait for a futex", error)),
-        }
-    }
-}
-
-fn received(frames: &mut Subscriber) -> Result<Arrival, Failure> {
-    let frame = frames.recv(PATIENCE)?;
-    let now = monotonic_nanos();
-    match frame.bytes().split_first_chunk::<8>().map(|(stamp, rest)| (stamp, rest.first_chunk::<8>())) {
-        Some((stamp, Some(tick))) => Ok(Arrival {
-            nanos: now.saturating_sub(u64::from_le_bytes(*stamp)),
-            packed: u64::from_le_bytes(*tick),
-        }),
-        _ => Err(Failure::Side(format!("a frame of {} bytes", frame.bytes().len()))),
-    }
 }

@@ -5,6 +5,7 @@
 //! instead: too few samples to compare with, enough to see whether everything runs.
 
 mod machine;
+mod peer;
 pub mod results;
 mod topics;
 
@@ -16,6 +17,7 @@ use crate::{
     toolchain::cargo,
     wheel,
 };
+use peer::Peer;
 use results::{Figure, Results, Versions};
 use std::{
     path::PathBuf,
@@ -94,9 +96,10 @@ impl<'a> Bench<'a> {
 
     fn measure(&self, topic: Topic) -> Result<Results, Error> {
         let mut figures = Vec::new();
+        let peer = topic.peer().map(|name| Peer::build(self.repo, name)).transpose()?;
         let machine = machine::describe();
         if topic.is_in_rust() {
-            let mut command = Command::new(&self.program);
+            let mut command = Command::new(peer.as_ref().map_or(&self.program, |peer| &peer.program));
             command.args(["measure", topic.name()]);
             if let Some(wheel) = &self.wheel {
                 command.arg("--wheel").arg(wheel);
@@ -117,7 +120,7 @@ impl<'a> Bench<'a> {
                 .is_empty(),
             is_quick: self.is_quick,
             machine,
-            versions: self.versions()?,
+            versions: self.versions(peer.map(|peer| peer.version))?,
             figures,
         })
     }
@@ -136,7 +139,7 @@ impl<'a> Bench<'a> {
         serde_json::from_slice(&output.stdout).map_err(|e| Error::form(format!("what `{shown}` printed"), e))
     }
 
-    fn versions(&self) -> Result<Versions, Error> {
+    fn versions(&self, peer: Option<String>) -> Result<Versions, Error> {
         let mut rustc = Command::new("rustc");
         rustc.arg("--version");
         let python = match &self.python {
@@ -148,7 +151,7 @@ impl<'a> Bench<'a> {
             None => None,
         };
         let uncopy = env!("CARGO_PKG_VERSION").to_string();
-        Ok(Versions { uncopy, rustc: output_of(rustc)?.trim().to_string(), python })
+        Ok(Versions { uncopy, rustc: output_of(rustc)?.trim().to_string(), python, peer })
     }
 
     fn git(&self, arguments: &[&str]) -> Result<String, Error> {

@@ -44,6 +44,9 @@ pub struct Versions {
     pub uncopy: String,
     pub rustc: String,
     pub python: Option<String>,
+    /// The library that it was measured against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
 }
 
 /// Ours, beside a reference that was measured in turns with it.
@@ -81,28 +84,47 @@ pub struct Round {
     pub n: usize,
 }
 
+/// Which part of a distribution a figure is judged by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Percentile {
+    #[default]
+    P50,
+    P99,
+}
+
+impl Round {
+    pub const fn at(&self, percentile: Percentile) -> f64 {
+        match percentile {
+            Percentile::P50 => self.p50,
+            Percentile::P99 => self.p99,
+        }
+    }
+}
+
 impl Series {
-    /// The largest of the medians.
-    pub fn worst(&self) -> f64 {
-        self.rounds.iter().map(|round| round.p50).fold(0.0, f64::max)
+    /// The largest of all rounds.
+    pub fn worst(&self, percentile: Percentile) -> f64 {
+        self.rounds.iter().map(|round| round.at(percentile)).fold(0.0, f64::max)
     }
 }
 
 impl Figure {
     /// The largest of what `measure` makes of ours and the reference, over rounds that were measured in turns.
-    fn worst_of(&self, measure: impl Fn(f64, f64) -> f64) -> Option<f64> {
+    fn worst_of(&self, percentile: Percentile, measure: impl Fn(f64, f64) -> f64) -> Option<f64> {
         let pairs = self.ours.rounds.iter().zip(&self.reference.as_ref()?.rounds);
-        pairs.map(|(ours, reference)| measure(ours.p50, reference.p50)).reduce(f64::max)
+        let at = |round: &Round| round.at(percentile);
+        pairs.map(|(ours, reference)| measure(at(ours), at(reference))).reduce(f64::max)
     }
 
     /// Ours divided by the reference; `None` without a reference.
-    pub fn worst_ratio(&self) -> Option<f64> {
-        self.worst_of(|ours, reference| ours / reference)
+    pub fn worst_ratio(&self, percentile: Percentile) -> Option<f64> {
+        self.worst_of(percentile, |ours, reference| ours / reference)
     }
 
     /// What ours takes more than the reference.
-    pub fn worst_excess(&self) -> Option<f64> {
-        self.worst_of(|ours, reference| ours - reference)
+    pub fn worst_excess(&self, percentile: Percentile) -> Option<f64> {
+        self.worst_of(percentile, |ours, reference| ours - reference)
     }
 }
 
@@ -113,14 +135,16 @@ impl Results {
         Ok(text)
     }
 
-    /// A line for each figure.
+    /// A line for each figure: medians, and where there is a reference the ratio at the 99th percentile too.
     pub fn table(&self) -> String {
+        use Percentile::{P50, P99};
         let width = self.figures.iter().map(|figure| figure.name.len()).max().unwrap_or(0);
         let lines = self.figures.iter().map(|figure| {
-            let ours = shown(figure.ours.worst(), figure.unit);
-            let beside = match (&figure.reference, figure.worst_ratio()) {
-                (Some(reference), Some(ratio)) => {
-                    format!("  reference {:>10}   {ratio:.3} x", shown(reference.worst(), figure.unit))
+            let ours = shown(figure.ours.worst(P50), figure.unit);
+            let beside = match (&figure.reference, figure.worst_ratio(P50), figure.worst_ratio(P99)) {
+                (Some(reference), Some(ratio), Some(tail)) => {
+                    let reference = shown(reference.worst(P50), figure.unit);
+                    format!("  reference {reference:>10}   {ratio:.3} x, p99 {tail:.3} x")
                 }
                 _ => String::new(),
             };
@@ -180,9 +204,20 @@ pub mod tests {
     #[test]
     fn the_worst_round_counts_and_a_ratio_is_of_one_round() {
         let figure = figure("x", Unit::Ns, &[20.0, 30.0, 25.0], Some(&[10.0, 20.0, 10.0]));
-        assert_eq!(figure.ours.worst(), 30.0);
-        assert_eq!(figure.worst_ratio(), Some(2.5));
-        assert_eq!(figure.worst_excess(), Some(15.0));
+        assert_eq!(figure.ours.worst(Percentile::P50), 30.0);
+        assert_eq!(figure.worst_ratio(Percentile::P50), Some(2.5));
+        assert_eq!(figure.worst_excess(Percentile::P50), Some(15.0));
+    }
+
+    #[test]
+    fn the_99th_percentile_is_compared_with_that_of_the_same_round() {
+        let mut figure = figure("x", Unit::Ns, &[10.0, 10.0], Some(&[10.0, 10.0]));
+        figure.ours.rounds.iter_mut().zip([40.0, 30.0]).for_each(|(round, p99)| round.p99 = p99);
+        let reference = figure.reference.as_mut().unwrap();
+        reference.rounds.iter_mut().zip([80.0, 20.0]).for_each(|(round, p99)| round.p99 = p99);
+        assert_eq!(figure.worst_ratio(Percentile::P99), Some(1.5));
+        assert_eq!(figure.worst_ratio(Percentile::P50), Some(1.0));
+        assert_eq!(figure.ours.worst(Percentile::P99), 40.0);
     }
 
     #[test]
@@ -212,7 +247,7 @@ pub mod tests {
             load_before: Some(0.1),
             pinning: "none".to_string(),
         };
-        let versions = Versions { uncopy: "0".to_string(), rustc: "1".to_string(), python: None };
+        let versions = Versions { uncopy: "0".to_string(), rustc: "1".to_string(), python: None, peer: None };
         Results {
             topic: topic.to_string(),
             date: date.to_string(),
@@ -230,7 +265,7 @@ pub mod tests {
         let written = results("t", "2000", vec![figure("f", Unit::Share, &[0.25], Some(&[0.5]))]);
         let again: Results = serde_json::from_str(&written.to_json().unwrap()).unwrap();
         assert_eq!(again.to_json().unwrap(), written.to_json().unwrap());
-        assert_eq!(again.figures.first().unwrap().worst_ratio(), Some(0.5));
+        assert_eq!(again.figures.first().unwrap().worst_ratio(Percentile::P50), Some(0.5));
     }
 
     #[test]

@@ -18,11 +18,21 @@ pub enum Topic {
     Start,
     /// What a link takes, and the wheel.
     Memory,
+    /// Frames and wake-ups against iceoryx2's.
+    Iceoryx2,
 }
 
 impl Topic {
-    pub const ALL: &[Self] =
-        &[Self::Latency, Self::Publish, Self::Send, Self::Receive, Self::Idle, Self::Start, Self::Memory];
+    pub const ALL: &[Self] = &[
+        Self::Latency,
+        Self::Publish,
+        Self::Send,
+        Self::Receive,
+        Self::Idle,
+        Self::Start,
+        Self::Memory,
+        Self::Iceoryx2,
+    ];
 
     /// Also the name of the topic in `uncopy-bench`, where it has one.
     pub const fn name(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Topic {
             Self::Idle => "idle",
             Self::Start => "start",
             Self::Memory => "memory",
+            Self::Iceoryx2 => "iceoryx2",
         }
     }
 
@@ -44,12 +55,21 @@ impl Topic {
     /// The script in `bench/python` that measures it there.
     pub const fn script(self) -> Option<&'static str> {
         match self {
-            Self::Latency | Self::Memory => None,
+            Self::Latency | Self::Memory | Self::Iceoryx2 => None,
             Self::Publish => Some("publish.py"),
             Self::Send => Some("send.py"),
             Self::Receive => Some("receive.py"),
             Self::Idle => Some("idle.py"),
             Self::Start => Some("start.py"),
+        }
+    }
+
+    /// The library that it is measured against, by the name of its program's directory in `bench/peers`. That program stands in
+    /// for `uncopy-bench`.
+    pub const fn peer(self) -> Option<&'static str> {
+        match self {
+            Self::Iceoryx2 => Some("iceoryx2"),
+            _ => None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! `bench/goals.toml`: what must be reached. Its head explains each key.
 
 use crate::{
-    bench::results::Unit as Measured,
+    bench::results::{Percentile, Unit as Measured},
     error::{Error, read_text},
     repo::Repo,
 };
@@ -18,6 +18,8 @@ pub struct Goal {
     pub against: String,
     pub topic: String,
     pub figures: Vec<String>,
+    #[serde(default)]
+    pub percentile: Percentile,
     pub goal: f64,
     pub unit: Unit,
     pub direction: Direction,

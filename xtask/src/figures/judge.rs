@@ -90,15 +90,17 @@ fn compare(goal: &Goal, figure: &Figure) -> Option<Compared> {
     if figure.ours.rounds.is_empty() {
         return None;
     }
-    let ours = shown(figure.ours.worst(), figure.unit);
+    let worst = figure.ours.worst(goal.percentile);
+    let ours = shown(worst, figure.unit);
     match goal.unit.measured() {
-        Some((unit, factor)) => (unit == figure.unit)
-            .then(|| Compared { of_goal: figure.ours.worst() / (goal.goal * factor), measured: ours }),
+        Some((unit, factor)) => {
+            (unit == figure.unit).then(|| Compared { of_goal: worst / (goal.goal * factor), measured: ours })
+        }
         None => {
-            let ratio = figure.worst_ratio()?;
-            let excess = figure.worst_excess()?;
+            let ratio = figure.worst_ratio(goal.percentile)?;
+            let excess = figure.worst_excess(goal.percentile)?;
             let by_excess = goal.or_excess_ns.map_or(f64::INFINITY, |limit| excess / limit);
-            let reference = shown(figure.reference.as_ref()?.worst(), figure.unit);
+            let reference = shown(figure.reference.as_ref()?.worst(goal.percentile), figure.unit);
             let measured = format!("{} x ({ours} / {reference})", digits(ratio));
             Some(Compared { of_goal: (ratio / goal.goal).min(by_excess), measured })
         }
@@ -151,6 +153,18 @@ mod tests {
         assert_eq!(of(2999.0), Verdict::Met);
         assert_eq!(of(3000.0), Verdict::WithinNoise);
         assert_eq!(of(3400.0), Verdict::Short);
+    }
+
+    #[test]
+    fn a_goal_of_the_99th_percentile_does_not_look_at_the_median() {
+        let goal = goal(&format!("{RATIO}percentile = 'p99'\n"));
+        let of = |p50, p99| {
+            let mut measured = figure("f", Unit::Ns, &[p50], Some(&[10.0]));
+            measured.ours.rounds.iter_mut().for_each(|round| round.p99 = p99);
+            verdict_of(&goal, measured)
+        };
+        assert_eq!(of(99.0, 15.0), Verdict::Met);
+        assert_eq!(of(1.0, 17.0), Verdict::Short);
     }
 
     #[test]

@@ -421,6 +421,9 @@ impl Attachment {
         context: &mut Option<Arc<FrameContext>>,
     ) -> Result<Next, LinkError> {
         let control = self.control.live();
+        if let Some(context) = context {
+            context.about_to_read(control, after);
+        }
         let (slot, named) = match self.hold_slot(control, after) {
             Ok(held) => held,
             Err(Unheld::Nothing) => return Ok(Next::Nothing),
@@ -619,6 +622,19 @@ pub(crate) struct FrameContext {
     pub(crate) map: Arc<SlotMap>,
     pub(crate) form: Form,
     key: FormKey,
+}
+
+impl FrameContext {
+    /// A hint that the newest frame is about to be read, if it is above `after`: brings the first of its bytes here while its
+    /// slot is being held. Most likely it lies in the same memory as the frame before.
+    #[inline]
+    fn about_to_read(&self, control: Live<'_>, after: u64) {
+        if let Some((seq, slot)) = ring::unpack_latest(control.newest())
+            && seq > after
+        {
+            self.map.mapping.prefetch(slot * self.map.stride);
+        }
+    }
 }
 
 /// A hold of one slot that has not become a [`Lease`] yet.

@@ -247,6 +247,12 @@ impl<'a> Live<'a> {
         self.u32_at(live::ROOM)
     }
 
+    /// What names the newest frame, for a hint: nothing that it leads to happens before.
+    #[inline]
+    pub(crate) fn newest(self) -> u64 {
+        Cells::latest(&self).load(Relaxed)
+    }
+
     /// Sequence number of the newest frame, 0 before the first.
     pub(crate) fn newest_seq(self) -> u64 {
         ring::seq_of(Cells::latest(&self).load(Acquire))

@@ -137,7 +137,13 @@ impl Frame {
     /// after the frame was received there are none: frames stay with the process that holds them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.borrowed().ok().and_then(|tensor| tensor.region().as_bytes()).unwrap_or_default()
+        let Lease { context, slot } = &self.lease;
+        let FrameContext { attachment, map, form, .. } = &**context;
+        if attachment.is_foreign() {
+            return &[];
+        }
+        // `self` is the lease, and the slice borrows it.
+        map.mapping.bytes(slot * map.stride, form.len_bytes()).unwrap_or_default()
     }
 
     /// The frame as an array of `N` axes of `T`, borrowed from this frame: no copy.

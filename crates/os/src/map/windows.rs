@@ -98,6 +98,14 @@ impl Mapping {
         match self.0 {}
     }
 
+    pub fn bytes(&self, _offset_bytes: usize, _len_bytes: usize) -> Result<&[u8], OsError> {
+        match self.0 {}
+    }
+
+    pub fn prefetch(&self, _offset_bytes: usize) {
+        match self.0 {}
+    }
+
     pub fn region(
         self: &Arc<Mapping>,
         _offset_bytes: usize,

@@ -95,6 +95,8 @@ fn has_no_frames(held: &mut Held) {
     assert!(refuses(held.slot.region(1, ())));
     held.frames.prefetch_for_write(0, 0);
     assert!(refuses(held.mapping.region(0, 1, ())));
+    assert!(refuses(held.mapping.bytes(0, 1)));
+    held.mapping.prefetch(0);
     assert_eq!(held.mapping.words().load_u64(0, Ordering::Relaxed), None);
     assert_eq!(held.mapping.words().load_bytes(0, &mut [0; 8]), None);
     held.mapping.words().prefetch(0);

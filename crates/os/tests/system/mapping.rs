@@ -57,6 +57,32 @@ fn memory_that_others_could_still_write_gives_no_region() {
     }
 }
 
+#[test]
+fn borrowed_bytes_are_those_of_a_region_and_are_refused_where_it_is() {
+    let (memory, mapping) = frozen(8192);
+    memory.words().store_bytes(4096, b"___frame").unwrap();
+    let bytes = mapping.bytes(4096 + 3, 5).unwrap();
+    assert_eq!((bytes, bytes.as_ptr().addr()), (&b"frame"[..], mapping.address() + 4099), "no copy");
+    assert_eq!(mapping.bytes(8192, 0).unwrap(), b"");
+    for (offset_bytes, len_bytes) in [(0, 8193), (8192, 1), (8193, 0), (usize::MAX, 1), (1, usize::MAX)] {
+        let error = mapping.bytes(offset_bytes, len_bytes).unwrap_err();
+        assert!(matches!(error, OsError::OutOfBounds { of_bytes: 8192, .. }), "{error}");
+    }
+    let open = SharedMemory::create("open", 4096).unwrap();
+    let mapping = Mapping::open(&open.share().unwrap(), 4096, Access::ReadOnly).unwrap();
+    assert!(matches!(mapping.bytes(0, 16), Err(OsError::NotSealed { wanted: "future-write", .. })));
+}
+
+#[test]
+fn asking_for_a_line_early_changes_nothing_inside_and_outside() {
+    let (memory, mapping) = frozen(4096);
+    memory.words().store_bytes(0, b"frame").unwrap();
+    for offset_bytes in [0, 4095, 4096, usize::MAX] {
+        mapping.prefetch(offset_bytes);
+    }
+    assert_eq!(mapping.bytes(0, 5).unwrap(), b"frame");
+}
+
 /// A lease that tells when it ended, and whether the memory was still mapped then.
 struct Lease {
     address: usize,

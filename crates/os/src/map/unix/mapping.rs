@@ -101,6 +101,43 @@ impl Mapping {
         self.pages.words()
     }
 
+    /// `len_bytes` bytes at `offset_bytes`, borrowed: what a caller reads who holds the lease for as long as the slice lives (see
+    /// the module's header for what happens if it does not).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Mapping::region`].
+    #[inline]
+    pub fn bytes(&self, offset_bytes: usize, len_bytes: usize) -> Result<&[u8], OsError> {
+        let first = self.first_byte(offset_bytes, len_bytes)?;
+        // SAFETY: 1. the range lies inside the mapping (`first_byte`), which `self` keeps mapped and which is at most
+        // `isize::MAX` long. 2. File pages are initialised, and readable. 3. Nobody writes them while the caller's lease
+        // lives: as in `region`.
+        Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), len_bytes) })
+    }
+
+    /// The first of `len_bytes` bytes of frozen memory that this process has.
+    #[inline]
+    fn first_byte(&self, offset_bytes: usize, len_bytes: usize) -> Result<NonNull<u8>, OsError> {
+        if !self.seals.are_frozen() {
+            return Err(OsError::NotSealed { wanted: "future-write", found: self.seals });
+        }
+        let of_bytes = self.len_bytes();
+        if offset_bytes.checked_add(len_bytes).is_none_or(|end| end > of_bytes) {
+            return Err(OsError::OutOfBounds { offset_bytes, len_bytes, of_bytes });
+        }
+        self.pages.check_not_forked()?;
+        // Inside a mapping that does not start at address 0, so never null.
+        let first = self.pages.base().as_ptr().wrapping_add(offset_bytes);
+        Ok(NonNull::new(first).unwrap_or(self.pages.base()))
+    }
+
+    /// Asks the processor to fetch the line at `offset_bytes`, which is about to be read; a hint without effect outside.
+    #[inline]
+    pub fn prefetch(&self, offset_bytes: usize) {
+        self.words().prefetch(offset_bytes);
+    }
+
     /// `len_bytes` bytes at `offset_bytes` as a read-only host region: shared, never copied.
     ///
     /// The region keeps the mapping and `hold` alive; its last clone drops `hold` on whatever thread that happens.
@@ -117,17 +154,7 @@ impl Mapping {
         len_bytes: usize,
         hold: impl Send + Sync + 'static,
     ) -> Result<Region, OsError> {
-        if !self.seals.are_frozen() {
-            return Err(OsError::NotSealed { wanted: "future-write", found: self.seals });
-        }
-        let of_bytes = self.len_bytes();
-        if offset_bytes.checked_add(len_bytes).is_none_or(|end| end > of_bytes) {
-            return Err(OsError::OutOfBounds { offset_bytes, len_bytes, of_bytes });
-        }
-        self.pages.check_not_forked()?;
-        // Inside a mapping that does not start at address 0, so never null.
-        let first = self.pages.base().as_ptr().wrapping_add(offset_bytes);
-        let address = NonNull::new(first).unwrap_or(self.pages.base());
+        let address = self.first_byte(offset_bytes, len_bytes)?;
         // Fields drop in order: the lease ends first, the mapping after it.
         let owner = (hold, Arc::clone(self));
         // SAFETY: 1. the range lies inside the mapping (checked), which `owner` keeps mapped and which is at most
