@@ -99,6 +99,7 @@ mod tests {
     /// Sections that are linked by nothing that the command says: what a user comes with instead.
     const GENERAL: &[&str] = &[
         "Nothing arrives",
+        "What went wrong before",
         "Frames are missed",
         "/dev/shm is not used",
         "A process ends at a write into a frame",

@@ -18,6 +18,12 @@ pub enum Topic {
     Start,
     /// What a link takes, and the wheel.
     Memory,
+    /// What eight consumers cost a producer against one.
+    Crowd,
+    /// Every frame of a producer that blocks, each byte read.
+    Every,
+    /// Producers that are killed and restarted.
+    Restart,
     /// Frames and wake-ups against iceoryx2's.
     Iceoryx2,
 }
@@ -31,6 +37,9 @@ impl Topic {
         Self::Idle,
         Self::Start,
         Self::Memory,
+        Self::Crowd,
+        Self::Every,
+        Self::Restart,
         Self::Iceoryx2,
     ];
 
@@ -44,6 +53,9 @@ impl Topic {
             Self::Idle => "idle",
             Self::Start => "start",
             Self::Memory => "memory",
+            Self::Crowd => "crowd",
+            Self::Every => "every",
+            Self::Restart => "restart",
             Self::Iceoryx2 => "iceoryx2",
         }
     }
@@ -55,7 +67,7 @@ impl Topic {
     /// The script in `bench/python` that measures it there.
     pub const fn script(self) -> Option<&'static str> {
         match self {
-            Self::Latency | Self::Memory | Self::Iceoryx2 => None,
+            Self::Latency | Self::Memory | Self::Crowd | Self::Every | Self::Restart | Self::Iceoryx2 => None,
             Self::Publish => Some("publish.py"),
             Self::Send => Some("send.py"),
             Self::Receive => Some("receive.py"),
