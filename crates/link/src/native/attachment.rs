@@ -542,7 +542,6 @@ impl Attachment {
         }
         // pairs with: oldest_wanted. The frame is held, or was passed over.
         control.place_u64(self.place, place::CURSOR).store(seq, Release);
-        self.made_room();
     }
 
     /// Counts the age of a frame that was just received, for `frames` frames.
@@ -555,7 +554,7 @@ impl Attachment {
 
     /// Tells a producer that waits for room.
     #[inline]
-    fn made_room(&self) {
+    pub(crate) fn made_room(&self) {
         if self.blocks && ring::is_room_wanted(&self.control.live()) {
             self.control.live().make_room_known();
         }

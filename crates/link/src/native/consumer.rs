@@ -487,8 +487,9 @@ impl Subscriber {
         // It counts as missed with the next frame that is received.
         cursor.passed = cursor.passed.max(seq);
         if let Some(attachment) = &self.attachment {
-            // A producer that blocks must not keep it for us.
+            // A producer that blocks must not keep it for us. (A frame that is received makes room when it is given back.)
             attachment.count_received(cursor.received, cursor.missed, cursor.after());
+            attachment.made_room();
         }
     }
 
