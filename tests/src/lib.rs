@@ -13,6 +13,7 @@
 //! | [`golden`] | bytes that were written down once |
 //! | [`points`] | the kill points that the sources name |
 //! | [`raw`] | what only unsafe code can do to a process: fork, signals, stray writes |
+//! | [`strace`] | one failing system call in a process that runs |
 //!
 //! A harness fails by panicking, with what it saw. It waits for events, never for time; the one clock in it ends a test
 //! whose peer hangs, after [`peer::HANGS_AFTER`].
@@ -43,6 +44,7 @@ pub mod raw;
 pub mod roles;
 pub mod script;
 pub mod stage;
+pub mod strace;
 pub mod wire;
 
 pub use peer::{Event, Peer};

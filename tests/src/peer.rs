@@ -208,6 +208,18 @@ impl Peer {
         while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
     }
 
+    /// Whether it is dead, without collecting it.
+    ///
+    /// # Panics
+    /// When it was collected already.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let pid = Pid::from_raw(self.pid()).expect("a process id");
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        waitid(WaitId::Pid(pid), options).expect("our own child can be looked at").is_some()
+    }
+
     /// Stops it and waits until it is stopped.
     pub fn stop(&self) {
         use rustix::process::{WaitId, WaitIdOptions, waitid};

@@ -2,9 +2,11 @@
 //! What only unsafe code can do to a process: fork it, change whom it acts as, signal it, write where it must not.
 #![expect(
     unsafe_code,
-    reason = "fence: fork, setfsuid, sigaction, and stray reads and writes that tests are about"
+    reason = "fence: fork, setfsuid, sigaction, shared words, and stray reads and writes that tests are about"
 )]
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 /// Which of the two a process is after [`fork`].
@@ -88,4 +90,34 @@ pub fn read_unheld(address: usize, len_bytes: usize) -> Vec<u8> {
     // the C library outside of what the compiler knows, and any bytes are good ones.
     unsafe { libc::memcpy(copy.as_mut_ptr().cast(), address as *const libc::c_void, len_bytes) };
     copy
+}
+
+/// A word of a file that two processes have mapped: by it they tell each other something without a system call.
+pub struct SharedWord(&'static AtomicU32);
+
+impl SharedWord {
+    /// Maps the first word of a file of at least four bytes, for the life of this process.
+    ///
+    /// # Panics
+    /// When it can't be mapped.
+    #[must_use]
+    pub fn map(file: &File) -> Self {
+        let (read_write, fd) = (libc::PROT_READ | libc::PROT_WRITE, file.as_raw_fd());
+        // SAFETY: a new mapping of a page; nothing of this process is replaced.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, read_write, libc::MAP_SHARED, fd, 0) };
+        assert_ne!(page, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+        // SAFETY: the page is aligned, never unmapped, and holds a word, which the other process changes by atomics too.
+        Self(unsafe { &*page.cast::<AtomicU32>() })
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn get(&self) -> u32 {
+        self.0.load(SeqCst)
+    }
+
+    /// Says something.
+    pub fn set(&self, value: u32) {
+        self.0.store(value, SeqCst);
+    }
 }

@@ -12,11 +12,13 @@
 //! | `scribble NAME` | writes nonsense over the words of a live link |
 //! | `several NAME,NAME..` | waits for several links at once: see `several` |
 //! | `limited NAME` | works with ever fewer descriptors |
+//! | `failing NAME PATH` | goes through the whole life of a link while one of its system calls fails |
 //!
 //! Every role says `end` with what it leaked, and ends when its commands end.
 
 mod consume;
 mod contend;
+pub mod failing;
 mod foreign;
 mod forking;
 mod limited;
@@ -52,6 +54,7 @@ pub fn play(role: &str, words: Vec<String>) {
         "scribble" => scribble::play,
         "limited" => limited::play,
         "several" => several::play,
+        "failing" => failing::play,
         other => panic!("no role '{other}'"),
     };
     play(&words, &mut commands);

@@ -75,13 +75,22 @@ pub fn newer_message() -> Vec<u8> {
 /// The HELLO of this process.
 #[must_use]
 pub fn hello(role: u32) -> Vec<u8> {
+    hello_of(role, 0)
+}
+
+/// The HELLO of this process as a consumer of every frame.
+#[must_use]
+pub fn hello_every() -> Vec<u8> {
+    hello_of(CONSUMER, 1)
+}
+
+fn hello_of(role: u32, read: u64) -> Vec<u8> {
     let me = ProcessId::current();
     let mut body = role.to_le_bytes().to_vec();
     body.extend(me.pid.to_le_bytes());
     body.extend(me.start_ticks.to_le_bytes());
     body.extend(0u64.to_le_bytes());
-    // It reads the latest.
-    body.extend(0u64.to_le_bytes());
+    body.extend(read.to_le_bytes());
     message(kind::HELLO, &body)
 }
 

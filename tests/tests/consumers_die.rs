@@ -227,3 +227,45 @@ fn f02_a_consumer_that_hangs_up_and_lives_keeps_what_it_holds() {
     assert!(refused.text("text").contains(&format!("process {}", std::process::id())), "{refused}");
     producer.quit();
 }
+
+#[test]
+fn f02_a_reader_of_every_frame_that_hangs_up_and_lives_does_not_stop_a_producer_that_blocks() {
+    let stage = Stage::new(PEER);
+    let mut producer = stage.peer(&["produce", "cam", "--block"]);
+    producer.expect("open");
+    let connection = wire::knock(&stage.runtime_dir(), "cam", &wire::hello_every());
+    assert_eq!(wire::receive(&connection).expect("an answer").kind(), wire::kind::WELCOME);
+    producer.tell("burst 100 64x64x4");
+    eventually("the producer waits", || if stage.wants_room("cam") { Ok(()) } else { Err(String::new()) });
+    drop(connection);
+    assert_eq!(producer.expect("burst").number("published"), 100);
+    assert!(stage.info("cam").consumers[0].quarantined);
+    producer.quit();
+}
+
+#[test]
+fn f02_a_consumer_that_was_hung_up_on_gives_its_place_back_by_its_goodbye() {
+    let stage = Stage::new(PEER);
+    let mut producer = producer(&stage, "2");
+    producer.ask("frame 64x64x4", "published");
+    let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
+    let word = wire::BLOCKS + wire::newest_slot(guest.control.words()) * wire::BLOCK_BYTES;
+    let before = wire::load_u64(guest.control.words(), word);
+    wire::store_u64(guest.control.words(), word, before | 1 << guest.welcome.place);
+    // What no consumer says; and what a consumer says is not heard any more after it.
+    for kind in [wire::kind::WELCOME, wire::kind::HELLO, wire::kind::EPOCH_TAKEN, 4242] {
+        guest.connection.send(&wire::message(kind, &[0; 40]), &[]).map(drop).unwrap();
+    }
+    assert!(wire::receive(&guest.connection).is_none(), "the producer hangs up");
+    let info = stage.info("cam");
+    assert_eq!((info.consumers[0].quarantined, info.consumers[0].holds), (true, 1), "{info:?}");
+    guest.connection.send(&wire::message(wire::kind::BYE, &1u32.to_le_bytes()), &[]).map(drop).unwrap();
+    drop(guest);
+    eventually("the place is free", || match stage.info("cam").consumers {
+        places if places.is_empty() => Ok(()),
+        places => Err(format!("{places:?}")),
+    });
+    let burst = producer.ask("burst 8 64x64x4", "burst");
+    assert_eq!(burst.number("dropped"), 0, "the slot is back: {burst}");
+    producer.quit();
+}

@@ -315,14 +315,13 @@ impl Attachment {
         }
     }
 
-    /// Tells a producer that says what it may not why we hang up.
+    /// Tells a producer that says what it may not why it is not listened to any more. The connection stays for our goodbye.
     #[cold]
     fn refuse(&self, error: Option<MessageError>) {
         let detail =
             error.map_or_else(|| "a producer does not say this".to_owned(), |error| error.to_string());
         let connection = self.conversation.connection();
         let _ = connection.send(&Message::refusal(ErrorKind::VersionMismatch, &detail).encode(), &[]);
-        connection.shutdown();
     }
 
     /// Takes in one message; `None` where it is none that a producer may send.
@@ -353,6 +352,11 @@ impl Attachment {
             }
             // A producer that says goodbye has closed, whatever its reason.
             Message::Bye { .. } => self.end(CLOSED),
+            // It could not obey us and hangs up.
+            Message::Refuse { detail, .. } => {
+                tracing::warn!(link = %self.name, %detail, "the producer hangs up");
+                self.end(LOST);
+            }
             Message::Newer { .. } => {}
             _ => return None,
         }

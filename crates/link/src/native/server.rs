@@ -281,7 +281,8 @@ impl Server {
         }
         let wanted = table.clients.values().any(|client| client.wants_name);
         drop(table);
-        if !gone.is_empty() && ring::is_room_wanted(&self.control.live()) {
+        // Somebody may have gone, or been quarantined.
+        if ring::is_room_wanted(&self.control.live()) {
             self.control.live().make_room_known();
         }
         drop(gone);

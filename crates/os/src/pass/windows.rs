@@ -69,4 +69,8 @@ impl Connection {
     pub fn shutdown(&self) {
         match self.0 {}
     }
+
+    pub fn shutdown_sending(&self) {
+        match self.0 {}
+    }
 }

@@ -36,6 +36,8 @@ pub(super) struct Client {
     pub(super) is_evicted: bool,
     /// It asked for the name and has not hung up since.
     pub(super) wants_name: bool,
+    /// We hung up on it: of what it still says only its goodbye counts.
+    pub(super) is_dismissed: bool,
 }
 
 impl Server {
@@ -99,6 +101,7 @@ impl Server {
                 said_bye: false,
                 is_evicted: false,
                 wants_name: false,
+                is_dismissed: false,
             },
         );
     }
@@ -114,10 +117,13 @@ impl Server {
                 Ok(Received::Message { len, handles, .. }) => {
                     Message::decode(buffer.get(..len).unwrap_or_default()).map(|message| (message, handles))
                 }
-                Ok(Received::Closed) | Err(_) => return self.hung_up(table, key, gone),
+                Ok(Received::Closed) => return self.hung_up(table, key, gone),
+                Err(_) if client.is_dismissed => return self.hung_up(table, key, gone),
+                Err(_) => return self.dismiss(table, key, gone),
             };
             match message {
                 Ok((message, handles)) => self.answer(table, key, message, &handles, gone),
+                Err(_) if client.is_dismissed => {}
                 Err(error) => {
                     // A peer that speaks another language is told so, and only it is disconnected.
                     refuse(&client.connection, ErrorKind::VersionMismatch, &error.to_string());
@@ -125,7 +131,7 @@ impl Server {
                         ErrorKind::VersionMismatch,
                         &format!("{} said what can't be read: {error}", who(client)),
                     );
-                    return self.hung_up(table, key, gone);
+                    return self.dismiss(table, key, gone);
                 }
             }
         }
@@ -139,7 +145,14 @@ impl Server {
         handles: &[ShareHandle],
         gone: &mut Vec<Client>,
     ) {
+        let is_dismissed = table.clients.get(&key).is_some_and(|client| client.is_dismissed);
         match message {
+            Message::Bye { .. } => {
+                if let Some(client) = table.clients.get_mut(&key) {
+                    client.said_bye = true;
+                }
+            }
+            _ if is_dismissed => {}
             Message::Hello { role: Role::Observer, .. } => self.welcome_observer(table, key, gone),
             Message::Hello { role: Role::Consumer, start_ticks, read, .. } => {
                 self.welcome_consumer(table, key, (start_ticks, read), gone)
@@ -153,11 +166,6 @@ impl Server {
                         client.epoch_sent = epoch;
                     }
                     client.offer_epoch(current.as_ref());
-                }
-            }
-            Message::Bye { .. } => {
-                if let Some(client) = table.clients.get_mut(&key) {
-                    client.said_bye = true;
                 }
             }
             Message::TakeOver { .. } => {
@@ -177,14 +185,13 @@ impl Server {
                             let detail = "a doorbell is an eventfd of a consumer";
                             refuse(&client.connection, ErrorKind::InvalidArgument, detail);
                         }
-                        // What it holds stays.
-                        self.hung_up(table, key, gone);
+                        self.dismiss(table, key, gone);
                     }
                 }
             }
             Message::Newer { .. } => {}
             Message::Welcome { .. } | Message::Refuse { .. } | Message::Epoch { .. } => {
-                self.hung_up(table, key, gone);
+                self.dismiss(table, key, gone);
             }
         }
     }
@@ -236,7 +243,7 @@ impl Server {
         gone: &mut Vec<Client>,
     ) {
         if table.clients.get(&key).is_none_or(|client| client.place.is_some()) {
-            return self.hung_up(table, key, gone);
+            return self.dismiss(table, key, gone);
         }
         self.sweep(table, gone);
         let taken =
@@ -335,6 +342,21 @@ impl Server {
         Ok(())
     }
 
+    /// Hangs up on a client. What it holds stays until it has said goodbye, which it may do after it has noticed.
+    fn dismiss(&self, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
+        let Some(client) = table.clients.get_mut(&key) else { return };
+        let Some(at) = client.place else { return self.remove(table, key, gone) };
+        client.is_dismissed = true;
+        self.quarantine(at);
+        client.connection.shutdown_sending();
+    }
+
+    /// What is held at a place stays, and nothing new is kept for it: its consumer can receive nothing more.
+    fn quarantine(&self, at: u32) {
+        self.every.fetch_and(!(1 << at), AcqRel);
+        self.control.live().place_u32(at, place::STATE).store(place::QUARANTINED, Release);
+    }
+
     /// Ends the connection. What the client holds stays, unless it left in good order or can't be watched otherwise.
     fn hung_up(&self, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
         let Some(client) = table.clients.get_mut(&key) else { return };
@@ -343,7 +365,7 @@ impl Server {
             return self.remove(table, key, gone);
         }
         if let Some(at) = client.place {
-            self.control.live().place_u32(at, place::STATE).store(place::QUARANTINED, Release);
+            self.quarantine(at);
         }
         // Its process handle stays registered and will tell.
         client.socket = None;

@@ -196,6 +196,14 @@ impl Connection {
         }
     }
 
+    /// Says that nothing more comes from here; what the peer still says can be received. The peer sees a hang-up.
+    pub fn shutdown_sending(&self) {
+        if let Ok(socket) = self.socket.get() {
+            // Fails only when there is no peer any more.
+            let _ = shutdown(socket, Shutdown::Write);
+        }
+    }
+
     fn wait(&self, wanted: PollFlags, timeout: Option<Duration>) -> Result<Woken, OsError> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let socket = self.socket.get()?;
