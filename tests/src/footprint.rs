@@ -78,3 +78,20 @@ pub fn private_bytes(pid: i32) -> u64 {
     };
     1024 * (kilobytes("Private_Clean:") + kilobytes("Private_Dirty:"))
 }
+
+/// The pieces of frame memory that a process maps or has open, by the kernel's number of each.
+#[must_use]
+pub fn frame_memory_of(pid: i32) -> BTreeSet<u64> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let mapped = maps.lines().filter(|line| line.contains("memfd:uncopy:uncopy-slots"));
+    let mut found: BTreeSet<u64> =
+        mapped.filter_map(|line| line.split_whitespace().nth(4)?.parse().ok()).collect();
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return found };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let target = fs::read_link(&path).unwrap_or_default();
+        if target.to_string_lossy().contains("memfd:uncopy:uncopy-slots") {
+            found.extend(fs::metadata(&path).map(|file| std::os::unix::fs::MetadataExt::ino(&file)));
+        }
+    }
+    found
+}

@@ -187,10 +187,30 @@ impl Stage {
     /// Starts a peer whose command `change` has changed.
     #[must_use]
     pub fn peer_in(&self, role: &[&str], change: impl FnOnce(&mut Command)) -> Peer {
-        let number = self.peers.fetch_add(1, SeqCst);
         let mut command = Command::new(&self.peer);
-        command.args(role).env("UNCOPY_RUNTIME_DIR", self.dir()).env_remove("UNCOPY_KILL");
-        change(&mut command);
+        change(command.args(role));
+        self.start(command, role)
+    }
+
+    /// Starts a peer by another program, which becomes the peer at last: `unshare`, or a shell that makes a place for it.
+    ///
+    /// # Panics
+    /// When `outer` is empty.
+    #[must_use]
+    pub fn peer_under(&self, outer: &[&str], role: &[&str]) -> Peer {
+        let (program, arguments) = outer.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&self.peer).args(role);
+        self.start(command, role)
+    }
+
+    fn start(&self, mut command: Command, role: &[&str]) -> Peer {
+        let number = self.peers.fetch_add(1, SeqCst);
+        let is_set = command.get_envs().any(|(name, _)| name == "UNCOPY_KILL");
+        command.env("UNCOPY_RUNTIME_DIR", self.dir());
+        if !is_set {
+            command.env_remove("UNCOPY_KILL");
+        }
         let errors = self.path(&format!("peer-{number}.err"));
         Peer::start(
             command,

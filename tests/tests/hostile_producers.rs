@@ -12,7 +12,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, ftruncate, memfd_create,
+};
 use uncopy::os::{Connection, SharedMemory};
 use uncopy::{Answer, ErrorKind, LinkError, Read, ShareHandle, Subscriber};
 use uncopy_tests::hostile::{Props, SLOTS, STRIDE, Server};
@@ -608,4 +610,124 @@ fn an_observer_says_why_it_cannot_read_a_link() {
     liar.say_with(&props, &header);
     let Answer::Refused(why) = stage.info("cam").answer else { panic!("a corrupt header answers nothing") };
     assert!(why.contains("checksum"), "{why}");
+}
+
+/// A memfd of `len_bytes`, all of it allocated, with these seals.
+fn memory_with(len_bytes: u64, seals: SealFlags) -> ShareHandle {
+    let memory = memfd_create("uncopy-test-other", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    fallocate(&memory, FallocateFlags::empty(), 0, len_bytes).unwrap();
+    fcntl_add_seals(&memory, seals).unwrap();
+    ShareHandle::from(memory)
+}
+
+/// A descriptor for each kind of thing that is no memory of a link, by name.
+fn wrong_descriptors() -> Vec<(&'static str, ShareHandle)> {
+    use rustix::event::{EventfdFlags, epoll, eventfd};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let (pipe, _) = rustix::pipe::pipe().unwrap();
+    let sockets = (AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC);
+    let (socket, _) = socketpair(sockets.0, sockets.1, sockets.2, None).unwrap();
+    let file = |path| std::os::fd::OwnedFd::from(std::fs::File::open(path).unwrap());
+    let len = wire::control_len(SLOTS) as u64;
+    let whole = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    vec![
+        ("a pipe", ShareHandle::from(pipe)),
+        ("a socket", ShareHandle::from(socket)),
+        ("an eventfd", ShareHandle::from(eventfd(0, EventfdFlags::CLOEXEC).unwrap())),
+        ("an epoll", ShareHandle::from(epoll::create(epoll::CreateFlags::CLOEXEC).unwrap())),
+        ("a file", ShareHandle::from(file("/proc/self/exe"))),
+        ("a directory", ShareHandle::from(file("/"))),
+        ("a device", ShareHandle::from(file("/dev/zero"))),
+        ("a file of the system", ShareHandle::from(file("/proc/self/status"))),
+        ("memory without seals", memory_with(len, SealFlags::empty())),
+        ("memory that can still shrink", memory_with(len, SealFlags::GROW | SealFlags::SEAL)),
+        ("memory that can still grow", memory_with(len, SealFlags::SHRINK | SealFlags::SEAL)),
+        ("a page less", memory_with(len - 4096, whole)),
+        ("an empty memory", memory_with(4096, whole)),
+    ]
+}
+
+/// F16 where the memory is the host's: descriptors that are no memory of a link. On a GPU a handle can also be noise, or name
+/// memory that was freed, and the driver's context must work afterwards.
+#[test]
+fn f16_descriptors_of_every_other_kind_are_refused_wherever_they_stand_and_nothing_is_kept_of_them() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let message = props.welcome.encode();
+    let count = wrong_descriptors().len();
+    for index in 0..count {
+        for stands_first in [true, false] {
+            let [control, frames] = props.handles();
+            let (what, wrong) = wrong_descriptors().swap_remove(index);
+            let handles = if stands_first { vec![wrong, frames] } else { vec![control, wrong] };
+            liar.say(message.clone(), handles);
+            let error = refused(&stage, what);
+            assert_eq!(error.kind(), ErrorKind::CorruptLink, "{what}, first: {stands_first}: {error}");
+        }
+    }
+    // Frame memory where the control memory belongs, and the other way round.
+    let [control, frames] = props.handles();
+    liar.say(message.clone(), vec![frames, control]);
+    assert_eq!(refused(&stage, "memories in the wrong order").kind(), ErrorKind::CorruptLink);
+    // The same reader is let in as soon as the answer is right.
+    liar.say(message, props.handles().into());
+    assert!(open(&stage).unwrap().connected());
+}
+
+#[test]
+fn f16_too_few_descriptors_are_refused_and_those_too_many_are_closed() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let message = props.welcome.encode();
+    let [control, _] = props.handles();
+    for (what, handles) in [("no memory at all", Vec::new()), ("no frame memory", vec![control])] {
+        liar.say(message.clone(), handles);
+        let error = refused(&stage, what);
+        assert_eq!(error.kind(), ErrorKind::CorruptLink, "{what}: {error}");
+        assert!(error.to_string().contains("sent no"), "{what}: {error}");
+    }
+    let mut many: Vec<ShareHandle> = props.handles().into();
+    many.extend((0..14).map(|_| props.frames.handle().try_clone().unwrap()));
+    liar.say(message, many);
+    let sub = open(&stage).unwrap();
+    assert!(sub.connected());
+    // The stage looks for descriptors that were kept.
+    drop(sub);
+}
+
+/// F17 where the memory is the host's: a producer that says more than there is. On a GPU the size comes from the driver's own
+/// account of the allocation.
+#[test]
+fn f17_a_size_beyond_the_real_allocation_is_refused_before_anything_is_mapped() {
+    let stage = Stage::new(PEER);
+    let (liar, props) = (Liar::new(&stage), Props::new("cam"));
+    liar.say_with(&props, &wire::header("cam", SLOTS));
+    let good = props.welcome;
+    let real = good.frames_len;
+    for claimed in [real + 1, real + 4096, real * 2, 1 << 40, u64::MAX / 2] {
+        let stride = claimed.next_multiple_of(4 * 4096) / 4;
+        liar.say(Welcome { frames_len: claimed, stride, ..good }.encode(), props.handles().into());
+        let error = refused(&stage, &format!("{claimed} of {real} bytes"));
+        assert_eq!(error.kind(), ErrorKind::CorruptLink, "{claimed}: {error}");
+    }
+    // Slots that reach beyond the memory although the length is right.
+    for stride in [good.stride + 4096, real, 1 << 40] {
+        liar.say(Welcome { stride, ..good }.encode(), props.handles().into());
+        assert_eq!(refused(&stage, &format!("a stride of {stride}")).kind(), ErrorKind::CorruptLink);
+    }
+    // Memory of the length that was said, of which less is really there: looking at it would allocate it, or kill.
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE;
+    let [control, _] = props.handles();
+    liar.say(good.encode(), vec![control, hollow(real, seals)]);
+    let error = refused(&stage, "memory without pages");
+    assert!(error.to_string().contains("only 0 allocated"), "{error}");
+    // A frame that says more bytes than its slot has.
+    liar.say(good.encode(), props.handles().into());
+    let mut sub = open(&stage).unwrap();
+    let mut description = Description::of_bytes(&[64, 64]);
+    (description.dims[0].0, description.len_bytes) = (1 << 30, 1 << 36);
+    wire::publish(props.control.words(), 0, &description);
+    assert_eq!(sub.newest().map(drop).unwrap_err().kind(), ErrorKind::CorruptLink);
 }

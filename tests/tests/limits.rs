@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use uncopy::os::available_bytes;
 use uncopy::{DType, ErrorKind, Form};
@@ -80,7 +81,7 @@ fn f34_without_address_space_the_error_names_the_limit() {
 }
 
 #[test]
-fn more_memory_than_there_is_is_refused_with_need_and_free_before_anything_is_allocated() {
+fn f33_more_memory_than_there_is_is_refused_with_need_and_free_before_anything_is_allocated() {
     let stage = Stage::new(PEER);
     let mut out = stage.publish("cam").slots(64).open().unwrap();
     let mut sub = stage.subscribe("cam").open().unwrap();
@@ -168,7 +169,7 @@ impl Drop for Group {
 }
 
 #[test]
-fn a_control_groups_limit_is_a_refusal_and_never_a_kill() {
+fn f33_a_control_groups_limit_is_a_refusal_and_never_a_kill() {
     let stage = Stage::new(PEER);
     let limit = 64 << 20;
     let group = match Group::new(limit) {
@@ -188,4 +189,68 @@ fn a_control_groups_limit_is_a_refusal_and_never_a_kill() {
     assert_eq!(attempt(&stage, &mut peer, &format!("memory {}", 1 << 20)).text("kind"), "ok");
     peer.quit();
     drop(group);
+}
+
+/// Mounts a file system of `options` on a directory that only the process that follows can see, and becomes that process.
+fn with_a_small(directory: &str, options: &str) -> Vec<String> {
+    let script = format!("mount -t tmpfs -o {options} none {directory} && exec \"$@\"");
+    ["unshare", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).into()
+}
+
+/// Whether this user may make such places. Says so if not.
+fn may_mount() -> bool {
+    let tried = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    let why = match tried {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    println!("SKIP file systems can't be mounted for one process here: {why}");
+    false
+}
+
+fn limited_in(stage: &Stage, directory: &str, options: &str) -> Peer {
+    let outer = with_a_small(directory, options);
+    let outer: Vec<&str> = outer.iter().map(String::as_str).collect();
+    let mut peer = stage.peer_under(&outer, &["limited", "cam"]);
+    peer.expect("open");
+    peer
+}
+
+#[test]
+fn f33_frames_of_any_size_pass_where_dev_shm_has_one_mebibyte_and_is_full() {
+    if !may_mount() {
+        return;
+    }
+    let stage = Stage::new(PEER);
+    // What Docker gives is 64 MiB; links don't use it, so that it doesn't matter.
+    for options in ["size=1m", "size=4k,nr_inodes=1"] {
+        let mut peer = limited_in(&stage, "/dev/shm", options);
+        let tried = attempt(&stage, &mut peer, &format!("memory {}", 8 << 20));
+        assert_eq!(tried.text("kind"), "ok", "{options}: {tried}");
+        peer.quit();
+    }
+}
+
+#[test]
+fn f33_a_runtime_directory_without_room_is_an_error_that_names_it_and_nothing_is_half_made() {
+    if !may_mount() {
+        return;
+    }
+    let stage = Stage::new(PEER);
+    drop(stage.runtime_dir());
+    let directory = stage.dir();
+    let directory = directory.to_str().unwrap();
+    // The directory itself takes the first inode, the lock the second, and the socket the third.
+    let room = |inodes: u32| format!("size=64k,mode=0700,nr_inodes={inodes}");
+    for inodes in [1, 2] {
+        let mut peer = limited_in(&stage, directory, &room(inodes));
+        let tried = attempt(&stage, &mut peer, "memory 4096");
+        assert_eq!(tried.text("kind"), "out_of_memory", "{inodes}: {tried}");
+        assert!(tried.text("text").contains("No space left"), "{inodes}: {tried}");
+        peer.quit();
+    }
+    let mut peer = limited_in(&stage, directory, &room(3));
+    assert_eq!(attempt(&stage, &mut peer, "memory 4096").text("kind"), "ok");
+    peer.quit();
 }

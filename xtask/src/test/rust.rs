@@ -10,6 +10,9 @@ use crate::{
 };
 use std::process::Command;
 
+/// Debian packages that two-process tests use.
+const FOR_PAIRS: &[&str] = &["libfaketime", "strace", "util-linux"];
+
 /// These have parts of their own.
 const NOT_UNIT: &[&str] =
     &["--exclude", "uncopy-tests", "--exclude", "uncopy-cli", "--exclude", "uncopy-fuzz"];
@@ -94,6 +97,10 @@ fn miri_toolchain(context: &Context<'_>) -> Result<String, String> {
 
 /// What no crate can test alone, with real processes that die where they are told to.
 pub fn pairs(context: &Context<'_>) -> Result<Vec<Case>, Error> {
+    // What can't be had is skipped by the tests that need it, with the reason.
+    if let Err(error) = debian::ensure(FOR_PAIRS, "make system calls fail and clocks jump") {
+        context.say(&error.to_string());
+    }
     let command = ["test", "--package", "uncopy-tests", "--locked", "--features", "kill-points"];
     context.cargo_test(with(cargo(context.repo), &command), &[])
 }

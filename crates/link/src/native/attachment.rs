@@ -180,7 +180,13 @@ impl Attachment {
                 "its producer says that {control_len} bytes of control memory serve {slots} slots; {need} do"
             )));
         }
-        let mapping = Arc::new(Mapping::open(control, control_len, Access::ReadWrite)?);
+        let mapping = Mapping::open(control, control_len, Access::ReadWrite).map_err(|error| match error
+            .kind()
+        {
+            ErrorKind::PermissionDenied => corrupt(format!("its control memory can't be written: {error}")),
+            _ => error.into(),
+        })?;
+        let mapping = Arc::new(mapping);
         let (control, header) = Control::open(mapping, name)?;
         if header.slots != slots as usize || place as usize >= MAX_CONSUMERS {
             return Err(corrupt(format!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind;
-use uncopy_os::{Connection, ProcessId, Received, RuntimeDir, current_uid, kill_point};
+use uncopy_os::{Connection, OsError, ProcessId, Received, RuntimeDir, Sent, current_uid, kill_point};
 use uncopy_tensor::ShareHandle;
 
 use super::naming::socket_file;
@@ -67,15 +67,21 @@ impl Conversation {
         let connection = match Connection::connect(dir, &socket_file(name)) {
             Ok(connection) => Arc::new(connection),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Reached::Absent),
-            Err(error @ uncopy_os::OsError::QueueFull { .. }) => return Ok(Reached::Busy(error.to_string())),
+            Err(error @ OsError::QueueFull { .. }) => return Ok(Reached::Busy(error.to_string())),
             Err(error) => return Err(error.into()),
         };
         let (theirs, ours) = (connection.peer()?.uid, current_uid());
         if theirs != ours {
             return Err(LinkError::ForeignProducer { name: name.to_owned(), theirs, ours });
         }
-        // A producer that refuses at the door has hung up already. What it said before that is still there to be read.
-        let _ = connection.send(&first.encode(), &[]);
+        match connection.send(&first.encode(), &[]) {
+            Ok(Sent::Done) => {}
+            // A producer that refuses at the door has hung up already. What it said before that is still there to be read.
+            Err(OsError::Closed) => {}
+            // Unsaid, it would never be answered.
+            Ok(Sent::WouldBlock) => return Ok(Reached::Busy("its queue of messages is full".to_owned())),
+            Err(error) => return Err(error.into()),
+        }
         Ok(Reached::Talking(Self { connection, name: name.to_owned(), begun: Instant::now() }))
     }
 
