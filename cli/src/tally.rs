@@ -36,7 +36,10 @@ pub(crate) struct Tally {
 impl Tally {
     /// Takes note of a frame that has just been received, and checks it if it came with a checksum.
     pub fn take(&mut self, frame: &Frame) {
-        self.latency.add(frame.age());
+        // A frame without an age is no measure of latency.
+        if let Some(age) = frame.age() {
+            self.latency.add(age);
+        }
         let now = Instant::now();
         self.times = Some((self.times.map_or(now, |(first, _)| first), now));
         self.frames += 1;

@@ -12,9 +12,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
-use uncopy::os::monotonic_nanos;
 use uncopy::{
-    Captured, CopyReason, CopyRecord, Device, ErrorKind, Form, Frame, MetaKind, Origin, PixelFormat, Tensor,
+    Captured, CopyReason, CopyRecord, Device, ErrorKind, Form, Frame, MetaKind, Origin, PixelFormat, Stamp,
+    Tensor,
 };
 use uncopy_pyo3::{ArrayError, give};
 
@@ -71,7 +71,7 @@ pub struct PyFrame {
     seq: u64,
     epoch: u32,
     missed: u64,
-    published_nanos: u64,
+    published: Stamp,
     captured: Option<Captured>,
     form: Form,
     meta: PyOnceLock<Py<PyAny>>,
@@ -86,7 +86,7 @@ impl PyFrame {
             seq: frame.seq(),
             epoch: frame.epoch(),
             missed: frame.missed(),
-            published_nanos: frame.published_nanos(),
+            published: frame.published(),
             captured: frame.captured(),
             form: *frame.form(),
             meta: PyOnceLock::new(),
@@ -182,16 +182,16 @@ impl PyFrame {
         self.missed
     }
 
-    /// Seconds since it was published.
+    /// Seconds since it was published; None where its stamp is of another boot of the machine, and says nothing.
     #[getter]
-    fn age(&self) -> f64 {
-        monotonic_nanos().saturating_sub(self.published_nanos) as f64 / 1e9
+    fn age(&self) -> Option<f64> {
+        self.published.age().map(|age| age.as_secs_f64())
     }
 
     /// When it was published: seconds of the clock of time.monotonic(), which all processes of this machine share.
     #[getter]
     fn published(&self) -> f64 {
-        self.published_nanos as f64 / 1e9
+        self.published.nanos() as f64 / 1e9
     }
 
     /// When its content came to be, as the producer said: seconds on captured_clock, or None.

@@ -44,7 +44,7 @@ def html_from(frame: Frame) -> str:
         "frame": f"{frame.seq} of {frame.link!r}",
         "form": f"{frame.dtype}{[*frame.shape]}" + (f" {frame.pixel}" if frame.pixel else ""),
         "origin": frame.origin,
-        "age": f"{frame.age * 1e3:.1f} ms",
+        "age": "-" if (age := frame.age) is None else f"{age * 1e3:.1f} ms",
         "missed": frame.missed,
         "captured": frame.captured,
         "meta": frame.meta,

@@ -44,6 +44,7 @@ pub mod fuzzing;
 mod meta;
 mod native;
 mod service;
+mod stamp;
 
 use std::path::PathBuf;
 
@@ -63,6 +64,8 @@ pub use native::{
     PublisherStats, Read, RuntimeFiles, Sent, SubscribeOptions, Subscriber, SubscriberStats, Waiting, Waker,
     WhenFull, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
 };
+
+pub use stamp::Stamp;
 
 /// A checked name of the native scheme.
 fn native_name(name: &str) -> Result<LinkName, LinkError> {

@@ -62,7 +62,7 @@ pub mod pass;
 pub mod process;
 pub mod wake;
 
-pub use clock::{monotonic_nanos, realtime_nanos};
+pub use clock::{machine_monotonic_nanos, monotonic_nanos, own_monotonic_nanos, realtime_nanos};
 pub use copy::copy_packed;
 pub use dir::{LockOutcome, LockState, NameLock, RuntimeDir};
 pub use error::OsError;

@@ -16,6 +16,7 @@
 //! | `clones` reads clones of the last frame in two threads and drops them there | `cloned` |
 //! | `close` leaves the link and keeps the frames | `closed` |
 //! | `wait-interruptibly` waits for a frame until a signal says stop | `error` |
+//! | `wall-clock` | the same, with the time in seconds |
 //! | `stats`, `points` | the same |
 //! | `leave`, `abort` end the process with the link open | |
 
@@ -126,6 +127,10 @@ impl Consumer {
                 let frame = self.sub().recv_with(None, &mut waiting)?;
                 self.keep(frame)
             }
+            ["wall-clock"] => {
+                let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+                json!({ "event": "wall-clock", "seconds": since.as_secs() })
+            }
             ["stats"] => self.stats("stats"),
             ["points"] => json!({ "event": "points", "passed": points::passed() }),
             ["leave"] => std::process::exit(0),
@@ -176,6 +181,7 @@ impl Consumer {
         let crc = pattern::checksum(frame.bytes());
         let event = json!({
             "event": "took", "seq": frame.seq(), "missed": frame.missed(), "crc": crc, "epoch": frame.epoch(),
+            "age_nanos": frame.age().map(|age| age.as_nanos() as u64), "published_nanos": frame.published_nanos(),
             "form": frame.form().to_string(), "whole": pattern::check(frame.bytes(), frame.seq()).is_ok(),
         });
         self.held.push((frame, crc));

@@ -28,6 +28,7 @@ use crate::ages::bucket_of;
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
+use crate::stamp::is_of_this_boot;
 
 /// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
 /// after this nobody will, and somebody else has written it.
@@ -118,6 +119,8 @@ pub(crate) struct Attachment {
     pub(crate) header: Header,
     pub(crate) control: Control,
     pub(crate) place: u32,
+    /// Times of the producer can be compared with ours.
+    pub(crate) is_of_this_boot: bool,
     /// It reads every frame.
     pub(crate) every: bool,
     /// The producer waits for room, and is told when there is some.
@@ -209,6 +212,7 @@ impl Attachment {
         let blocks = control.live().when_full().load(Relaxed) == when_full::BLOCK;
         let attachment = Arc::new(Self {
             name: name.to_owned(),
+            is_of_this_boot: is_of_this_boot(header.boot_id),
             header,
             control,
             place,

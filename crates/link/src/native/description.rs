@@ -12,6 +12,8 @@ use uncopy_core::{
     MAX_NDIM, Origin, PixelFormat,
 };
 
+use uncopy_os::{machine_monotonic_nanos, own_monotonic_nanos};
+
 use super::control::Live;
 use super::wire::block;
 use crate::form::Form;
@@ -40,7 +42,11 @@ impl Description {
 
     pub(crate) fn captured(&self) -> Option<Captured> {
         let clock = CaptureClock(self.epoch_ndim.to_le_bytes()[5]);
-        (clock.0 != 0).then(|| Captured { nanos: self.captured.cast_signed(), clock })
+        let own = match clock {
+            CaptureClock::MONOTONIC => own_monotonic_nanos(self.captured),
+            _ => self.captured,
+        };
+        (clock.0 != 0).then(|| Captured { nanos: own.cast_signed(), clock })
     }
 
     pub(crate) fn meta_len(&self) -> usize {
@@ -169,6 +175,10 @@ pub(crate) fn store_form(control: Live<'_>, slot: usize, form: &FormWords) {
 pub(crate) fn store(control: Live<'_>, slot: usize, head: &Head, form: &FormWords, meta: &Meta) {
     let words = control.block(slot);
     let captured = meta.captured.unwrap_or(Captured { nanos: 0, clock: CaptureClock(0) });
+    let captured_nanos = match captured.clock {
+        CaptureClock::MONOTONIC => machine_monotonic_nanos(captured.nanos.cast_unsigned()),
+        _ => captured.nanos.cast_unsigned(),
+    };
     let epoch_ndim = u64::from(head.epoch) | u64::from(form.ndim) << 32 | u64::from(captured.clock.0) << 40;
     let meta_words = meta.bytes.len() as u64
         | u64::from(meta.kind.0) << 16
@@ -177,7 +187,7 @@ pub(crate) fn store(control: Live<'_>, slot: usize, head: &Head, form: &FormWord
         | u64::from(form.number) << 40;
     words[block::SEQ / 8].store(head.seq, Relaxed);
     words[block::PUBLISHED / 8].store(head.published_nanos, Relaxed);
-    words[block::CAPTURED / 8].store(captured.nanos.cast_unsigned(), Relaxed);
+    words[block::CAPTURED / 8].store(captured_nanos, Relaxed);
     words[block::EPOCH_NDIM / 8].store(epoch_ndim, Relaxed);
     words[block::META / 8].store(meta_words, Relaxed);
     let records = meta.copies.iter().take(MAX_COPY_RECORDS).flat_map(words_of_copy);

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use uncopy_core::{CopyRecord, Layout};
-use uncopy_os::monotonic_nanos;
 use uncopy_tensor::{Element, Tensor, View};
 
 use super::attachment::{FrameContext, Lease};
@@ -13,6 +12,7 @@ use super::description::{self, Description};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::meta::{Captured, UserMeta};
+use crate::stamp::Stamp;
 
 /// A frame of another process, held: its bytes stay as they are until the last clone, view and tensor of it is gone.
 ///
@@ -91,16 +91,22 @@ impl Frame {
         self.form().layout()
     }
 
-    /// When it was published: nanoseconds of `CLOCK_MONOTONIC`, which all processes of this machine share.
+    /// When it was published, on the clock that all processes of this machine share.
     #[must_use]
-    pub fn published_nanos(&self) -> u64 {
-        self.description.published_nanos
+    pub fn published(&self) -> Stamp {
+        Stamp::new(self.description.published_nanos, self.lease.context.attachment.is_of_this_boot)
     }
 
-    /// Time since it was published.
+    /// When it was published: nanoseconds of this process's `CLOCK_MONOTONIC`.
     #[must_use]
-    pub fn age(&self) -> Duration {
-        Duration::from_nanos(monotonic_nanos().saturating_sub(self.published_nanos()))
+    pub fn published_nanos(&self) -> u64 {
+        self.published().nanos()
+    }
+
+    /// Time since it was published; `None` where its stamp is of another boot, and no measure of anything.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.published().age()
     }
 
     /// When its content came to be, if the producer said so, on the producer's clock.

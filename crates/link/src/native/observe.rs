@@ -21,6 +21,7 @@ use super::wire::{self, MAX_CONSUMERS, Message, Role, block, place, read, when_f
 use crate::ages::{Ages, BUCKETS};
 use crate::error::{LinkError, Missing};
 use crate::form::Form;
+use crate::stamp::{Stamp, is_of_this_boot};
 
 /// How long a producer has to answer before it is listed as silent.
 pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
@@ -48,7 +49,7 @@ pub struct LinkInfo {
     pub producer: Option<ProcessId>,
     /// Its command line.
     pub command: String,
-    /// How long the link has been open.
+    /// How long the link has been open; zero where it was opened in another boot, as far as its header says.
     pub uptime: Duration,
     /// Number of slots.
     pub slots: usize,
@@ -66,7 +67,7 @@ pub struct LinkInfo {
     pub epoch: u32,
     /// The form of the newest frame.
     pub form: Option<Form>,
-    /// Time since the newest frame.
+    /// Time since the newest frame, unless its stamp is of another boot.
     pub last_frame_age: Option<Duration>,
     /// Shared memory of the link: control and slots.
     pub memory_bytes: u64,
@@ -269,12 +270,12 @@ pub(crate) fn unreadable(name: String, answer: Answer) -> LinkInfo {
 pub(crate) fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
     let slots = control.slots() as u64;
     let newest = glance(control.live());
-    let since = |nanos: u64| Duration::from_nanos(monotonic_nanos().saturating_sub(nanos));
+    let since = |nanos| Stamp::new(nanos, is_of_this_boot(header.boot_id)).age();
     LinkInfo {
         answer: Answer::Answering,
         producer: Some(header.producer),
         command: header.producer.command(),
-        uptime: since(header.created_nanos),
+        uptime: since(header.created_nanos).unwrap_or_default(),
         slots: control.slots(),
         published: control.live().newest_seq(),
         dropped: control.live().dropped().load(Relaxed),
@@ -283,7 +284,7 @@ pub(crate) fn describe(name: String, control: &Control, header: &Header) -> Link
         evicted: control.live().evicted().load(Relaxed),
         epoch: control.live().epoch().load(Acquire),
         form: newest.as_ref().map(|(form, _)| *form),
-        last_frame_age: newest.map(|(_, published)| since(published)),
+        last_frame_age: newest.and_then(|(_, published)| since(published)),
         memory_bytes: slots
             .saturating_mul(control.live().slot_stride().load(Relaxed))
             .saturating_add(wire::control_len_bytes(control.slots()) as u64),

@@ -21,4 +21,6 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
-pub use system::{monotonic_nanos, realtime_nanos};
+#[cfg(unix)]
+pub(crate) use system::offsets;
+pub use system::{machine_monotonic_nanos, monotonic_nanos, own_monotonic_nanos, realtime_nanos};

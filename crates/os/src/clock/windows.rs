@@ -12,6 +12,14 @@ pub fn monotonic_nanos() -> u64 {
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
+pub fn own_monotonic_nanos(machine_nanos: u64) -> u64 {
+    machine_nanos
+}
+
+pub fn machine_monotonic_nanos(own_nanos: u64) -> u64 {
+    own_nanos
+}
+
 #[inline]
 pub fn realtime_nanos() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -42,7 +42,8 @@ pub fn sees_processes() -> bool {
 pub struct ProcessId {
     /// The number, as this process's `/proc` shows it.
     pub pid: i32,
-    /// When it started, in clock ticks (1/100 s) after boot: field 22 of `/proc/PID/stat`.
+    /// When it started, in clock ticks (1/100 s) after boot: field 22 of `/proc/PID/stat`, as who is in no time namespace
+    /// reads it.
     pub start_ticks: u64,
 }
 
@@ -60,7 +61,8 @@ impl ProcessId {
             return None;
         }
         let stat = stat::parse(&system::read_stat(pid)?)?;
-        stat.is_alive().then_some(ProcessId { pid, start_ticks: stat.start_ticks })
+        let start_ticks = system::machine_ticks(stat.start_ticks);
+        stat.is_alive().then_some(ProcessId { pid, start_ticks })
     }
 
     /// Whether this very process lives: neither collected nor a zombie, and not another one with its number. Means

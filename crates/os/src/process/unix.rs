@@ -6,6 +6,6 @@ mod pidfd;
 mod thread;
 
 pub use identity::{boot_id, current_uid, random_id};
-pub(super) use identity::{own_number_in_proc, read_command, read_stat};
+pub(super) use identity::{machine_ticks, own_number_in_proc, read_command, read_stat};
 pub use pidfd::PidFd;
 pub use thread::spawn_quiet;

@@ -25,6 +25,10 @@ pub(super) fn read_command(_pid: i32) -> Option<String> {
     None
 }
 
+pub(super) fn machine_ticks(start_ticks: u64) -> u64 {
+    start_ticks
+}
+
 pub fn boot_id() -> [u8; 16] {
     [0; 16]
 }

@@ -9,7 +9,15 @@ use std::sync::OnceLock;
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::clock::realtime_nanos;
+use crate::clock::{offsets, realtime_nanos};
+
+/// Length of a tick of `/proc/PID/stat`: `USER_HZ` is 100 on every architecture of today.
+const TICK_NANOS: i64 = 10_000_000;
+
+/// The kernel adds the offset of the reader's time namespace to start times; two processes that compare must not.
+pub(in crate::process) fn machine_ticks(start_ticks: u64) -> u64 {
+    start_ticks.wrapping_sub((offsets().boottime_nanos / TICK_NANOS).cast_unsigned())
+}
 
 /// This process's number in the pid namespace that `/proc` shows, if it has one there.
 pub(in crate::process) fn own_number_in_proc() -> Option<i32> {
