@@ -284,5 +284,110 @@ def taken(capsule, ctypes):
 USED = b"used_dltensor_versioned"
 
 
+def load_other(site):
+    """Another copy of the package, from `site`, beside the one that is loaded."""
+    import importlib
+
+    ours = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "uncopy"}
+    sys.path.insert(0, site)
+    try:
+        other = importlib.import_module("uncopy")
+    finally:
+        sys.path.remove(site)
+        sys.modules.update(ours)
+    assert other.__file__.startswith(site) and other.Publisher is not uncopy.Publisher
+    return other
+
+
+def threads_of_ours(name):
+    from pathlib import Path
+
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return names.count(name)
+
+
+def eventually(condition):
+    import time
+
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < 30, "this never came true"
+        time.sleep(0.001)
+
+
+def two_copies(site):
+    """Each copy publishes and the other one receives, small frames and some that are copied by two threads."""
+    import os
+    from pathlib import Path
+
+    other = load_other(site)
+    small, large = bytes(range(100)), bytes(range(256)) * (1 << 15)
+    with uncopy.publish("ours") as our_pub, other.subscribe("ours") as other_sub:
+        with other.publish("others") as other_pub, uncopy.subscribe("others") as our_sub:
+            eventually(lambda: threads_of_ours("uncopy-service") == 2)
+            say("services", threads_of_ours("uncopy-service"))
+            for content in (small, large, small):
+                for pub, sub in ((our_pub, other_sub), (other_pub, our_sub)):
+                    pub.send(content)
+                    frame = sub.recv(timeout=30)
+                    assert bytes(frame) == content and type(frame) is not type(pub)
+                    frame.release()
+            assert {link.name for link in uncopy.list()} == {link.name for link in other.list()} == {"ours", "others"}
+            say("passed")
+            has_two_cores = len(os.sched_getaffinity(0)) > 1
+            assert threads_of_ours("uncopy-copy") == (2 if has_two_cores else 0)
+    eventually(lambda: threads_of_ours("uncopy-service") == 0)
+    assert "memfd:uncopy" not in Path("/proc/self/maps").read_text()
+    say("closed")
+
+
+def fork_two_copies(site):
+    """Forks with links of both copies open, and uses them in the child."""
+    import os
+
+    other = load_other(site)
+    our_pub, other_sub = uncopy.publish("ours"), other.subscribe("ours")
+    our_pub.send(b"before")
+    held = other_sub.recv()
+    child = os.fork()
+    if child == 0:
+        told = []
+        for use in (lambda: our_pub.send(b"x"), other_sub.recv):
+            try:
+                use()
+            except RuntimeError as error:
+                told.append(type(error).__name__)
+        say(*told)
+        our_pub.close()
+        other_sub.close()
+        with other.publish("child") as pub, uncopy.subscribe("child") as sub:
+            pub.send(b"of its own")
+            say(bytes(sub.recv()).decode())
+        sys.stdout.flush()
+        os._exit(0)
+    say(os.waitpid(child, 0)[1])
+    assert bytes(held) == b"before"
+    our_pub.send(b"still here")
+    say(bytes(other_sub.recv()).decode())
+    other_sub.close()
+    our_pub.close()
+
+
+def stray_write_in_two_copies(site, where):
+    """Holds a frame of each copy, and writes into one of them."""
+    import ctypes
+
+    other = load_other(site)
+    frames = {}
+    for name, pub_of, sub_of in (("first", other, uncopy), ("second", uncopy, other)):
+        pub, sub = pub_of.publish(name), sub_of.subscribe(name)
+        pub.send(bytes(64))
+        frames[name] = (sub.recv(), pub, sub)
+    address = frames[where][0].__array_interface__["data"][0]
+    say("writing")
+    ctypes.memset(address, 9, 1)
+    say("written")
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -15,7 +15,11 @@ PermissionError, ...). An argument of another type than a function takes is a Ty
 No framework is imported unless it is asked for by name.
 """
 
-from ._uncopy import (
+from . import _interpreter
+
+_interpreter.refuse_sub_interpreter()
+
+from ._uncopy import (  # noqa: E402
     Closed,
     ConsumerInfo,
     CopyRecord,
