@@ -5,19 +5,16 @@ From Python 3.12 on the interpreter itself refuses to load the extension module 
 between interpreters, which nothing guards.
 """
 
-import importlib
-
 
 def refuse_sub_interpreter() -> None:
     """Raises ImportError in every interpreter but the main one."""
-    for name in ("_interpreters", "_xxsubinterpreters"):
-        try:
-            interpreters = importlib.import_module(name)
-        except ImportError:
-            continue
-        if interpreters.get_current() != interpreters.get_main():
-            raise ImportError(
-                "uncopy can't be imported in a sub-interpreter: its objects belong to the main interpreter of the process; "
-                "import it there, or use a process of its own"
-            )
-        return
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        # Its name before Python 3.13.
+        import _xxsubinterpreters as interpreters  # type: ignore
+    if interpreters.get_current() != interpreters.get_main():
+        raise ImportError(
+            "uncopy can't be imported in a sub-interpreter: its objects belong to the main interpreter of the process; "
+            "import it there, or use a process of its own"
+        )
