@@ -9,7 +9,7 @@ between interpreters, which nothing guards.
 def refuse_sub_interpreter() -> None:
     """Raises ImportError in every interpreter but the main one."""
     try:
-        import _interpreters as interpreters
+        import _interpreters as interpreters  # type: ignore
     except ImportError:
         # Its name before Python 3.13.
         import _xxsubinterpreters as interpreters  # type: ignore

@@ -34,7 +34,7 @@ fn open(stage: &Stage, role: &[&str]) -> Peer {
 }
 
 #[test]
-fn a_reader_without_leases_sees_torn_frames_and_one_with_leases_sees_none() {
+fn f27_a_reader_without_leases_sees_torn_frames_and_one_with_leases_sees_none() {
     let stage = Stage::new(PEER);
     let mut producer = open(&stage, &["produce", "cam", "--slots", "2"]);
     let mut unheld = open(&stage, &["consume", "cam"]);

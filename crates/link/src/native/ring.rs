@@ -23,7 +23,7 @@
 //! (`ring_models.rs`), which check every interleaving of the same code.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// A 64-bit atomic word, wherever it lives.
 pub(crate) trait Word64 {
@@ -181,7 +181,7 @@ impl Writer {
         let latest = pack_latest(seq, slot);
         // pairs with: hold_next/trail.
         cells.trail((seq % TRAIL_LEN) as usize).store(latest, Release);
-        // pairs with: hold_latest/latest, announce_sleep/latest.
+        // pairs with: hold_latest/latest.
         cells.latest().store(latest, Release);
         self.order.push(slot as u8);
         self.newest = Some(slot);
@@ -227,13 +227,13 @@ pub(crate) fn take_armed<C: Cells>(cells: &C) -> u16 {
     if cells.armed().load(Relaxed) == 0 {
         return 0;
     }
-    // pairs with: arm/armed.
-    cells.armed().swap(0, AcqRel) as u16
+    // Nothing is handed over by these bits: the fences order them.
+    cells.armed().swap(0, Relaxed) as u16
 }
 
 /// Asks for a ring of the doorbell with the next frame. The caller must look for frames once more afterwards.
 pub(crate) fn arm<C: Cells>(cells: &C, place: u32) {
-    cells.armed().set_bits(1 << place, AcqRel);
+    cells.armed().set_bits(1 << place, Relaxed);
     // pairs with: somebody_sleeps/fence.
     cells.fence();
 }
@@ -380,7 +380,8 @@ pub(crate) fn reclaim<C: Cells>(cells: &C, place: u32) {
     cells.armed().clear_bits(1 << place, Relaxed);
     for slot in 0..cells.slots() {
         if let Some(cell) = cells.word(slot) {
-            cell.clear_bits((1 << place) | (1 << (place + 16)), AcqRel);
+            // pairs with: claim/take. What a dead consumer read is over.
+            cell.clear_bits((1 << place) | (1 << (place + 16)), Release);
         }
     }
 }
@@ -389,10 +390,10 @@ pub(crate) fn reclaim<C: Cells>(cells: &C, place: u32) {
 pub(crate) fn poison_half_written<C: Cells>(cells: &C) {
     for slot in 0..cells.slots() {
         let Some(cell) = cells.word(slot) else { continue };
-        let word = cell.load(Acquire);
+        let word = cell.load(Relaxed);
         if state_of(word) == state::WRITING {
-            // A failed exchange means that another reader was faster.
-            let _ = cell.swap_if(word, pack(generation(word), state::POISONED), AcqRel);
+            // Nobody reads the slot because of it. A failed exchange means that another reader was faster.
+            let _ = cell.swap_if(word, pack(generation(word), state::POISONED), Relaxed);
         }
     }
 }
@@ -401,7 +402,7 @@ pub(crate) fn poison_half_written<C: Cells>(cells: &C) {
 /// the caller must look for frames once more before it sleeps.
 pub(crate) fn announce_sleep<C: Cells>(cells: &C, place: u32) -> u64 {
     // Read before the caller looks for frames: a later frame changes it, and then the kernel refuses to sleep.
-    let value = cells.latest().load(Acquire);
+    let value = cells.latest().load(Relaxed);
     cells.sleepers().set_bits(1 << place, Relaxed);
     // pairs with: somebody_sleeps/fence.
     cells.fence();
