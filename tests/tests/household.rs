@@ -9,9 +9,10 @@
     reason = "tests fail by panicking"
 )]
 
+use std::sync::Barrier;
 use std::time::Duration;
 
-use uncopy::{Answer, LinkError, Meta, Publisher, Subscriber};
+use uncopy::{Answer, LinkError, Meta, Publisher, SubscribeOptions, Subscriber};
 use uncopy_tests::footprint::{Footprint, private_bytes};
 use uncopy_tests::stage::eventually;
 use uncopy_tests::{Peer, Stage, form, pattern};
@@ -119,35 +120,64 @@ fn f11_a_reader_lives_through_a_hundred_restarts_of_its_producer_and_does_not_gr
     reader.quit();
 }
 
+/// Comes and goes `visits` times, as often as there is a place; how often there was none.
+fn visit(subscribe: &SubscribeOptions, visits: u32) -> u64 {
+    let mut refused = 0;
+    for _ in 0..visits {
+        let mut sub = loop {
+            match subscribe.clone().open() {
+                Ok(sub) => break sub,
+                Err(LinkError::TooManyConsumers { limit: 16, .. }) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+            std::thread::yield_now();
+        };
+        let mut last = 0;
+        for _ in 0..10 {
+            let frame = sub.recv(LONG).unwrap();
+            assert!(frame.seq() > last, "{} after {last}", frame.seq());
+            assert_eq!(pattern::check(frame.bytes(), frame.seq()), Ok(()));
+            last = frame.seq();
+        }
+    }
+    refused
+}
+
 #[test]
-fn f25_readers_that_come_and_go_see_rising_numbers_and_disturb_nobody() {
+fn f25_thirty_two_readers_come_and_go_at_sixteen_places_and_each_sees_rising_numbers() {
     let stage = Stage::new(PEER);
     let mut producer = open(&stage, &["produce", "cam", "--slots", "8"]);
     let mut steady = open(&stage, &["consume", "cam"]);
     steady.tell("run");
+    // The first is there for whoever comes, before the rush.
     producer.tell("run 64x64x4,100x100x4");
-    let visitors: Vec<_> = (0..4)
-        .map(|_| {
-            let subscribe = stage.subscribe("cam");
-            std::thread::spawn(move || {
-                for _ in 0..25 {
-                    let mut sub = subscribe.clone().open().unwrap();
-                    let mut last = 0;
-                    for _ in 0..20 {
-                        let frame = sub.recv(LONG).unwrap();
-                        assert!(frame.seq() > last, "{} after {last}", frame.seq());
-                        assert_eq!(pattern::check(frame.bytes(), frame.seq()), Ok(()));
-                        last = frame.seq();
-                    }
-                }
+    steady.expect("first");
+    // All places but one are taken at least once before the first visitor leaves.
+    let all_here = Barrier::new(32);
+    let refused: u64 = std::thread::scope(|scope| {
+        let visitors: Vec<_> = (0..32)
+            .map(|_| {
+                let (subscribe, all_here) = (stage.subscribe("cam"), &all_here);
+                scope.spawn(move || {
+                    let first = subscribe.clone().open();
+                    all_here.wait();
+                    let refused = u64::from(first.is_err());
+                    drop(first);
+                    refused + visit(&subscribe, 5)
+                })
             })
-        })
-        .collect();
-    visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
+            .collect();
+        visitors.into_iter().map(|visitor| visitor.join().unwrap()).sum()
+    });
+    assert!(refused >= 17, "only {refused} were refused: there was never more than a link takes");
     producer.halt(&[]);
-    let seen = steady.halt(&["first"]);
+    let seen = steady.halt(&[]);
     assert_eq!(seen.number("torn"), 0, "{seen}");
     producer.ask("consumers 1", "consumers");
+    eventually("all have left", || match stage.info("cam").consumers.len() {
+        1 => Ok(()),
+        count => Err(format!("{count} consumers")),
+    });
     steady.quit();
     producer.quit();
 }
