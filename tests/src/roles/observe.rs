@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Looks at links when told: `list` answers `links`; `clean` removes what the dead left, again and again, until the next
-//! command, and answers `cleaned`.
+//! Looks at links when told: `list` answers `links`, `info NAME` answers `info`; `clean` removes what the dead left, again and
+//! again, until the next command, and answers `cleaned`.
 
 use serde_json::json;
 use uncopy::Fate;
@@ -11,10 +11,11 @@ use crate::script::{Commands, Words, emit, emit_error};
 pub(super) fn play(_: &Words, commands: &mut Commands) {
     emit(&json!({ "event": "open" }));
     while let Some(line) = commands.next_command() {
-        match line.as_str() {
-            "list" => list(),
-            "clean" => clean(commands),
-            other => panic!("no command '{other}'"),
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            ["list"] => list(),
+            ["info", name] => info(name),
+            ["clean"] => clean(commands),
+            other => panic!("no command {other:?}"),
         }
     }
 }
@@ -48,6 +49,13 @@ fn list() {
             let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
             emit(&json!({ "event": "links", "names": names }));
         }
+        Err(error) => emit_error(&error),
+    }
+}
+
+fn info(name: &str) {
+    match uncopy::info(name) {
+        Ok(link) => emit(&json!({ "event": "info", "published": link.published, "slots": link.slots })),
         Err(error) => emit_error(&error),
     }
 }
