@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use uncopy::{
-    CaptureClock, Captured, CopyReason, CopyRecord, DType, Device, ErrorKind, Form, HostBuffer, Layout, LinkError, Meta,
-    MetaKind, PixelFormat, Read, Sent, Tensor, Waiting, Waker, WhenFull,
+    CaptureClock, Captured, CopyReason, CopyRecord, DType, Device, ErrorKind, Form, HostBuffer, Layout,
+    LinkError, Meta, MetaKind, PixelFormat, Read, Sent, Tensor, Waiting, Waker, WhenFull,
 };
 use uncopy_tests::stage::eventually;
 use uncopy_tests::{Peer, Stage, form};
@@ -57,12 +57,18 @@ fn a_frame_says_all_that_its_producer_said_of_it() {
         assert_eq!(frame.view::<u8, 3>().unwrap().get([1, 2, 2]), Some(number as u8));
         assert_eq!(frame.view::<u16, 3>().unwrap_err().kind(), ErrorKind::InvalidDType);
         let shown = format!("{frame:?}");
-        assert!(shown.starts_with(&format!("Frame {} of 'cam'", number + 1)) && shown.contains("uint8"), "{shown}");
+        assert!(
+            shown.starts_with(&format!("Frame {} of 'cam'", number + 1)) && shown.contains("uint8"),
+            "{shown}"
+        );
     }
     let sent = out.send(&bytes(b"plain", &[5]), Meta::default().raw(*b"\xFF\0")).unwrap();
     assert_eq!(sent, Sent::Published { seq: 4 });
     let frame = sub.recv(LONG).unwrap();
-    assert_eq!((frame.captured(), frame.meta().kind, frame.meta().bytes), (None, MetaKind::RAW, &b"\xFF\0"[..]));
+    assert_eq!(
+        (frame.captured(), frame.meta().kind, frame.meta().bytes),
+        (None, MetaKind::RAW, &b"\xFF\0"[..])
+    );
     assert_eq!(frame.copies()[0].reason, CopyReason::SEND);
     drop(frame);
     sub.close();
@@ -134,7 +140,11 @@ fn a_stopped_holder_of_a_name_does_not_answer_a_takeover_and_keeps_the_name() {
     producer.go_on();
     eventually("it answers again", || {
         let links = stage.list();
-        if links.iter().any(|link| link.name == "cam" && link.producer.is_some()) { Ok(()) } else { Err(format!("{links:?}")) }
+        if links.iter().any(|link| link.name == "cam" && link.producer.is_some()) {
+            Ok(())
+        } else {
+            Err(format!("{links:?}"))
+        }
     });
     producer.quit();
 }
@@ -142,7 +152,9 @@ fn a_stopped_holder_of_a_name_does_not_answer_a_takeover_and_keeps_the_name() {
 #[test]
 fn names_of_other_schemes_and_names_that_are_none_are_refused_alike_on_both_ends() {
     let stage = Stage::new(PEER);
-    for (name, kind) in [("cipd:cam", ErrorKind::Unsupported), ("", ErrorKind::InvalidName), (".cam", ErrorKind::InvalidName)] {
+    for (name, kind) in
+        [("cipd:cam", ErrorKind::Unsupported), ("", ErrorKind::InvalidName), (".cam", ErrorKind::InvalidName)]
+    {
         assert_eq!(stage.publish(name).open().err().unwrap().kind(), kind, "{name}");
         assert_eq!(stage.subscribe(name).open().err().unwrap().kind(), kind, "{name}");
         assert_eq!(uncopy::info(name).err().unwrap().kind(), kind, "{name}");

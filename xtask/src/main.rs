@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod coverage;
 mod debian;
 mod demo;
 mod env;
@@ -50,6 +51,8 @@ enum Task {
     Env { groups: Vec<env::Group> },
     /// Feed what reads strangers' bytes with libFuzzer, on a nightly toolchain.
     Fuzz(fuzz::Options),
+    /// Count which lines and error variants of core, tensor, os and link some test runs.
+    Coverage(coverage::Options),
     /// Measure ours beside the references and keep the results in bench/results.
     Bench(bench::Options),
     /// Compare the results with the goals, and draw them.
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
         Task::Fuzz(options) => fuzz::run(&repo, &options),
+        Task::Coverage(options) => coverage::run(&repo, &options),
         Task::Bench(options) => bench::run(&repo, &options),
         Task::Figures(options) => figures::run(&repo, &options),
     }

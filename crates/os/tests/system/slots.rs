@@ -168,3 +168,19 @@ fn a_protected_slot_is_readable_and_a_claim_makes_it_writable_again() {
     memory.prefetch_for_write(0, 64);
     memory.prefetch_for_write(usize::MAX, usize::MAX);
 }
+
+#[test]
+fn slots_are_exported_whole_and_show_their_number_and_size() {
+    let memory = SlotMemory::create("export", 3, 4096).unwrap();
+    assert_eq!(format!("{memory:?}"), "SlotMemory { slots: 3, stride_bytes: 4096, .. }");
+    let mut slot = memory.claim(1).unwrap();
+    slot.fill(7);
+    assert!(std::sync::Arc::ptr_eq(slot.memory(), &memory));
+    let export: &dyn Export = &*memory;
+    assert_eq!((export.device(), export.len_bytes()), (uncopy_core::Device::CPU, 3 * 4096));
+    let import: &dyn uncopy_tensor::Import = &uncopy_os::HostMemory;
+    assert_eq!(import.device(), uncopy_core::Device::CPU);
+    let region = import.import(export.share().unwrap(), 3 * 4096, Access::ReadOnly).unwrap();
+    let bytes = region.as_bytes().unwrap();
+    assert!(bytes[..4096].iter().all(|byte| *byte == 0) && bytes[4096..8192].iter().all(|byte| *byte == 7));
+}

@@ -155,3 +155,32 @@ fn a_view_may_cross_threads() {
         .unwrap();
     assert_eq!(sum, 6);
 }
+
+#[test]
+fn a_view_is_read_by_reference_copied_and_shown() {
+    let tensor = tensor([1, 2, 3, 4, 5, 6], Layout::contiguous(DType::U8, &[2, 3]).unwrap());
+    let view = tensor.view::<u8, 2>().unwrap();
+    let mut sum = 0;
+    for value in &view {
+        sum += value;
+    }
+    assert_eq!(sum, 21);
+    let copy = Clone::clone(&view);
+    assert_eq!(copy.into_iter().collect::<Vec<u8>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(copy.strides_elems(), [3, 1]);
+    assert_eq!(format!("{view:?}"), "View { dtype: uint8, shape: [2, 3], strides_elems: [3, 1], .. }");
+}
+
+#[test]
+fn memory_shows_where_it_is_and_never_what_is_in_it() {
+    let mut buffer = HostBuffer::zeroed(64).unwrap();
+    buffer.fill(0x5A);
+    assert_eq!(format!("{buffer:?}"), "HostBuffer { len_bytes: 64, .. }");
+    let region = buffer.into_region();
+    let shown = format!("{region:?}");
+    let wanted = format!(
+        "Region {{ address: {:#x}, len_bytes: 64, device: cpu, access: ReadWrite, .. }}",
+        region.address()
+    );
+    assert_eq!(shown, wanted);
+}
