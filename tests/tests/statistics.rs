@@ -97,7 +97,7 @@ fn f24_who_holds_which_frame_is_seen_with_the_time_since_it_was_published() {
     assert_eq!(holding.iter().map(|held| held.seq).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(info.consumers[0].holds, 2);
     assert!(holding[0].age > holding[1].age);
-    assert!(holding[0].age <= first.age(), "it only gets older");
+    assert!(holding[0].age <= first.age().unwrap(), "it only gets older");
     drop(first);
     let info = stage.info("cam");
     assert_eq!(info.consumers[0].holding.iter().map(|held| held.seq).collect::<Vec<_>>(), [3]);

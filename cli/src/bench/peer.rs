@@ -56,7 +56,7 @@ pub(crate) fn play(options: &PeerOptions, session: &Session<'_>) -> Result<(), C
         match frame.bytes() {
             [END] => break,
             [pace] => {
-                if let Some(pace) = paces.get_mut(usize::from(*pace)) {
+                if let (Some(pace), Some(age)) = (paces.get_mut(usize::from(*pace)), age) {
                     pace.add(age);
                 }
             }

@@ -28,7 +28,7 @@ use crate::ages::bucket_of;
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
-use crate::stamp::is_of_this_boot;
+use crate::stamp::{Stamp, is_of_this_boot};
 
 /// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
 /// after this nobody will, and somebody else has written it.
@@ -558,10 +558,11 @@ impl Attachment {
         control.place_u64(self.place, place::CURSOR).store(seq, Release);
     }
 
-    /// Counts the age of a frame that was just received, for `frames` frames.
-    pub(crate) fn count_age(&self, published_nanos: u64, frames: u32) {
-        let age = monotonic_nanos().saturating_sub(published_nanos);
-        let count = self.control.live().age_count(self.place, bucket_of(age));
+    /// Counts the age of a frame that was just received, if it has one, for `frames` frames.
+    pub(crate) fn count_age(&self, published: Stamp, frames: u32) {
+        let Some(age) = published.age() else { return };
+        let age_nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        let count = self.control.live().age_count(self.place, bucket_of(age_nanos));
         // Only this place writes its row.
         count.store(count.load(Relaxed).wrapping_add(frames), Relaxed);
     }

@@ -471,9 +471,9 @@ impl Subscriber {
                     attachment.count_received(cursor.received, cursor.missed, seq);
                     // The clock costs as much as a third of the rest, so that few are asked of those that come fast.
                     if self.asleep.is_some() {
-                        attachment.count_age(frame.published_nanos(), 1);
+                        attachment.count_age(frame.published(), 1);
                     } else if cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE) {
-                        attachment.count_age(frame.published_nanos(), FAST_FRAMES_PER_AGE as u32);
+                        attachment.count_age(frame.published(), FAST_FRAMES_PER_AGE as u32);
                     }
                 }
                 Ok(Taken::Frame(frame))

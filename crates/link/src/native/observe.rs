@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind::NotFound;
 use uncopy_core::LinkName;
-use uncopy_os::{Connection, Mapping, ProcessId, RuntimeDir, monotonic_nanos};
+use uncopy_os::{Connection, Mapping, ProcessId, RuntimeDir};
 use uncopy_tensor::{Access, ShareHandle};
 
 use super::control::{Control, Live};
@@ -111,7 +111,7 @@ pub struct HeldFrame {
     pub slot: usize,
     /// The frame's number.
     pub seq: u64,
-    /// Time since it was published: at most so long has it been held.
+    /// Time since it was published: at most so long has it been held. Zero where its stamp is of another boot.
     pub age: Duration,
 }
 
@@ -288,7 +288,7 @@ pub(crate) fn describe(name: String, control: &Control, header: &Header) -> Link
         memory_bytes: slots
             .saturating_mul(control.live().slot_stride().load(Relaxed))
             .saturating_add(wire::control_len_bytes(control.slots()) as u64),
-        consumers: (0..MAX_CONSUMERS as u32).filter_map(|place| consumer_at(control, place)).collect(),
+        consumers: (0..MAX_CONSUMERS as u32).filter_map(|place| consumer_at(control, place, since)).collect(),
         name,
     }
 }
@@ -316,7 +316,7 @@ pub(crate) fn is_same_frame(before: u64, after: u64) -> bool {
     before & !0xFFFF_FFFF == after & !0xFFFF_FFFF
 }
 
-fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
+fn consumer_at(control: &Control, at: u32, since: impl Fn(u64) -> Option<Duration>) -> Option<ConsumerInfo> {
     let state = control.live().place_u32(at, place::STATE).load(Acquire);
     if state == place::FREE {
         return None;
@@ -325,7 +325,7 @@ fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
     let process =
         ProcessId { pid, start_ticks: control.live().place_u64(at, place::START_TICKS).load(Relaxed) };
     let mut holding: Vec<_> =
-        (0..control.slots()).filter_map(|slot| held_by(control.live(), at, slot)).collect();
+        (0..control.slots()).filter_map(|slot| held_by(control.live(), at, slot, &since)).collect();
     holding.sort_by_key(|held| held.seq);
     let mut counts = [0; BUCKETS];
     for (bucket, count) in counts.iter_mut().enumerate() {
@@ -347,13 +347,17 @@ fn consumer_at(control: &Control, at: u32) -> Option<ConsumerInfo> {
 }
 
 /// The frame in `slot`, if the consumer at `at` holds it: while it does, the slot's description stays.
-fn held_by(control: Live<'_>, at: u32, slot: usize) -> Option<HeldFrame> {
+fn held_by(
+    control: Live<'_>,
+    at: u32,
+    slot: usize,
+    since: impl Fn(u64) -> Option<Duration>,
+) -> Option<HeldFrame> {
     let is_held = || Some(ring::holders_of(control.word(slot)?.load(Acquire)) & (1 << at) != 0);
     let word = |offset: usize| control.block(slot).get(offset / 8).map(|word| word.load(Acquire));
     is_held()?.then_some(())?;
     let (seq, published) = (word(block::SEQ)?, word(block::PUBLISHED)?);
     // Still held: what was read in between is of one frame. Else it has just been given back.
     is_held()?.then_some(())?;
-    let age = Duration::from_nanos(monotonic_nanos().saturating_sub(published));
-    Some(HeldFrame { slot, seq, age })
+    Some(HeldFrame { slot, seq, age: since(published).unwrap_or_default() })
 }
