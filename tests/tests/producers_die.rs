@@ -42,8 +42,10 @@ fn the_registry_of_kill_points_is_passed_by_one_ordinary_run() {
     let mut reader = stage.peer(&["consume", "cam"]);
     reader.expect("open");
     for form in FORMS.split(',') {
+        reader.tell("take");
+        eventually("it sleeps", || if stage.sleepers("cam") == 0 { Err(form.to_owned()) } else { Ok(()) });
         producer.ask(&format!("frame {form}"), "published");
-        reader.ask("take", "took");
+        reader.expect("took");
         reader.ask("drop", "dropped");
     }
     let passed = |peer: &mut Peer| -> BTreeSet<String> {
