@@ -29,8 +29,13 @@ impl Stamp {
     /// Time since then; `None` for a stamp of another boot.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.is_of_this_boot
-            .then(|| Duration::from_nanos(monotonic_nanos().saturating_sub(self.machine_nanos)))
+        self.age_at(monotonic_nanos())
+    }
+
+    /// Time from then to a reading of [`monotonic_nanos`].
+    #[inline]
+    pub(crate) fn age_at(&self, now_nanos: u64) -> Option<Duration> {
+        self.is_of_this_boot.then(|| Duration::from_nanos(now_nanos.saturating_sub(self.machine_nanos)))
     }
 }
 

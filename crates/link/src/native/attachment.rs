@@ -558,9 +558,9 @@ impl Attachment {
         control.place_u64(self.place, place::CURSOR).store(seq, Release);
     }
 
-    /// Counts the age of a frame that was just received, if it has one, for `frames` frames.
-    pub(crate) fn count_age(&self, published: Stamp, frames: u32) {
-        let Some(age) = published.age() else { return };
+    /// Counts the age that a frame has now, if it has one, for `frames` frames.
+    pub(crate) fn count_age(&self, published: Stamp, now_nanos: u64, frames: u32) {
+        let Some(age) = published.age_at(now_nanos) else { return };
         let age_nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         let count = self.control.live().age_count(self.place, bucket_of(age_nanos));
         // Only this place writes its row.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait_marked, kill_point};
+use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait_marked, kill_point, monotonic_nanos};
 
 use self::events::Events;
 use self::search::ProducerWatch;
@@ -175,7 +175,7 @@ impl SubscribeOptions {
             timeout: self.timeout,
             spin: self.spin,
             spin_pays: true,
-            asleep: None,
+            asleep_since_nanos: None,
             attachment: None,
             for_wakers: Arc::default(),
             joining: None,
@@ -258,7 +258,7 @@ pub struct Subscriber {
     /// The last frame came within the time of a spin.
     spin_pays: bool,
     /// Since when this place is marked as a sleeper.
-    asleep: Option<Instant>,
+    asleep_since_nanos: Option<u64>,
     attachment: Option<Arc<Attachment>>,
     /// The same, for those who wake this end.
     for_wakers: Arc<Mutex<Weak<Attachment>>>,
@@ -379,7 +379,7 @@ impl Subscriber {
     /// Gives the place up that the producer took away; the next call takes a new one.
     #[cold]
     fn leave_evicted(&mut self) -> LinkError {
-        self.end_sleep();
+        self.end_sleep(None);
         self.attachment = None;
         self.cursor.context = None;
         self.absent_since = Instant::now();
@@ -397,9 +397,9 @@ impl Subscriber {
         match self.take(self.cursor.after())? {
             Taken::Frame(frame) => Ok(frame),
             taken => {
-                let wait = Wait { timeout, begun: Instant::now(), waiting };
+                let wait = Wait { timeout, begun_nanos: monotonic_nanos(), waiting };
                 let frame = self.wait_for_frame(wait, ended, taken);
-                self.end_sleep();
+                self.end_sleep(frame.as_ref().ok());
                 frame
             }
         }
@@ -415,8 +415,10 @@ impl Subscriber {
         loop {
             let in_time = match taken {
                 _ if ended => {
-                    self.end_sleep();
-                    let deadline = wait.timeout.and_then(|timeout| wait.begun.checked_add(timeout));
+                    self.end_sleep(None);
+                    let deadline = wait.timeout.and_then(|timeout| {
+                        Instant::now().checked_add(timeout.saturating_sub(wait.gone(monotonic_nanos())))
+                    });
                     match &mut wait.waiting {
                         Some(waiting) => self.find_producer(deadline, *waiting)?,
                         None => self.find_producer(deadline, &mut JustWait)?,
@@ -470,10 +472,14 @@ impl Subscriber {
                     cursor.missed = cursor.missed.saturating_add(missed);
                     attachment.count_received(cursor.received, cursor.missed, seq);
                     // The clock costs as much as a third of the rest, so that few are asked of those that come fast.
-                    if self.asleep.is_some() {
-                        attachment.count_age(frame.published(), 1);
-                    } else if cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE) {
-                        attachment.count_age(frame.published(), FAST_FRAMES_PER_AGE as u32);
+                    if self.asleep_since_nanos.is_none()
+                        && cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE)
+                    {
+                        attachment.count_age(
+                            frame.published(),
+                            monotonic_nanos(),
+                            FAST_FRAMES_PER_AGE as u32,
+                        );
                     }
                 }
                 Ok(Taken::Frame(frame))
@@ -504,7 +510,7 @@ impl Subscriber {
 
     /// Waits for a newer frame or the end of the producer: spins, then sleeps. `false` when the time is over.
     fn wait_for_news(&mut self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
-        self.end_sleep();
+        self.end_sleep(None);
         let Some(attachment) = &self.attachment else { return Ok(true) };
         let control = attachment.control.live();
         let seq = self.cursor.after();
@@ -520,11 +526,11 @@ impl Subscriber {
         }
         // Spinning in vain costs more than its time: the scheduler then wakes the sleeper elsewhere.
         self.spin_pays = false;
-        let mut asleep = Instant::now();
+        let mut now = monotonic_nanos();
         loop {
-            let Some(left) = wait.left_at(asleep) else { return Ok(news()) };
+            let Some(left) = wait.left_at(now) else { return Ok(news()) };
             let value = ring::announce_sleep(&control, attachment.place);
-            self.asleep = Some(asleep);
+            self.asleep_since_nanos = Some(now);
             if news() {
                 return Ok(true);
             }
@@ -543,38 +549,49 @@ impl Subscriber {
                 return Ok(true);
             }
             ring::end_sleep(&control, attachment.place);
-            self.asleep = None;
+            self.asleep_since_nanos = None;
             // A wake-up without news may be a `Waker`'s.
             if woken == Woken::Woken && !wait.go_on()? {
                 return Ok(false);
             }
-            asleep = Instant::now();
+            now = monotonic_nanos();
         }
     }
 
-    /// Takes back the mark of a sleeper, if it is set, and notes whether a spin would have been enough.
-    fn end_sleep(&mut self) {
-        let (Some(asleep), Some(attachment)) = (self.asleep.take(), &self.attachment) else { return };
+    /// Takes back the mark of a sleeper, if it is set, and notes whether a spin would have been enough. Counts the age of the
+    /// frame that it slept for: not before it is held and about to be handed out, and with the one reading of the clock.
+    fn end_sleep(&mut self, frame: Option<&Frame>) {
+        let (Some(since), Some(attachment)) = (self.asleep_since_nanos.take(), &self.attachment) else {
+            return;
+        };
         ring::end_sleep(&attachment.control.live(), attachment.place);
-        self.spin_pays = asleep.elapsed() < self.spin;
+        let now = monotonic_nanos();
+        self.spin_pays = Duration::from_nanos(now.saturating_sub(since)) < self.spin;
+        if let Some(frame) = frame {
+            attachment.count_age(frame.published(), now, 1);
+        }
     }
 }
 
 /// One wait for a frame.
 struct Wait<'w> {
     timeout: Option<Duration>,
-    begun: Instant,
+    begun_nanos: u64,
     waiting: Option<&'w mut dyn Waiting>,
 }
 
 impl Wait<'_> {
-    /// How long to sleep from now on at the most; the outer `None` when the time is over.
-    fn left(&self) -> Option<Duration> {
-        self.left_at(Instant::now())
+    fn gone(&self, now_nanos: u64) -> Duration {
+        Duration::from_nanos(now_nanos.saturating_sub(self.begun_nanos))
     }
 
-    fn left_at(&self, now: Instant) -> Option<Duration> {
-        let gone = now.saturating_duration_since(self.begun);
+    /// How long to sleep from now on at the most; the outer `None` when the time is over.
+    fn left(&self) -> Option<Duration> {
+        self.left_at(monotonic_nanos())
+    }
+
+    fn left_at(&self, now_nanos: u64) -> Option<Duration> {
+        let gone = self.gone(now_nanos);
         let left = match self.timeout {
             Some(timeout) => Some(timeout.checked_sub(gone)?),
             None => None,
