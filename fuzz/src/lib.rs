@@ -3,17 +3,17 @@
 //!
 //! | target | what is fed | held against |
 //! |---|---|---|
-//! | [`header`] | the header of a control memory | the tables of `link-v1.md`, written down again |
-//! | [`message`] | one message of a socket | the same |
-//! | [`from_client`] | what clients say to a live producer, handles included | a consumer that goes on receiving |
-//! | [`from_producer`] | what a producer says to a live consumer, handles and memory included | nothing out of bounds, no descriptor left |
-//! | [`description`] | the description of a frame, its metadata and copies | the tables of `link-v1.md`, with wide numbers |
-//! | [`control_page`] | words scribbled over a live link while all sides use it | everyone survives, frames stay inside their slot |
-//! | [`errors_file`] | the file of errors that all processes write | its lines read by hand; an error of ours finds its place |
-//! | [`dtype_text`] | names of dtypes, typestrs | a list and three rules |
-//! | [`link_name`] | names of links | the rule, character by character |
-//! | [`layout`] | shapes and strides | wide numbers, and a visit to every item of small ones |
-//! | [`dlpack`] | DLPack structs of both forms | wide numbers; elements read one by one where they lie in memory of ours |
+//! | `header` | the header of a control memory | the tables of `link-v1.md`, written down again |
+//! | `message` | one message of a socket | the same |
+//! | `from_client` | what clients say to a live producer, handles included | a consumer that goes on receiving |
+//! | `from_producer` | what a producer says to a live consumer, handles and memory included | nothing out of bounds, no descriptor left |
+//! | `description` | the description of a frame, its metadata and copies | the tables of `link-v1.md`, with wide numbers |
+//! | `control_page` | words scribbled over a live link while all sides use it | everyone survives, frames stay inside their slot |
+//! | `errors_file` | the file of errors that all processes write | its lines read by hand; an error of ours finds its place |
+//! | `dtype_text` | names of dtypes, typestrs | a list and three rules |
+//! | `link_name` | names of links | the rule, character by character |
+//! | `layout` | shapes and strides | wide numbers, and a visit to every item of small ones |
+//! | `dlpack` | DLPack structs of both forms | wide numbers; elements read one by one where they lie in memory of ours |
 //!
 //! A target is a plain function, so that two callers can share it: libFuzzer (`cargo xtask fuzz`, on nightly) and the test
 //! `replay` (on any toolchain), which runs it over `corpus/TARGET/*` and over mutations of it. A target fails by panicking;

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::ftruncate;
 use uncopy::os::{Connection, Mapping};
 use uncopy::{Access, ErrorKind, ShareHandle};
@@ -153,6 +154,29 @@ fn f22_a_doorbell_that_is_none_disconnects_its_sender_and_is_never_written() {
     }
     let written = rustix::io::read(&reader, &mut [0; 8]);
     assert_eq!(written, Ok(0), "the pipe is at its end, and empty");
+    producer.quit();
+}
+
+/// A consumer arms in memory, its bell comes by the socket: a frame in between has no bell to ring.
+#[test]
+fn a_bell_that_comes_after_the_frame_that_it_was_to_ring_for_is_rung_when_it_comes() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
+    wire::store_u32(guest.control.words(), wire::ARMED, 1 << guest.welcome.place);
+    producer.ask("frame 64x64x4", "published");
+    assert_eq!(stage.armed("cam"), 0, "the producer has done its part");
+    let bell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+    let handle = ShareHandle::from(bell.try_clone().unwrap());
+    guest.connection.send(&wire::message(kind::WATCH, &[]), &[&handle]).map(drop).unwrap();
+    eventually("the bell is rung", || {
+        let mut polled = [PollFd::new(&bell, PollFlags::IN)];
+        match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    drop(guest);
     producer.quit();
 }
 

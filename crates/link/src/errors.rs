@@ -6,7 +6,7 @@
 //! holder, and who could not join has none of it. (link-v1.md, "Errors"; docs/decisions/0008)
 //!
 //! *Distinct* means: another process, side or kind, or other words when numbers are left out of account. Noting an error
-//! never waits and never fails a call. A new one is written at once; those that come again at most ten times a second and at
+//! waits for nobody and never fails a call; the end of a link waits 20 ms at the most. A new one is written at once; those that come again at most ten times a second and at
 //! the end, so that of a process that is killed the last few may be missing in a count.
 
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +25,8 @@ const MAX_TEXT_BYTES: usize = 400;
 const MAX_FILE_BYTES: usize = MAX_RECORDS * (MAX_TEXT_BYTES + 160);
 /// How often the file is written when the same errors come again.
 const WRITE_EVERY: Duration = Duration::from_millis(100);
+/// How often the last ones are tried to be written, a millisecond apart.
+const LAST_TRIES: u32 = 20;
 
 /// Which end of a link an error was met at.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -226,8 +228,8 @@ impl ErrorLog {
         }
     }
 
-    /// Adds what is pending to the file. What can't be written now stays for the next time.
-    fn write(&self, noted: &mut Noted) {
+    /// Adds what is pending to the file. `false`: somebody else is at it, and it stays for the next time.
+    fn write(&self, noted: &mut Noted) -> bool {
         noted.written = Some(Instant::now());
         let pending = &noted.pending;
         let edited = self.dir.edit(&errors_file(&self.name), MAX_FILE_BYTES, |content| {
@@ -237,18 +239,26 @@ impl ErrorLog {
         });
         match edited {
             Ok(true) => noted.pending.clear(),
-            Ok(false) => {}
+            Ok(false) => return false,
             Err(error) => tracing::debug!(link = %self.name, %error, "errors can't be kept"),
         }
+        true
     }
 }
 
 impl Drop for ErrorLog {
     fn drop(&mut self) {
-        let noted = std::mem::take(self.noted.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut noted = std::mem::take(self.noted.get_mut().unwrap_or_else(PoisonError::into_inner));
         // In a forked child they are the parent's to write.
-        if !noted.pending.is_empty() && self.generation == fork_generation() {
-            self.write(&mut Noted { ..noted });
+        if self.generation != fork_generation() {
+            return;
+        }
+        for _ in 0..LAST_TRIES {
+            if noted.pending.is_empty() || self.write(&mut noted) {
+                return;
+            }
+            // Somebody else is at it, for as long as one small file takes.
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -179,7 +179,11 @@ impl Server {
                 let place = table.clients.get(&key).and_then(|client| client.place);
                 let bell = handles.first().map(EventFd::open);
                 match (place, bell) {
-                    (Some(place), Some(Ok(bell))) => self.set_bell(place, Some(bell)),
+                    (Some(place), Some(Ok(bell))) => {
+                        self.set_bell(place, Some(bell));
+                        // A frame may have been published since it was armed, and found no bell.
+                        self.ring(1 << place);
+                    }
                     _ => {
                         if let Some(client) = table.clients.get(&key) {
                             let detail = "a doorbell is an eventfd of a consumer";
