@@ -95,3 +95,27 @@ pub fn frame_memory_of(pid: i32) -> BTreeSet<u64> {
     }
     found
 }
+
+/// Bytes of the process that are in memory and belong to no file and to no shared memory: what its heap takes.
+///
+/// # Panics
+/// When there is no such process of ours.
+#[must_use]
+pub fn anonymous_bytes(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("a live process of ours");
+    let line = text.lines().find(|line| line.starts_with("RssAnon:")).expect("status has the line");
+    1024 * line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|number| number.parse::<u64>().ok())
+        .expect("a number of kB")
+}
+
+/// How many descriptors the process has open.
+///
+/// # Panics
+/// When there is no such process of ours.
+#[must_use]
+pub fn descriptor_count(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("a live process of ours").count()
+}

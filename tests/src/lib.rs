@@ -7,6 +7,7 @@
 //! | [`peer`] | another process that is told what to do, line by line, and answers in JSON lines |
 //! | [`roles`] | what that process does: the binary `peer` |
 //! | [`pattern`] | frame content made from the frame's number, so that every byte of every frame can be checked |
+//! | [`chaos`] | real processes killed, stopped and started again at random, every frame checked: the binary `chaos` |
 //! | [`footprint`] | descriptors, threads and mappings of ours in a process |
 //! | [`wire`] | protocol v1 written by hand from `docs/protocol/link-v1.md`, apart from the product's own code |
 //! | [`hostile`] | a producer that hands out whatever a test makes up |
@@ -34,6 +35,7 @@
     reason = "a test harness fails by panicking"
 )]
 
+pub mod chaos;
 pub mod footprint;
 pub mod golden;
 pub mod hostile;

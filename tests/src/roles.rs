@@ -63,7 +63,7 @@ pub fn play(role: &str, words: Vec<String>) {
 }
 
 /// What this process still has more of than before when its service thread has had plenty of time to end.
-fn leaks_since(before: &Footprint) -> Vec<String> {
+pub(crate) fn leaks_since(before: &Footprint) -> Vec<String> {
     let begun = Instant::now();
     loop {
         let grown = Footprint::now().grown_since(before);

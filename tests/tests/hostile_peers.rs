@@ -286,6 +286,25 @@ fn f22_clients_that_never_say_a_word_keep_nobody_out() {
 }
 
 #[test]
+fn f22_who_waits_for_a_stopped_producer_is_let_in_however_many_have_knocked_and_left_since() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam"]);
+    producer.ask("frame 64x64x4", "published");
+    producer.stop();
+    let dir = stage.runtime_dir();
+    let patient = wire::knock(&dir, "cam", &wire::hello(wire::CONSUMER));
+    // What everybody does who is told which links are live. The queue of a socket takes 128.
+    for _ in 0..100 {
+        drop(Connection::connect(&dir, "cam.sock").expect("there is room in the queue"));
+    }
+    producer.go_on();
+    let letter = wire::receive(&patient).expect("an answer");
+    assert_eq!(letter.kind(), kind::WELCOME, "{:?}", String::from_utf8_lossy(&letter.bytes));
+    drop((letter, patient));
+    producer.quit();
+}
+
+#[test]
 fn f19_nobody_can_cut_off_or_write_the_memory_of_a_link() {
     let stage = Stage::new(PEER);
     let mut producer = open(&stage, &["produce", "cam"]);

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
+use uncopy::os::LockOutcome;
 use uncopy::{Answer, ErrorKind, LinkError, Meta};
 use uncopy_tests::{Peer, Stage, form, pattern};
 
@@ -67,6 +68,20 @@ fn f10_a_name_never_has_two_holders_while_eight_take_it_in_turn_and_readers_swee
         reader.halt(&["open", "gone"]);
         reader.quit();
     }
+}
+
+#[test]
+fn f10_who_is_slow_to_remove_what_the_dead_left_keeps_the_next_producer_waiting_and_not_out() {
+    let stage = Stage::new(PEER);
+    let LockOutcome::Locked(sweeping) = stage.runtime_dir().lock("cam.lock").unwrap() else {
+        panic!("nobody else has it")
+    };
+    let mut producer = stage.peer(&["produce", "cam"]);
+    // The time that a busy disk takes is the input of this test; nothing waits for it.
+    std::thread::sleep(Duration::from_millis(500));
+    drop(sweeping);
+    producer.expect("open");
+    producer.quit();
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod chaos;
 mod coverage;
 mod debian;
 mod demo;
@@ -45,6 +46,8 @@ enum Task {
     Layers,
     /// Send a real video to three processes and check every frame.
     Demo(demo::Options),
+    /// Kill, stop and restart real producers and consumers at random, while every frame is checked.
+    Chaos(chaos::Options),
     /// Build the Python wheel into dist/.
     Wheel,
     /// Make the Python environment .venv with these groups of packages (all when none is named).
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Ci => test::run(&repo, &test::Options::default()),
         Task::Layers => layers::run(&repo),
         Task::Demo(options) => demo::run(&repo, &options),
+        Task::Chaos(options) => chaos::run(&repo, &options),
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
         Task::Fuzz(options) => fuzz::run(&repo, &options),

@@ -34,6 +34,11 @@
 //! and clocks are `uncopy-os`'s, arrays are `uncopy-tensor`'s, and it contains no unsafe code.
 #![cfg_attr(not(all(test, loom)), forbid(unsafe_code))]
 
+#[cfg(all(feature = "leases-off", not(debug_assertions)))]
+compile_error!(
+    "the feature `leases-off` breaks every promise of this crate; it exists for debug builds of its tests only"
+);
+
 mod ages;
 mod error;
 mod errors;

@@ -4,6 +4,7 @@
 //! Results go to `bench/results/MACHINE/TOPIC.json`, to be committed. With `--quick` they go below the build directory
 //! instead: too few samples to compare with, enough to see whether everything runs.
 
+mod chaos;
 mod machine;
 mod peer;
 pub mod results;
@@ -28,7 +29,7 @@ pub use topics::Topic;
 /// What to measure and how thoroughly.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The topic to measure (all unless told).
+    /// The topic to measure (all but the long ones unless told).
     topic: Option<Topic>,
     /// Fewer samples, kept below the build directory: shows whether everything runs.
     #[arg(long)]
@@ -37,7 +38,10 @@ pub struct Options {
 
 /// Measures; false when a topic could not be measured.
 pub fn run(repo: &Repo, options: &Options) -> Result<bool, Error> {
-    let topics = options.topic.map_or_else(|| Topic::ALL.to_vec(), |topic| vec![topic]);
+    let topics = match options.topic {
+        Some(topic) => vec![topic],
+        None => Topic::ALL.iter().copied().filter(|topic| !topic.is_long()).collect(),
+    };
     let bench = Bench::prepare(repo, &topics, options.quick)?;
     let mut is_all_measured = true;
     for topic in topics {
@@ -69,10 +73,13 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn prepare(repo: &'a Repo, topics: &[Topic], is_quick: bool) -> Result<Self, Error> {
-        println!("building with optimisation");
-        let mut build = cargo(repo);
-        build.args(["build", "--release", "--locked", "--quiet", "-p", "uncopy-bench", "-p", "uncopy-cli"]);
-        passed_through(build)?;
+        if topics.iter().any(|topic| topic.is_in_rust()) {
+            println!("building with optimisation");
+            let mut build = cargo(repo);
+            build.args(["build", "--release", "--locked", "--quiet"]);
+            build.args(["-p", "uncopy-bench", "-p", "uncopy-cli"]);
+            passed_through(build)?;
+        }
         let program = repo.target().join("release/uncopy-bench");
         let mut bench = Self { repo, is_quick, program, python: None, wheel: None };
         if topics.iter().any(|topic| topic.needs_wheel()) {
@@ -98,6 +105,9 @@ impl<'a> Bench<'a> {
         let mut figures = Vec::new();
         let peer = topic.peer().map(|name| Peer::build(self.repo, name)).transpose()?;
         let machine = machine::describe();
+        if topic == Topic::Chaos {
+            figures.extend(chaos::measure(self.repo, self.is_quick)?);
+        }
         if topic.is_in_rust() {
             let mut command = Command::new(peer.as_ref().map_or(&self.program, |peer| &peer.program));
             command.args(["measure", topic.name()]);

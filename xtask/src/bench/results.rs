@@ -68,6 +68,7 @@ pub enum Unit {
     Bytes,
     /// Of one core.
     Share,
+    Count,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -157,6 +158,7 @@ impl Results {
 /// A number with the unit that makes it short.
 pub fn shown(value: f64, unit: Unit) -> String {
     match unit {
+        Unit::Count => format!("{value:.0}"),
         Unit::Share => format!("{:.3} %", value * 100.0),
         Unit::Ns if value >= 1e6 => format!("{:.2} ms", value / 1e6),
         Unit::Ns if value >= 1e4 => format!("{:.1} µs", value / 1e3),
@@ -230,6 +232,7 @@ pub mod tests {
             (0.00042, Unit::Share, "0.042 %"),
             (24_576.0, Unit::Bytes, "24.0 KiB"),
             (2_345_678.0, Unit::Bytes, "2.35 MB"),
+            (100_000_000.0, Unit::Count, "100000000"),
         ] {
             assert_eq!(shown(value, unit), text);
         }

@@ -26,6 +26,8 @@ pub enum Topic {
     Restart,
     /// Frames and wake-ups against iceoryx2's.
     Iceoryx2,
+    /// A hundred million frames, ten thousand kills, twenty minutes of video: half an hour, so only when asked for.
+    Chaos,
 }
 
 impl Topic {
@@ -41,6 +43,7 @@ impl Topic {
         Self::Every,
         Self::Restart,
         Self::Iceoryx2,
+        Self::Chaos,
     ];
 
     /// Also the name of the topic in `uncopy-bench`, where it has one.
@@ -57,17 +60,29 @@ impl Topic {
             Self::Every => "every",
             Self::Restart => "restart",
             Self::Iceoryx2 => "iceoryx2",
+            Self::Chaos => "chaos",
         }
     }
 
     pub const fn is_in_rust(self) -> bool {
-        !matches!(self, Self::Receive)
+        !matches!(self, Self::Receive | Self::Chaos)
+    }
+
+    /// Measured only when it is asked for.
+    pub const fn is_long(self) -> bool {
+        matches!(self, Self::Chaos)
     }
 
     /// The script in `bench/python` that measures it there.
     pub const fn script(self) -> Option<&'static str> {
         match self {
-            Self::Latency | Self::Memory | Self::Crowd | Self::Every | Self::Restart | Self::Iceoryx2 => None,
+            Self::Latency
+            | Self::Memory
+            | Self::Crowd
+            | Self::Every
+            | Self::Restart
+            | Self::Iceoryx2
+            | Self::Chaos => None,
             Self::Publish => Some("publish.py"),
             Self::Send => Some("send.py"),
             Self::Receive => Some("receive.py"),
@@ -104,6 +119,8 @@ mod tests {
 
     #[test]
     fn a_topic_is_measured_somewhere() {
-        assert!(Topic::ALL.iter().all(|topic| topic.is_in_rust() || topic.script().is_some()));
+        assert!(
+            Topic::ALL.iter().all(|topic| topic.is_in_rust() || topic.script().is_some() || topic.is_long())
+        );
     }
 }

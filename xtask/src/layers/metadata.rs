@@ -3,7 +3,7 @@
 
 use crate::{error::Error, process::output_of, repo::Repo, toolchain::cargo};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The workspace with all packages that it may ever build.
 #[derive(Debug, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Package {
     pub rust_version: Option<String>,
     pub manifest_path: PathBuf,
     pub dependencies: Vec<Dependency>,
+    /// What each feature enables.
+    #[serde(default)]
+    pub features: BTreeMap<String, Vec<String>>,
     pub targets: Vec<Target>,
 }
 
@@ -28,6 +31,9 @@ pub struct Dependency {
     pub name: String,
     /// `None` for an ordinary one, else `dev` or `build`.
     pub kind: Option<String>,
+    /// The features that are asked for.
+    #[serde(default)]
+    pub features: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,6 +7,7 @@ mod arrows;
 mod code;
 mod compile;
 mod dependencies;
+mod features;
 mod fences;
 mod manifests;
 mod metadata;
@@ -38,7 +39,7 @@ impl Check {
 /// Every check, in the order of its cost.
 pub fn checks(repo: &Repo) -> Result<Vec<Check>, Error> {
     let metadata = metadata::Metadata::read(repo)?;
-    let mut checks = vec![arrows::check(&metadata), manifests::check(&metadata)?];
+    let mut checks = vec![arrows::check(&metadata), manifests::check(&metadata)?, features::check(&metadata)];
     checks.extend(fences::check(repo, &metadata)?);
     checks.extend(texts::check(repo)?);
     checks.extend(pages::check(repo)?);

@@ -4,6 +4,7 @@
 //! A part that fails does not stop the others. What each part printed is in `target/xtask/PART.log`.
 
 mod case;
+mod chaos;
 mod context;
 mod demo;
 mod deps;

@@ -41,6 +41,11 @@ impl Events {
         &self.bell
     }
 
+    /// Polls the doorbell alone.
+    pub(super) fn follow_nothing(&mut self) -> Result<(), LinkError> {
+        self.follow(None, None)
+    }
+
     /// Polls this connection and this directory, and no others.
     fn follow(
         &mut self,

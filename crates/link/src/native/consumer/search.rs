@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir};
+use uncopy_os::{DirectoryWatch, Interest, Poller, RuntimeDir, spawn_quiet};
 
 use super::super::attachment::{Attachment, Ended};
 use super::super::conversation::{Conversation, Reached, Reply};
@@ -141,7 +141,12 @@ impl Subscriber {
                     attachment.set_bell(events.bell())?;
                 }
                 self.attachment = Some(attachment);
-                self.watch = None;
+                if let Some(events) = &mut self.events {
+                    events.follow_nothing()?;
+                }
+                if let Some(watch) = self.watch.take() {
+                    watch.end();
+                }
                 self.joins += 1;
                 Ok(Join::Joined)
             }
@@ -187,6 +192,12 @@ impl ProducerWatch {
 
     pub(super) fn directory(&self) -> &Arc<DirectoryWatch> {
         &self.directory
+    }
+
+    /// Ends it beside the caller, who has a frame to receive: the kernel takes an inotify apart in tens of milliseconds.
+    fn end(self) {
+        // Without a thread it ends here, later than one would like.
+        drop(spawn_quiet("uncopy-unwatch", move || drop(self)));
     }
 
     /// Forgets what has changed.

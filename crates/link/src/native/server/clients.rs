@@ -76,11 +76,7 @@ impl Server {
             }
             Err(error) => return refuse(&connection, ErrorKind::PermissionDenied, &error.to_string()),
         };
-        let mut standing =
-            table.clients.iter().filter(|(_, client)| client.place.is_none()).map(|(key, _)| *key);
-        if let (Some(oldest), true) = (standing.next(), standing.count() + 1 >= MAX_STANDING) {
-            self.refuse_client(table, oldest, gone, ErrorKind::OutOfResources, "too many others are asking");
-        }
+        self.make_way(table, gone);
         table.last_key += 2;
         let key = table.last_key;
         let socket = match service::watch(Arc::clone(&connection) as _, self.handler(), key) {
@@ -104,6 +100,21 @@ impl Server {
                 is_dismissed: false,
             },
         );
+    }
+
+    /// Hangs up on the oldest of those without a place, if they are too many.
+    fn make_way(self: &Arc<Self>, table: &mut Table, gone: &mut Vec<Client>) {
+        if standing(table).count() < MAX_STANDING {
+            return;
+        }
+        // Some have left, and some have said what they want: this thread may have been stopped for long, and they come
+        // only now to their turn.
+        let asked: Vec<u64> = standing(table).collect();
+        asked.into_iter().for_each(|key| self.read(table, key, gone));
+        let (oldest, count) = (standing(table).next(), standing(table).count());
+        if let (Some(oldest), MAX_STANDING..) = (oldest, count) {
+            self.refuse_client(table, oldest, gone, ErrorKind::OutOfResources, "too many others are asking");
+        }
     }
 
     pub(super) fn read(self: &Arc<Self>, table: &mut Table, key: u64, gone: &mut Vec<Client>) {
@@ -429,6 +440,11 @@ pub(super) fn who(client: &Client) -> String {
         Some(process) => format!("process {} ({})", process.pid, process.command()),
         None => "a process of another pid namespace".to_owned(),
     }
+}
+
+/// The clients without a place, the oldest first.
+fn standing(table: &Table) -> impl Iterator<Item = u64> {
+    table.clients.iter().filter(|(_, client)| client.place.is_none()).map(|(key, _)| *key)
 }
 
 /// Tells a client why it may not join; it also sees the hang-up.
