@@ -17,23 +17,26 @@ use uncopy::{Form, Frame, Meta, PixelFormat, Publisher, Read, WhenFull, publish,
 
 const FIGURE: &str = "every_block_1080p";
 const SLOTS: usize = 4;
-const WARM_UP: usize = 20;
+/// Frames of one block: with the link and without take turns, since memory is not equally fast all the time.
+const BLOCK: usize = 20;
+/// Frames of a block that don't count.
+const WARM_UP: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
-    let frames = run.count(400, 30);
+    let blocks = run.count(40, 3);
     let mut out = publish(FIGURE)
         .directory(run.dir())
         .slots(SLOTS)
         .when_full(WhenFull::Block(Some(PATIENCE)))
         .open()?;
     let form = Form::image(1080, 1920, PixelFormat::RGBA8)?;
-    let mut other = Side::start(Role::Toucher, &[&run.dir_argument(), &frames.to_string()])?;
+    let mut other = Side::start(Role::Toucher, &[&run.dir_argument(), &blocks.to_string()])?;
     other.expect("ready")?;
     let (mut linked, mut alone) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         run.say(&format!("every frame of 1080p RGBA8, each byte read: round {round} of {ROUNDS}"));
-        for _ in 0..WARM_UP + frames {
+        for _ in 0..blocks * (WARM_UP + BLOCK) {
             out.loan(&form)?.publish(Meta::default())?;
         }
         let (linked_samples, alone_samples) = (other.numbers()?, other.numbers()?);
@@ -44,7 +47,7 @@ pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
     Ok(vec![Figure {
         name: FIGURE.to_owned(),
         unit: Unit::Nanos,
-        warm_up: format!("the first {WARM_UP} frames of each round"),
+        warm_up: format!("the first {WARM_UP} frames of each block of {}", WARM_UP + BLOCK),
         ours: Series::new(
             "per frame of every frame of a producer that blocks: recv and a sum of all bytes",
             linked,
@@ -56,27 +59,32 @@ pub fn measure(run: &Run) -> Result<Vec<Figure>, Failure> {
     }])
 }
 
-/// The other side. Arguments are directory and frames of a round.
+/// The other side. Arguments are directory and blocks of a round.
 pub fn toucher(arguments: &Arguments) -> Result<(), Failure> {
-    let frames = arguments.number(1)?;
+    let blocks = arguments.number(1)?;
     let mut sub = subscribe(FIGURE).directory(arguments.text(0)?).read(Read::Every).open()?;
     let (_out, held) = frames_of_ones_own(arguments.text(0)?)?;
     println!("ready");
     for _ in 0..ROUNDS {
-        tell_numbers(&timed(frames, |_| {
-            let frame = sub.recv(PATIENCE)?;
-            if frame.missed() != 0 {
-                return Err(Failure::Side(format!("{} frames were missed", frame.missed())));
-            }
-            std::hint::black_box(sum_of(frame.bytes()));
-            Ok(())
-        })?);
-        // The producer has published its last and waits for us to say this.
-        tell_numbers(&timed(frames, |index| {
-            let frame = held.get(index % SLOTS).map(Frame::bytes);
-            std::hint::black_box(sum_of(frame.unwrap_or_default()));
-            Ok(())
-        })?);
+        let (mut linked, mut alone) = (Vec::new(), Vec::new());
+        for _ in 0..blocks {
+            linked.extend(timed(|_| {
+                let frame = sub.recv(PATIENCE)?;
+                if frame.missed() != 0 {
+                    return Err(Failure::Side(format!("{} frames were missed", frame.missed())));
+                }
+                std::hint::black_box(sum_of(frame.bytes()));
+                Ok(())
+            })?);
+            // The producer has filled its slots and waits for room meanwhile.
+            alone.extend(timed(|index| {
+                let frame = held.get(index % SLOTS).map(Frame::bytes);
+                std::hint::black_box(sum_of(frame.unwrap_or_default()));
+                Ok(())
+            })?);
+        }
+        tell_numbers(&linked);
+        tell_numbers(&alone);
     }
     until_dismissed();
     Ok(())
@@ -95,9 +103,9 @@ fn frames_of_ones_own(dir: &str) -> Result<(Publisher, Vec<Frame>), Failure> {
 }
 
 /// From the end of one frame to the end of the next, after the warm-up.
-fn timed(frames: usize, mut read: impl FnMut(usize) -> Result<(), Failure>) -> Result<Vec<u64>, Failure> {
+fn timed(mut read: impl FnMut(usize) -> Result<(), Failure>) -> Result<Vec<u64>, Failure> {
     let (mut samples, mut before) = (Vec::new(), None);
-    for index in 0..WARM_UP + frames {
+    for index in 0..WARM_UP + BLOCK {
         read(index)?;
         let now = monotonic_nanos();
         if index >= WARM_UP {
