@@ -1,40 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One consumer's place at one producer: the mapped memory, the holds, and whether the producer is still there.
+//! One consumer's place at one producer, and whether the producer is still there. What it holds is in `holds`, what the producer
+//! sends in `memory`.
 //!
 //! An attachment lives as long as its subscriber or any frame received through it. The last of them says goodbye.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use uncopy_core::ErrorKind;
-use uncopy_os::{
-    EventFd, Mapping, OsError, PidFd, Received, WatchGuard, fork_generation, kill_point, monotonic_nanos,
-    watch_read_only,
-};
+use uncopy_os::{EventFd, Mapping, PidFd, fork_generation, kill_point, monotonic_nanos};
 use uncopy_tensor::{Access, ShareHandle};
 
-use super::control::{Control, Live};
+use self::memory::{Inbox, SlotMap};
+use super::control::Control;
 use super::conversation::Conversation;
-use super::description::{self, Description, FormKey};
 use super::header::Header;
-use super::ring::{self, Unheld};
-use super::wire::{
-    self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, MAX_SLOTS, Message, MessageError, SLOT_ALIGN_BYTES, place,
-    when_full,
-};
+use super::ring;
+use super::wire::{self, MAX_CONSUMERS, MAX_SLOTS, Message, place, when_full};
 use crate::ages::bucket_of;
 use crate::error::LinkError;
-use crate::form::Form;
 use crate::service::{self, Handler, Registration, lock};
 use crate::stamp::{Stamp, is_of_this_boot};
 
-/// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
-/// after this nobody will, and somebody else has written it.
-/// (A fuzzer writes it all the time, and stops no process.)
-const RELEASE_PATIENCE: Duration = Duration::from_millis(if cfg!(feature = "fuzzing") { 0 } else { 1000 });
-const RELEASE_YIELDS: u32 = if cfg!(feature = "fuzzing") { 100 } else { 10_000 };
+mod holds;
+mod memory;
+
+pub(crate) use holds::{FrameContext, Lease, Next};
 
 /// Why an attachment came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,67 +44,6 @@ const LIVE: u32 = 0;
 const CLOSED: u32 = 1;
 const LOST: u32 = 2;
 const EVICTED: u32 = 3;
-
-/// The frame memory of one epoch, mapped for reading.
-pub(crate) struct SlotMap {
-    pub(crate) epoch: u32,
-    pub(crate) stride: usize,
-    /// Before the mapping, so that it ends first.
-    _guard: WatchGuard,
-    pub(crate) mapping: Arc<Mapping>,
-}
-
-impl SlotMap {
-    fn open(
-        name: &str,
-        slots: usize,
-        epoch: u32,
-        stride: u64,
-        len: u64,
-        handle: &ShareHandle,
-    ) -> Result<Self, LinkError> {
-        let corrupt = || LinkError::Corrupt {
-            name: name.to_owned(),
-            detail: format!("epoch {epoch} has {slots} slots of {stride} bytes in {len} bytes"),
-        };
-        let stride = usize::try_from(stride).map_err(|_| corrupt())?;
-        let len = usize::try_from(len).map_err(|_| corrupt())?;
-        let need = stride.checked_mul(slots).ok_or_else(corrupt)?;
-        if stride == 0 || stride % SLOT_ALIGN_BYTES != 0 || need > len {
-            return Err(corrupt());
-        }
-        let mapping = Arc::new(Mapping::open(handle, need, Access::ReadOnly)?);
-        if !mapping.seals().are_frozen() {
-            let detail = format!("frame memory is sealed {}: anybody could write to it", mapping.seals());
-            return Err(LinkError::Corrupt { name: name.to_owned(), detail });
-        }
-        let note =
-            format!("frames of link '{name}' are shared and read-only; ask for a private copy (copy=True)");
-        let guard = watch_read_only((mapping.address(), mapping.address() + mapping.len_bytes()), note);
-        Ok(Self { epoch, stride, mapping, _guard: guard })
-    }
-}
-
-/// Frame memory that has arrived and may still be needed.
-#[derive(Default)]
-struct Inbox {
-    epochs: Vec<Arc<SlotMap>>,
-    newest: u32,
-    /// The newest epoch has not been confirmed, because too many older ones wait here.
-    owes_answer: bool,
-    /// Why an epoch could not be mapped; told to whoever meets a frame in it.
-    failed: Option<(u32, LinkError)>,
-    /// Why a message, of whatever epoch, could not be read: no descriptor was left for the memory in it.
-    unread: Option<LinkError>,
-    asked: Option<Instant>,
-}
-
-/// Epochs that may wait for their first frame to be held, before a consumer asks for no more.
-const MAX_WAITING_EPOCHS: usize = 2;
-/// How often a consumer asks for an epoch that it lacks.
-const ASK_EVERY: Duration = Duration::from_millis(10);
-/// Messages that are read in one go; what is more is read the next time, and others get their turn.
-const MESSAGES_AT_ONCE: usize = 16;
 
 /// A consumer's place at a producer.
 pub(crate) struct Attachment {
@@ -300,254 +232,6 @@ impl Attachment {
         }
     }
 
-    /// Reads what the producer has sent. Any thread may call it.
-    fn pump(&self) {
-        let mut inbox = lock(&self.inbox);
-        let mut buffer = [0; MAX_MESSAGE_BYTES];
-        for _ in 0..MESSAGES_AT_ONCE {
-            match self.conversation.connection().recv(&mut buffer) {
-                Ok(Received::WouldBlock) => return,
-                Ok(Received::Message { len, handles, .. }) => {
-                    let message = Message::decode(buffer.get(..len).unwrap_or_default());
-                    if self.take(&mut inbox, message.as_ref().ok(), &handles).is_none() {
-                        self.refuse(message.err());
-                        return self.end(LOST);
-                    }
-                }
-                Ok(Received::Closed) | Err(OsError::Closed) => return self.end(LOST),
-                Err(error) => {
-                    // The message is gone, and with it perhaps the memory of an epoch: asking again brings it back.
-                    tracing::warn!(link = %self.name, %error, "a message of the producer could not be read");
-                    inbox.unread = Some(error.into());
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Tells a producer that says what it may not why it is not listened to any more. The connection stays for our goodbye.
-    #[cold]
-    fn refuse(&self, error: Option<MessageError>) {
-        let detail =
-            error.map_or_else(|| "a producer does not say this".to_owned(), |error| error.to_string());
-        let connection = self.conversation.connection();
-        let _ = connection.send(&Message::refusal(ErrorKind::VersionMismatch, &detail).encode(), &[]);
-    }
-
-    /// Takes in one message; `None` where it is none that a producer may send.
-    fn take(&self, inbox: &mut Inbox, message: Option<&Message>, handles: &[ShareHandle]) -> Option<()> {
-        match message?.clone() {
-            Message::Epoch { epoch, slot_stride, slots_len } => {
-                let slots = self.header.slots;
-                let map = match handles.first() {
-                    Some(handle) => SlotMap::open(&self.name, slots, epoch, slot_stride, slots_len, handle),
-                    // It was sent and did not fit: this process is at its limit of descriptors.
-                    None => Err(LinkError::EpochWithoutMemory { name: self.name.clone(), epoch }),
-                };
-                match map {
-                    Ok(map) => {
-                        inbox.epochs.push(Arc::new(map));
-                        inbox.unread = None;
-                    }
-                    Err(error) => inbox.failed = Some((epoch, error)),
-                }
-                if is_newer(epoch, inbox.newest) {
-                    inbox.newest = epoch;
-                }
-                inbox.owes_answer = true;
-                self.answer_epoch(inbox);
-                // A frame may have waited for this memory.
-                self.ring();
-                kill_point("consumer.epoch_taken");
-            }
-            // A producer that says goodbye has closed, whatever its reason.
-            Message::Bye { .. } => self.end(CLOSED),
-            // It could not obey us and hangs up.
-            Message::Refuse { detail, .. } => {
-                tracing::warn!(link = %self.name, %detail, "the producer hangs up");
-                self.end(LOST);
-            }
-            Message::Newer { .. } => {}
-            _ => return None,
-        }
-        Some(())
-    }
-
-    /// Confirms the newest epoch, which lets the producer send the next. A consumer that looks at no frames keeps few.
-    fn answer_epoch(&self, inbox: &mut Inbox) {
-        if inbox.owes_answer && inbox.epochs.len() <= MAX_WAITING_EPOCHS {
-            inbox.owes_answer = false;
-            self.say_taken(inbox.newest);
-        }
-    }
-
-    fn say_taken(&self, epoch: u32) {
-        // A producer that can't be told sends nothing newer until it is asked again.
-        let _ = self.conversation.connection().send(&Message::EpochTaken { epoch }.encode(), &[]);
-    }
-
-    /// The memory of `epoch`, in which a frame was just met.
-    fn memory_of(&self, epoch: u32) -> Result<Memory, LinkError> {
-        if let Some(map) = self.known(epoch) {
-            return Ok(Memory::Here(map));
-        }
-        self.pump();
-        if let Some(map) = self.known(epoch) {
-            return Ok(Memory::Here(map));
-        }
-        let mut inbox = lock(&self.inbox);
-        let failed = inbox.failed.take_if(|(failed, _)| *failed == epoch).map(|(_, error)| error);
-        let failed = failed.or_else(|| inbox.unread.take());
-        if self.ended().is_some() || is_newer(inbox.newest, epoch) {
-            return Ok(Memory::Never);
-        }
-        // Ask again: the producer may have been unable to send, or we to map.
-        if inbox.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
-            inbox.asked = Some(Instant::now());
-            inbox.owes_answer = false;
-            let older = if failed.is_some() { epoch.wrapping_sub(1) } else { inbox.newest };
-            self.say_taken(older);
-        }
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(Memory::Later),
-        }
-    }
-
-    fn known(&self, epoch: u32) -> Option<Arc<SlotMap>> {
-        let mut inbox = lock(&self.inbox);
-        // Frames come in order: what is older than a frame that was held is not needed by a later one.
-        inbox.epochs.retain(|map| !is_newer(epoch, map.epoch));
-        self.answer_epoch(&mut inbox);
-        inbox.epochs.iter().find(|map| map.epoch == epoch).cloned()
-    }
-
-    /// Waits until the producer may have sent something, at most `timeout` and not for long.
-    pub(crate) fn wait_for_message(&self, timeout: Duration) -> Result<(), LinkError> {
-        self.conversation.wait(timeout.min(ASK_EVERY))
-    }
-
-    /// Holds the newest frame if its number is above `after`. `context` is that of the frame before, made anew on change.
-    #[inline(always)]
-    pub(crate) fn hold(
-        self: &Arc<Self>,
-        after: u64,
-        context: &mut Option<Arc<FrameContext>>,
-    ) -> Result<Next, LinkError> {
-        let control = self.control.live();
-        if let Some(context) = context {
-            context.about_to_read(control, after);
-        }
-        let (slot, named) = match self.hold_slot(control, after) {
-            Ok(held) => held,
-            Err(Unheld::Nothing) => return Ok(Next::Nothing),
-            Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame can't be held".to_owned())),
-        };
-        let hold = Hold { attachment: self, slot };
-        kill_point("consumer.held");
-        let description = description::load(control, slot).map_err(|detail| self.corrupt(detail))?;
-        if description.seq < named || description.seq > ring::MAX_SEQ {
-            return Err(self.corrupt(format!("frame {named} says that its number is {}", description.seq)));
-        }
-        let lease = match context {
-            Some(context) if context.key == description.form_key() => {
-                Lease { context: Arc::clone(context), slot }
-            }
-            _ => match self.set_context(slot, &description, context)? {
-                Ok(context) => Lease { context, slot },
-                Err(next) => return Ok(next),
-            },
-        };
-        kill_point("consumer.described");
-        // The lease gives back what the hold would have.
-        std::mem::forget(hold);
-        Ok(Next::Frame(lease, description))
-    }
-
-    /// Makes the context of the frame in `slot`, which the caller holds; or says why there is none.
-    #[cold]
-    #[inline(never)]
-    fn set_context(
-        self: &Arc<Self>,
-        slot: usize,
-        description: &Description,
-        context: &mut Option<Arc<FrameContext>>,
-    ) -> Result<Result<Arc<FrameContext>, Next>, LinkError> {
-        Ok(match self.memory_of(description.epoch())? {
-            Memory::Here(map) => {
-                Ok(Arc::clone(context.insert(Arc::new(self.new_context(slot, description, map)?))))
-            }
-            Memory::Later => Err(Next::Later),
-            Memory::Never => Err(Next::Unreachable { seq: description.seq }),
-        })
-    }
-
-    /// The context of the frame in `slot`, which the caller holds and whose memory is `map`.
-    fn new_context(
-        self: &Arc<Self>,
-        slot: usize,
-        description: &Description,
-        map: Arc<SlotMap>,
-    ) -> Result<FrameContext, LinkError> {
-        let form = description::load_form(self.control.live(), slot, description)
-            .map_err(|detail| self.corrupt(detail))?;
-        if form.len_bytes() > map.stride {
-            return Err(self.corrupt(format!("{form} in a slot of {} bytes", map.stride)));
-        }
-        Ok(FrameContext { attachment: Arc::clone(self), map, key: description.form_key(), form })
-    }
-
-    /// A slot that is now held, and the number under which `latest` named its frame.
-    #[inline(always)]
-    fn hold_slot(&self, control: Live<'_>, after: u64) -> Result<(usize, u64), Unheld> {
-        let (mut begun, mut yields) = (None, 0);
-        loop {
-            let hold = match self.every {
-                false => ring::hold_latest(&control, self.place, after)?,
-                true => ring::hold_next(&control, self.place, after)?,
-            };
-            let Some(count) = self.counts.get(hold.slot) else { return Err(Unheld::Corrupt) };
-            if !hold.again {
-                // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
-                count.store(1, Relaxed);
-                return Ok((hold.slot, hold.seq));
-            }
-            if count.fetch_add(1, AcqRel) > 0 {
-                return Ok((hold.slot, hold.seq));
-            }
-            // Another thread has dropped the last frame in this slot and is about to clear our bit; the hold that we
-            // saw is not ours to keep. Step back until it is done.
-            count.fetch_sub(1, AcqRel);
-            std::thread::yield_now();
-            yields += 1;
-            // Time alone proves nothing: this process may have been stopped.
-            if yields > RELEASE_YIELDS && begun.get_or_insert_with(Instant::now).elapsed() > RELEASE_PATIENCE
-            {
-                return Err(Unheld::Corrupt);
-            }
-        }
-    }
-
-    /// One more frame of this process is in a slot that it holds.
-    fn retain(&self, slot: usize) {
-        if let Some(count) = self.counts.get(slot) {
-            // The caller has a frame in the slot, so that the count is above 0 and stays so.
-            count.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn release(&self, slot: usize) {
-        if self.is_foreign() {
-            // The bit is the parent's.
-            return;
-        }
-        if self.counts.get(slot).is_some_and(|count| count.fetch_sub(1, AcqRel) == 1) {
-            kill_point("consumer.releasing");
-            ring::release(&self.control.live(), self.place, slot);
-            self.made_room();
-        }
-    }
-
     pub(crate) fn count_received(&self, received: u64, missed: u64, seq: u64) {
         let control = self.control.live();
         for (field, value) in [(place::RECEIVED, received), (place::MISSED, missed)] {
@@ -600,84 +284,5 @@ impl Attachment {
 impl Drop for Attachment {
     fn drop(&mut self) {
         kill_point("consumer.leaving");
-    }
-}
-
-/// Whether epoch `one` came after `other`. Numbers wrap.
-fn is_newer(one: u32, other: u32) -> bool {
-    one.wrapping_sub(other).cast_signed() > 0
-}
-
-/// Where the memory of an epoch is.
-enum Memory {
-    Here(Arc<SlotMap>),
-    /// On its way, or asked for again.
-    Later,
-    /// A newer epoch has come, or the producer is gone.
-    Never,
-}
-
-/// What there is to receive.
-pub(crate) enum Next {
-    Frame(Lease, Description),
-    /// Nothing newer.
-    Nothing,
-    /// A frame whose memory is still on its way.
-    Later,
-    /// A frame of an epoch whose memory never arrives: it was overtaken, or published before this place was taken.
-    Unreachable {
-        seq: u64,
-    },
-}
-
-/// What frames of one form in one epoch share, so that holding a frame takes one reference and not four.
-pub(crate) struct FrameContext {
-    pub(crate) attachment: Arc<Attachment>,
-    pub(crate) map: Arc<SlotMap>,
-    pub(crate) form: Form,
-    key: FormKey,
-}
-
-impl FrameContext {
-    /// A hint that the newest frame is about to be read, if it is above `after`: brings the first of its bytes here while its
-    /// slot is being held. Most likely it lies in the same memory as the frame before.
-    #[inline]
-    fn about_to_read(&self, control: Live<'_>, after: u64) {
-        if let Some((seq, slot)) = ring::unpack_latest(control.newest())
-            && seq > after
-        {
-            self.map.mapping.prefetch(slot * self.map.stride);
-        }
-    }
-}
-
-/// A hold of one slot that has not become a [`Lease`] yet.
-struct Hold<'a> {
-    attachment: &'a Attachment,
-    slot: usize,
-}
-
-impl Drop for Hold<'_> {
-    fn drop(&mut self) {
-        self.attachment.release(self.slot);
-    }
-}
-
-/// A hold of one slot; dropping it gives the slot back.
-pub(crate) struct Lease {
-    pub(crate) context: Arc<FrameContext>,
-    pub(crate) slot: usize,
-}
-
-impl Clone for Lease {
-    fn clone(&self) -> Self {
-        self.context.attachment.retain(self.slot);
-        Self { context: Arc::clone(&self.context), slot: self.slot }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.context.attachment.release(self.slot);
     }
 }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Holding frames: which slots this process holds, counted, and what a held frame is made of.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::time::{Duration, Instant};
+
+use uncopy_os::kill_point;
+
+use super::Attachment;
+use super::memory::{Memory, SlotMap};
+use crate::error::LinkError;
+use crate::form::Form;
+use crate::native::control::Live;
+use crate::native::description::{self, Description, FormKey};
+use crate::native::ring::{self, Unheld};
+
+/// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
+/// after this nobody will, and somebody else has written it.
+/// (A fuzzer writes it all the time, and stops no process.)
+const RELEASE_PATIENCE: Duration = Duration::from_millis(if cfg!(feature = "fuzzing") { 0 } else { 1000 });
+
+const RELEASE_YIELDS: u32 = if cfg!(feature = "fuzzing") { 100 } else { 10_000 };
+
+impl Attachment {
+    /// Holds the newest frame if its number is above `after`. `context` is that of the frame before, made anew on change.
+    #[inline(always)]
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        after: u64,
+        context: &mut Option<Arc<FrameContext>>,
+    ) -> Result<Next, LinkError> {
+        let control = self.control.live();
+        if let Some(context) = context {
+            context.about_to_read(control, after);
+        }
+        let (slot, named) = match self.hold_slot(control, after) {
+            Ok(held) => held,
+            Err(Unheld::Nothing) => return Ok(Next::Nothing),
+            Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame can't be held".to_owned())),
+        };
+        let hold = Hold { attachment: self, slot };
+        kill_point("consumer.held");
+        let description = description::load(control, slot).map_err(|detail| self.corrupt(detail))?;
+        if description.seq < named || description.seq > ring::MAX_SEQ {
+            return Err(self.corrupt(format!("frame {named} says that its number is {}", description.seq)));
+        }
+        let lease = match context {
+            Some(context) if context.key == description.form_key() => {
+                Lease { context: Arc::clone(context), slot }
+            }
+            _ => match self.set_context(slot, &description, context)? {
+                Ok(context) => Lease { context, slot },
+                Err(next) => return Ok(next),
+            },
+        };
+        kill_point("consumer.described");
+        // The lease gives back what the hold would have.
+        std::mem::forget(hold);
+        Ok(Next::Frame(lease, description))
+    }
+
+    /// Makes the context of the frame in `slot`, which the caller holds; or says why there is none.
+    #[cold]
+    #[inline(never)]
+    fn set_context(
+        self: &Arc<Self>,
+        slot: usize,
+        description: &Description,
+        context: &mut Option<Arc<FrameContext>>,
+    ) -> Result<Result<Arc<FrameContext>, Next>, LinkError> {
+        Ok(match self.memory_of(description.epoch())? {
+            Memory::Here(map) => {
+                Ok(Arc::clone(context.insert(Arc::new(self.new_context(slot, description, map)?))))
+            }
+            Memory::Later => Err(Next::Later),
+            Memory::Never => Err(Next::Unreachable { seq: description.seq }),
+        })
+    }
+
+    /// The context of the frame in `slot`, which the caller holds and whose memory is `map`.
+    fn new_context(
+        self: &Arc<Self>,
+        slot: usize,
+        description: &Description,
+        map: Arc<SlotMap>,
+    ) -> Result<FrameContext, LinkError> {
+        let form = description::load_form(self.control.live(), slot, description)
+            .map_err(|detail| self.corrupt(detail))?;
+        if form.len_bytes() > map.stride {
+            return Err(self.corrupt(format!("{form} in a slot of {} bytes", map.stride)));
+        }
+        Ok(FrameContext { attachment: Arc::clone(self), map, key: description.form_key(), form })
+    }
+
+    /// A slot that is now held, and the number under which `latest` named its frame.
+    #[inline(always)]
+    fn hold_slot(&self, control: Live<'_>, after: u64) -> Result<(usize, u64), Unheld> {
+        let (mut begun, mut yields) = (None, 0);
+        loop {
+            let hold = match self.every {
+                false => ring::hold_latest(&control, self.place, after)?,
+                true => ring::hold_next(&control, self.place, after)?,
+            };
+            let Some(count) = self.counts.get(hold.slot) else { return Err(Unheld::Corrupt) };
+            if !hold.again {
+                // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
+                count.store(1, Relaxed);
+                return Ok((hold.slot, hold.seq));
+            }
+            if count.fetch_add(1, AcqRel) > 0 {
+                return Ok((hold.slot, hold.seq));
+            }
+            // Another thread has dropped the last frame in this slot and is about to clear our bit; the hold that we
+            // saw is not ours to keep. Step back until it is done.
+            count.fetch_sub(1, AcqRel);
+            std::thread::yield_now();
+            yields += 1;
+            // Time alone proves nothing: this process may have been stopped.
+            if yields > RELEASE_YIELDS && begun.get_or_insert_with(Instant::now).elapsed() > RELEASE_PATIENCE
+            {
+                return Err(Unheld::Corrupt);
+            }
+        }
+    }
+
+    /// One more frame of this process is in a slot that it holds.
+    fn retain(&self, slot: usize) {
+        if let Some(count) = self.counts.get(slot) {
+            // The caller has a frame in the slot, so that the count is above 0 and stays so.
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn release(&self, slot: usize) {
+        if self.is_foreign() {
+            // The bit is the parent's.
+            return;
+        }
+        if self.counts.get(slot).is_some_and(|count| count.fetch_sub(1, AcqRel) == 1) {
+            kill_point("consumer.releasing");
+            ring::release(&self.control.live(), self.place, slot);
+            self.made_room();
+        }
+    }
+}
+
+/// What there is to receive.
+pub(crate) enum Next {
+    Frame(Lease, Description),
+    /// Nothing newer.
+    Nothing,
+    /// A frame whose memory is still on its way.
+    Later,
+    /// A frame of an epoch whose memory never arrives: it was overtaken, or published before this place was taken.
+    Unreachable {
+        seq: u64,
+    },
+}
+
+/// What frames of one form in one epoch share, so that holding a frame takes one reference and not four.
+pub(crate) struct FrameContext {
+    pub(crate) attachment: Arc<Attachment>,
+    pub(crate) map: Arc<SlotMap>,
+    pub(crate) form: Form,
+    key: FormKey,
+}
+
+impl FrameContext {
+    /// A hint that the newest frame is about to be read, if it is above `after`: brings the first of its bytes here while its
+    /// slot is being held. Most likely it lies in the same memory as the frame before.
+    #[inline]
+    fn about_to_read(&self, control: Live<'_>, after: u64) {
+        if let Some((seq, slot)) = ring::unpack_latest(control.newest())
+            && seq > after
+        {
+            self.map.mapping.prefetch(slot * self.map.stride);
+        }
+    }
+}
+
+/// A hold of one slot that has not become a [`Lease`] yet.
+struct Hold<'a> {
+    attachment: &'a Attachment,
+    slot: usize,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.attachment.release(self.slot);
+    }
+}
+
+/// A hold of one slot; dropping it gives the slot back.
+pub(crate) struct Lease {
+    pub(crate) context: Arc<FrameContext>,
+    pub(crate) slot: usize,
+}
+
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        self.context.attachment.retain(self.slot);
+        Self { context: Arc::clone(&self.context), slot: self.slot }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.context.attachment.release(self.slot);
+    }
+}
