@@ -2,24 +2,24 @@
 //! The consuming end of a link: finds the producer, receives frames, finds the next producer when one is gone.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use uncopy_os::{RuntimeDir, Woken, fork_generation, futex_wait_marked, kill_point, monotonic_nanos};
+use uncopy_os::{RuntimeDir, fork_generation};
 
 use self::events::Events;
+use self::receive::Taken;
 use self::search::ProducerWatch;
-use super::attachment::{Attachment, Ended, FrameContext, Next};
+use super::attachment::{Attachment, Ended, FrameContext};
 use super::conversation::Conversation;
 use super::frame::Frame;
-use super::ring::{self, Cells};
 use super::waker::Waker;
 use super::wire;
 use crate::error::LinkError;
 use crate::errors::{ErrorLog, Side};
 
 mod events;
+mod receive;
 mod search;
 mod several;
 #[cfg(feature = "futures")]
@@ -75,9 +75,6 @@ const SLICE: Duration = Duration::from_millis(80);
 /// Who has waited for this long looks up more rarely: what wakes a processor costs far more than what it then does.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 const LONG_SLICE: Duration = Duration::from_millis(320);
-
-/// Of frames that need no sleep, one of so many is asked for its age.
-const FAST_FRAMES_PER_AGE: u64 = 16;
 
 /// How long to wait before [`Waiting::keep_waiting`] is asked again, `gone` after the wait began.
 pub(crate) fn slice_after(gone: Duration) -> Duration {
@@ -227,23 +224,6 @@ impl Cursor {
     }
 }
 
-/// What there was to take.
-enum Taken {
-    Frame(Frame),
-    Nothing,
-    /// A frame whose memory is still on its way.
-    Later,
-}
-
-impl Taken {
-    fn frame(self) -> Option<Frame> {
-        match self {
-            Self::Frame(frame) => Some(frame),
-            Self::Nothing | Self::Later => None,
-        }
-    }
-}
-
 /// The consuming end of a link. It can move between threads; one thread at a time uses it.
 ///
 /// When the producer goes away, waiting calls look for the next producer of the same name by themselves.
@@ -384,247 +364,5 @@ impl Subscriber {
         self.cursor.context = None;
         self.absent_since = Instant::now();
         LinkError::Evicted { name: self.name.clone() }
-    }
-
-    fn recv_until(
-        &mut self,
-        timeout: Option<Duration>,
-        waiting: Option<&mut dyn Waiting>,
-    ) -> Result<Frame, LinkError> {
-        self.check_usable()?;
-        // Asked before taking: the last frame of a producer that has just gone is still received.
-        let ended = !self.connected();
-        match self.take(self.cursor.after())? {
-            Taken::Frame(frame) => Ok(frame),
-            taken => {
-                let wait = Wait { timeout, begun_nanos: monotonic_nanos(), waiting };
-                let frame = self.wait_for_frame(wait, ended, taken);
-                self.end_sleep(frame.as_ref().ok());
-                frame
-            }
-        }
-    }
-
-    /// Waits for a frame after `taken`, which was none.
-    fn wait_for_frame(
-        &mut self,
-        mut wait: Wait<'_>,
-        mut ended: bool,
-        mut taken: Taken,
-    ) -> Result<Frame, LinkError> {
-        loop {
-            let in_time = match taken {
-                _ if ended => {
-                    self.end_sleep(None);
-                    let deadline = wait.timeout.and_then(|timeout| {
-                        Instant::now().checked_add(timeout.saturating_sub(wait.gone(monotonic_nanos())))
-                    });
-                    match &mut wait.waiting {
-                        Some(waiting) => self.find_producer(deadline, *waiting)?,
-                        None => self.find_producer(deadline, &mut JustWait)?,
-                    }
-                    true
-                }
-                Taken::Frame(frame) => return Ok(frame),
-                Taken::Later => self.wait_for_memory(&mut wait)?,
-                Taken::Nothing => self.wait_for_news(&mut wait)?,
-            };
-            if !in_time {
-                return Err(LinkError::TimedOut {
-                    name: self.name.clone(),
-                    waited: wait.timeout.unwrap_or_default(),
-                    last_seq: self.cursor.seq,
-                });
-            }
-            if self.attachment.as_ref().is_some_and(|attachment| attachment.is_evicted()) {
-                return Err(self.leave_evicted());
-            }
-            ended = !self.connected();
-            match self.take(self.cursor.after())? {
-                Taken::Frame(frame) => return Ok(frame),
-                other => taken = other,
-            }
-        }
-    }
-
-    /// Takes the newest frame if its number is above `after`.
-    #[inline(always)]
-    fn take(&mut self, after: u64) -> Result<Taken, LinkError> {
-        let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
-        let cursor = &mut self.cursor;
-        match attachment.hold(after, &mut cursor.context)? {
-            Next::Nothing => Ok(Taken::Nothing),
-            Next::Later => Ok(Taken::Later),
-            Next::Unreachable { seq } => {
-                self.pass_over(seq);
-                Ok(Taken::Nothing)
-            }
-            Next::Frame(lease, description) => {
-                let seq = description.seq;
-                // What there was before a reader of the latest came is none of its business.
-                let before = if attachment.every { cursor.seq } else { cursor.seq.max(cursor.joined_at) };
-                let missed = seq.saturating_sub(before).saturating_sub(1);
-                let frame = Frame::new(lease, description, missed);
-                if seq > cursor.seq {
-                    cursor.seq = seq;
-                    cursor.received += 1;
-                    // What a number says is the producer's word; it may be any.
-                    cursor.missed = cursor.missed.saturating_add(missed);
-                    attachment.count_received(cursor.received, cursor.missed, seq);
-                    // The clock costs as much as a third of the rest, so that few are asked of those that come fast.
-                    if self.asleep_since_nanos.is_none()
-                        && cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE)
-                    {
-                        attachment.count_age(
-                            frame.published(),
-                            monotonic_nanos(),
-                            FAST_FRAMES_PER_AGE as u32,
-                        );
-                    }
-                }
-                Ok(Taken::Frame(frame))
-            }
-        }
-    }
-
-    /// Goes on behind a frame that can't be reached.
-    fn pass_over(&mut self, seq: u64) {
-        let cursor = &mut self.cursor;
-        // It counts as missed with the next frame that is received.
-        cursor.passed = cursor.passed.max(seq);
-        if let Some(attachment) = &self.attachment {
-            // A producer that blocks must not keep it for us. (A frame that is received makes room when it is given back.)
-            attachment.count_received(cursor.received, cursor.missed, cursor.after());
-            attachment.made_room();
-        }
-    }
-
-    /// Waits for frame memory that is on its way. `false` when the time is over.
-    fn wait_for_memory(&self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
-        let Some(left) = wait.left() else { return Ok(false) };
-        if let Some(attachment) = &self.attachment {
-            attachment.wait_for_message(left)?;
-        }
-        wait.go_on()
-    }
-
-    /// Waits for a newer frame or the end of the producer: spins, then sleeps. `false` when the time is over.
-    fn wait_for_news(&mut self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
-        self.end_sleep(None);
-        let Some(attachment) = &self.attachment else { return Ok(true) };
-        let control = attachment.control.live();
-        let seq = self.cursor.after();
-        // One address, found once: the spin below does nothing but look at it.
-        let latest = control.latest();
-        let news = || {
-            ring::seq_of(latest.load(Acquire)) > seq
-                || attachment.ended().is_some()
-                || attachment.is_evicted()
-        };
-        if self.spin_pays && spin_until(self.spin.min(wait.timeout.unwrap_or(self.spin)), news) {
-            return Ok(true);
-        }
-        // Spinning in vain costs more than its time: the scheduler then wakes the sleeper elsewhere.
-        self.spin_pays = false;
-        let mut now = monotonic_nanos();
-        loop {
-            let Some(left) = wait.left_at(now) else { return Ok(news()) };
-            let value = ring::announce_sleep(&control, attachment.place);
-            self.asleep_since_nanos = Some(now);
-            if news() {
-                return Ok(true);
-            }
-            let woken =
-                futex_wait_marked(control.latest_futex(), value as u32, Some(left), ring::mark(value));
-            if news() {
-                kill_point("consumer.woken");
-                control.pass_wake_on(attachment.place);
-            }
-            let asked = matches!(woken, Woken::TimedOut | Woken::Interrupted);
-            if asked && !wait.go_on()? {
-                return Ok(false);
-            }
-            // What follows a wake-up is on the way of the frame: `end_sleep` comes when the frame is held.
-            if news() {
-                return Ok(true);
-            }
-            ring::end_sleep(&control, attachment.place);
-            self.asleep_since_nanos = None;
-            // A wake-up without news may be a `Waker`'s.
-            if woken == Woken::Woken && !wait.go_on()? {
-                return Ok(false);
-            }
-            now = monotonic_nanos();
-        }
-    }
-
-    /// Takes back the mark of a sleeper, if it is set, and notes whether a spin would have been enough. Counts the age of the
-    /// frame that it slept for: not before it is held and about to be handed out, and with the one reading of the clock.
-    fn end_sleep(&mut self, frame: Option<&Frame>) {
-        let (Some(since), Some(attachment)) = (self.asleep_since_nanos.take(), &self.attachment) else {
-            return;
-        };
-        ring::end_sleep(&attachment.control.live(), attachment.place);
-        let now = monotonic_nanos();
-        self.spin_pays = Duration::from_nanos(now.saturating_sub(since)) < self.spin;
-        if let Some(frame) = frame {
-            attachment.count_age(frame.published(), now, 1);
-        }
-    }
-}
-
-/// One wait for a frame.
-struct Wait<'w> {
-    timeout: Option<Duration>,
-    begun_nanos: u64,
-    waiting: Option<&'w mut dyn Waiting>,
-}
-
-impl Wait<'_> {
-    fn gone(&self, now_nanos: u64) -> Duration {
-        Duration::from_nanos(now_nanos.saturating_sub(self.begun_nanos))
-    }
-
-    /// How long to sleep from now on at the most; the outer `None` when the time is over.
-    fn left(&self) -> Option<Duration> {
-        self.left_at(monotonic_nanos())
-    }
-
-    fn left_at(&self, now_nanos: u64) -> Option<Duration> {
-        let gone = self.gone(now_nanos);
-        let left = match self.timeout {
-            Some(timeout) => Some(timeout.checked_sub(gone)?),
-            None => None,
-        };
-        // Also where nobody is asked: who was to wake us may have been stopped.
-        let slice = if self.waiting.is_some() { slice_after(gone) } else { LONG_SLICE };
-        Some(left.map_or(slice, |left| left.min(slice)))
-    }
-
-    /// Asks the caller whether to go on.
-    fn go_on(&mut self) -> Result<bool, LinkError> {
-        let goes_on = self.waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
-        if goes_on { Ok(true) } else { Err(LinkError::Interrupted) }
-    }
-}
-
-/// Spins until `news`, at most `limit`. Returns whether there is news.
-fn spin_until(limit: Duration, news: impl Fn() -> bool) -> bool {
-    /// Looks between two readings of the clock, which cost more than a look.
-    const LOOKS: u32 = 64;
-    if limit.is_zero() {
-        return news();
-    }
-    let begun = Instant::now();
-    loop {
-        for _ in 0..LOOKS {
-            if news() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        if begun.elapsed() >= limit {
-            return false;
-        }
     }
 }

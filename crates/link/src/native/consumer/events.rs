@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use uncopy_os::{Alarm, Connection, DirectoryWatch, EventFd, Interest, Poller};
 
+use super::Subscriber;
+use super::receive::Taken;
 use super::search::{Join, ProducerWatch};
-use super::{Subscriber, Taken};
 use crate::error::LinkError;
 use crate::native::frame::Frame;
 use crate::native::ring;

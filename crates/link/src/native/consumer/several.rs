@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{Interest, Poller, Woken, fork_generation, futex_wait_any};
 
-use super::{JustWait, Next, Subscriber, Waiting, slice_after, spin_until};
+use super::receive::spin_until;
+use super::{JustWait, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
-use crate::native::attachment::Attachment;
+use crate::native::attachment::{Attachment, Next};
 use crate::native::ring::{self, Cells};
 
 /// Waits until some of these subscribers have something to receive, at most `timeout` (`None`: without limit). Returns which,
