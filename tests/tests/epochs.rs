@@ -242,3 +242,32 @@ fn f18_forms_that_a_slot_cannot_have_are_refused_by_the_producer() {
     assert_eq!(out.stats().published, 0);
     drop(out);
 }
+
+/// Each frame needs new memory, and the reader has taken none of them yet.
+#[test]
+fn f12_every_frame_is_received_through_forms_that_outgrow_their_memory_one_after_the_other() {
+    const FRAMES: u64 = 12;
+    let stage = Stage::new(PEER);
+    let mut producer = stage.peer(&["produce", "cam", "--block", "--slots", "16"]);
+    producer.expect("open");
+    let mut reader = stage.peer(&["consume", "cam", "--every"]);
+    reader.expect("open");
+    for round in 0..2 {
+        for frame in 1..=FRAMES {
+            // In the second round the first frame fits, and the others grow beyond what there was.
+            let side = 64 * (round * FRAMES + frame);
+            producer.ask(&format!("frame {side}x64x4"), "published");
+        }
+        assert_eq!(u64::from(stage.info("cam").epoch), (round + 1) * FRAMES);
+        for frame in 1..=FRAMES {
+            let took = reader.ask("take", "took");
+            assert_eq!((took.number("seq"), took.number("missed")), (round * FRAMES + frame, 0));
+            assert_eq!(took.value("whole"), true);
+            reader.ask("drop", "dropped");
+        }
+    }
+    let stats = reader.ask("stats", "stats");
+    assert_eq!((stats.number("received"), stats.number("missed")), (2 * FRAMES, 0));
+    reader.quit();
+    producer.quit();
+}

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use rustix::fs::{
     FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, ftruncate, memfd_create,
 };
 use uncopy::os::{Connection, SharedMemory};
-use uncopy::{Answer, ErrorKind, LinkError, Read, ShareHandle, Subscriber};
+use uncopy::{Answer, ErrorKind, LinkError, Read, ShareHandle, Subscriber, Waiting};
 use uncopy_tests::hostile::{Props, SLOTS, STRIDE, Server};
 use uncopy_tests::pattern::next_random;
 use uncopy_tests::wire::{self, Description, HEADER_BYTES, Welcome, kind};
@@ -536,9 +537,11 @@ fn f14_a_trail_without_the_newest_frame_is_corrupt_and_no_reader_of_every_frame_
     // It names frame 1 as the newest, and never writes a trail.
     wire::publish(props.control.words(), 0, &Description::of_bytes(&[64, 64]));
     let mut sub = stage.subscribe("cam").read(Read::Every).open().unwrap();
-    for error in [sub.recv(SHORT).unwrap_err(), sub.newest().unwrap_err()] {
+    for error in [sub.recv(SHORT).unwrap_err(), sub.poll_recv().unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::CorruptLink, "{error}");
     }
+    // The newest frame is named without the trail.
+    drop(sub.newest().unwrap());
     let word = wire::load_u64(props.control.words(), wire::BLOCKS);
     assert_eq!(word & 0xFFFF, 0, "the slot stays held");
 }
@@ -588,6 +591,46 @@ fn f14_messages_that_come_later_end_the_attachment_at_most() {
         }
         let _ = sub.recv(SHORT);
         drop((sub, server));
+    }
+}
+
+/// A frame whose memory never comes, from a producer that answers the first question with what was there before: that rings, and a
+/// wait for several must not take the ring for news for ever.
+#[test]
+fn a_wait_for_memory_that_never_comes_sleeps_between_its_questions() {
+    let stage = Stage::new(PEER);
+    let props = Arc::new(Props::new("cam"));
+    wire::publish(props.control.words(), 0, &Description { epoch: 2, ..Description::of_bytes(&[64, 64]) });
+    let host = Arc::clone(&props);
+    let has_answered = AtomicBool::new(false);
+    let server = Server::start(&stage.runtime_dir(), "cam", move |guest, message| {
+        if message.get(4..6) == Some(&kind::HELLO.to_le_bytes()) {
+            host.greet(guest);
+        } else if !has_answered.swap(true, SeqCst)
+            && message.get(4..6) == Some(&kind::EPOCH_TAKEN.to_le_bytes())
+        {
+            let mut body = 1u64.to_le_bytes().to_vec();
+            body.extend((STRIDE as u64).to_le_bytes());
+            body.extend(((SLOTS * STRIDE) as u64).to_le_bytes());
+            let [_, frames] = host.handles();
+            let _ = guest.send(&wire::message(kind::EPOCH, &body), &[&frames]);
+        }
+    });
+    let mut sub = stage.subscribe("cam").open().unwrap();
+    let mut looks = Looks(0);
+    let waited = Duration::from_millis(300);
+    assert_eq!(uncopy::wait_with(&mut [&mut sub], Some(waited), &mut looks).unwrap(), [0; 0]);
+    // It asks again every 10 ms.
+    assert!(looks.0 <= 100, "{} looks", looks.0);
+    drop((sub, server));
+}
+
+struct Looks(u32);
+
+impl Waiting for Looks {
+    fn keep_waiting(&mut self) -> bool {
+        self.0 += 1;
+        true
     }
 }
 

@@ -228,3 +228,23 @@ fn f08_who_receives_frames_slowly_is_not_evicted() {
     slow.quit();
     producer.quit();
 }
+
+#[test]
+fn the_newest_frame_is_a_look_ahead_for_a_reader_of_every_frame() {
+    let stage = Stage::new(PEER);
+    let mut producer = open(&stage, &["produce", "cam", "--slots", "8", "--block"]);
+    let mut reader = open(&stage, &["consume", "cam", "--every"]);
+    producer.ask(&format!("burst 5 {FORM}"), "burst");
+    for seq in 1..=5 {
+        assert_eq!(reader.ask("newest", "took").number("seq"), 5);
+        let took = reader.ask("take", "took");
+        assert_eq!((took.number("seq"), took.number("missed")), (seq, 0));
+        reader.ask("drop", "dropped");
+    }
+    assert_eq!(reader.ask("newest", "took").number("seq"), 5);
+    let stats = reader.ask("stats", "stats");
+    assert_eq!((stats.number("received"), stats.number("missed")), (5, 0));
+    reader.ask("drop", "dropped");
+    reader.quit();
+    producer.quit();
+}

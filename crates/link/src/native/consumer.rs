@@ -74,7 +74,7 @@ impl Waiting for JustWait {}
 const SLICE: Duration = Duration::from_millis(80);
 /// Who has waited for this long looks up more rarely: what wakes a processor costs far more than what it then does.
 const LONG_WAIT: Duration = Duration::from_secs(1);
-const LONG_SLICE: Duration = Duration::from_millis(320);
+pub(crate) const LONG_SLICE: Duration = Duration::from_millis(320);
 
 /// How long to wait before [`Waiting::keep_waiting`] is asked again, `gone` after the wait began.
 pub(crate) fn slice_after(gone: Duration) -> Duration {
@@ -182,6 +182,7 @@ impl SubscribeOptions {
             last: Last::default(),
             cursor: Cursor::default(),
             joins: 0,
+            absence_told: false,
         })
     }
 
@@ -253,6 +254,8 @@ pub struct Subscriber {
     cursor: Cursor,
     /// How many producers were joined.
     joins: u64,
+    /// The absence of a producer was told since there was none.
+    absence_told: bool,
 }
 
 /// Counters of a [`Subscriber`], over all producers that it was attached to.
@@ -290,19 +293,20 @@ impl Subscriber {
     }
 
     /// The newest frame that there is, also one that was received before; `None` when there is none. Never waits: a
-    /// producer that has just come is joined by one call and read by a later one.
+    /// producer that has just come is joined by one call and read by a later one. For a reader of every frame it is a look ahead: the
+    /// next one to receive stays the same.
     ///
     /// # Errors
     /// [`LinkError::Corrupt`]; [`LinkError::Forked`]; those of joining, as for [`SubscribeOptions::open`].
     pub fn newest(&mut self) -> Result<Option<Frame>, LinkError> {
-        let newest = self.take_newest();
+        let newest = self.look_for_newest();
         self.log.noting(newest)
     }
 
-    fn take_newest(&mut self) -> Result<Option<Frame>, LinkError> {
+    fn look_for_newest(&mut self) -> Result<Option<Frame>, LinkError> {
         self.check_usable()?;
         if self.connected() {
-            return self.take(0).map(Taken::frame);
+            return self.take_newest().map(Taken::frame);
         }
         // First what the producer that is gone has left unseen, then its successor, then what was seen.
         if let Taken::Frame(frame) = self.take(self.cursor.after())? {
@@ -310,7 +314,7 @@ impl Subscriber {
         }
         self.note_end();
         self.look_for_producer()?;
-        self.take(0).map(Taken::frame)
+        self.take_newest().map(Taken::frame)
     }
 
     /// The name of the link.

@@ -47,9 +47,30 @@ pub(crate) struct Server {
 struct Table {
     clients: BTreeMap<u64, Client>,
     last_key: u64,
-    epoch: Option<(u32, Arc<SlotMemory>)>,
+    /// The current epoch at last; before it those that a reader of every frame of a producer that blocks has not been sent yet.
+    epochs: Vec<(u32, Arc<SlotMemory>)>,
     listener: Option<(Arc<Listener>, Registration)>,
     lock: Option<NameLock>,
+}
+
+impl Table {
+    /// Lets go of epochs that everybody has been sent who is to have each.
+    fn forget_epochs(&mut self) {
+        let wanted = |number: u32| {
+            self.clients.values().any(|client| client.wants_each_epoch && is_newer(number, client.epoch_sent))
+        };
+        let current = self.epochs.len().saturating_sub(1);
+        let mut index = 0;
+        self.epochs.retain(|(number, _)| {
+            index += 1;
+            index > current || wanted(*number)
+        });
+    }
+}
+
+/// Whether epoch `one` came after `other`. Numbers wrap.
+fn is_newer(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() > 0
 }
 
 const LISTENER_KEY: u64 = 0;
@@ -137,6 +158,7 @@ impl Server {
         };
         let is_new = !std::mem::replace(&mut client.is_evicted, true);
         if is_new {
+            client.wants_each_epoch = false;
             self.every.fetch_and(!(1 << place), AcqRel);
             let control = self.control.live();
             control.place_u32(place, place::STATE).store(place::EVICTED, Release);
@@ -239,11 +261,12 @@ impl Server {
     /// Sends the memory of a new epoch to every consumer.
     pub(crate) fn announce(&self, number: u32, memory: Arc<SlotMemory>) {
         let mut table = lock(&self.table);
-        table.epoch = Some((number, memory));
-        let Table { clients, epoch, .. } = &mut *table;
+        table.epochs.push((number, memory));
+        let Table { clients, epochs, .. } = &mut *table;
         for client in clients.values_mut() {
-            client.offer_epoch(epoch.as_ref());
+            client.offer_epoch(epochs);
         }
+        table.forget_epochs();
     }
 
     /// Ends the link: the name is free, consumers are told, nothing is answered any more. The first call decides why.

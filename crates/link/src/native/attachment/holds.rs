@@ -23,18 +23,19 @@ const RELEASE_PATIENCE: Duration = Duration::from_millis(if cfg!(feature = "fuzz
 const RELEASE_YIELDS: u32 = if cfg!(feature = "fuzzing") { 100 } else { 10_000 };
 
 impl Attachment {
-    /// Holds the newest frame if its number is above `after`. `context` is that of the frame before, made anew on change.
+    /// Holds the newest frame if its number is above `after`, or with `every` the oldest such frame. `context` is that of the frame before, made anew on change.
     #[inline(always)]
     pub(crate) fn hold(
         self: &Arc<Self>,
         after: u64,
+        every: bool,
         context: &mut Option<Arc<FrameContext>>,
     ) -> Result<Next, LinkError> {
         let control = self.control.live();
         if let Some(context) = context {
             context.about_to_read(control, after);
         }
-        let (slot, named) = match self.hold_slot(control, after) {
+        let (slot, named) = match self.hold_slot(control, after, every) {
             Ok(held) => held,
             Err(Unheld::Nothing) => return Ok(Next::Nothing),
             Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame can't be held".to_owned())),
@@ -95,10 +96,10 @@ impl Attachment {
 
     /// A slot that is now held, and the number under which `latest` named its frame.
     #[inline(always)]
-    fn hold_slot(&self, control: Live<'_>, after: u64) -> Result<(usize, u64), Unheld> {
+    fn hold_slot(&self, control: Live<'_>, after: u64, every: bool) -> Result<(usize, u64), Unheld> {
         let (mut begun, mut yields) = (None, 0);
         loop {
-            let hold = match self.every {
+            let hold = match every {
                 false => ring::hold_latest(&control, self.place, after)?,
                 true => ring::hold_next(&control, self.place, after)?,
             };

@@ -25,7 +25,7 @@ pub(super) struct Events {
     bell: Arc<EventFd>,
     /// Set while there is no producer.
     alarm: Alarm,
-    poller: Arc<Poller>,
+    pub(super) poller: Arc<Poller>,
     greeted: Option<Arc<Connection>>,
     directory: Option<Arc<DirectoryWatch>>,
 }
@@ -95,7 +95,8 @@ impl Subscriber {
         Ok(Arc::clone(&self.make_events()?.poller))
     }
 
-    fn make_events(&mut self) -> Result<&Events, LinkError> {
+    /// The same, whatever there is to be told.
+    pub(super) fn make_events(&mut self) -> Result<&Events, LinkError> {
         let events = match self.events.take() {
             Some(events) => events,
             None => {
@@ -117,7 +118,15 @@ impl Subscriber {
     /// became of it.
     pub fn poll_recv(&mut self) -> Result<Option<Frame>, LinkError> {
         let polled = self.try_poll();
-        self.log.noting(polled)
+        match &polled {
+            Err(LinkError::NotFound(_) | LinkError::ProducerLost { .. }) if self.absence_told => {}
+            Err(error) => {
+                self.absence_told = matches!(error, LinkError::NotFound(_) | LinkError::ProducerLost { .. });
+                self.log.note(error);
+            }
+            Ok(_) => {}
+        }
+        polled
     }
 
     fn try_poll(&mut self) -> Result<Option<Frame>, LinkError> {
@@ -182,11 +191,13 @@ impl Subscriber {
             (Some(Some(_)), None) => Some(left.map_or(ANSWER_PATIENCE, |left| left.min(ANSWER_PATIENCE))),
             _ => left,
         };
+        let is_over = next_look == Some(Duration::ZERO);
         if let Some(events) = &self.events {
-            events.alarm.set(next_look)?;
+            // Who goes on after an absence was told is not to be woken at once, again and again.
+            events.alarm.set(if is_over { Some(ANSWER_PATIENCE) } else { next_look })?;
         }
         match obstacle {
-            Some(obstacle) if next_look == Some(Duration::ZERO) => Err(self.absence(obstacle)),
+            Some(obstacle) if is_over => Err(self.absence(obstacle)),
             obstacle => Ok(obstacle.is_none()),
         }
     }

@@ -94,44 +94,57 @@ impl Subscriber {
         }
     }
 
-    /// Takes the newest frame if its number is above `after`.
+    /// Takes the next frame whose number is above `after`: the newest, or for a reader of every frame the oldest that is left.
     #[inline(always)]
-    pub(super) fn take(&mut self, after: u64) -> Result<Taken, LinkError> {
-        let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
-        let cursor = &mut self.cursor;
-        match attachment.hold(after, &mut cursor.context)? {
-            Next::Nothing => Ok(Taken::Nothing),
-            Next::Later => Ok(Taken::Later),
-            Next::Unreachable { seq } => {
-                self.pass_over(seq);
-                Ok(Taken::Nothing)
-            }
-            Next::Frame(lease, description) => {
-                let seq = description.seq;
-                // What there was before a reader of the latest came is none of its business.
-                let before = if attachment.every { cursor.seq } else { cursor.seq.max(cursor.joined_at) };
-                let missed = seq.saturating_sub(before).saturating_sub(1);
-                let frame = Frame::new(lease, description, missed);
-                if seq > cursor.seq {
-                    cursor.seq = seq;
-                    cursor.received += 1;
-                    // What a number says is the producer's word; it may be any.
-                    cursor.missed = cursor.missed.saturating_add(missed);
-                    attachment.count_received(cursor.received, cursor.missed, seq);
-                    // The clock costs as much as a third of the rest, so that few are asked of those that come fast.
-                    if self.asleep_since_nanos.is_none()
-                        && cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE)
-                    {
-                        attachment.count_age(
-                            frame.published(),
-                            monotonic_nanos(),
-                            FAST_FRAMES_PER_AGE as u32,
-                        );
-                    }
+    pub(super) fn take(&mut self, mut after: u64) -> Result<Taken, LinkError> {
+        loop {
+            let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
+            let cursor = &mut self.cursor;
+            match attachment.hold(after, attachment.every, &mut cursor.context)? {
+                Next::Nothing => return Ok(Taken::Nothing),
+                Next::Later => return Ok(Taken::Later),
+                // There may be a later one that can be.
+                Next::Unreachable { seq } => {
+                    self.pass_over(seq);
+                    after = after.max(seq);
                 }
-                Ok(Taken::Frame(frame))
+                Next::Frame(lease, description) => {
+                    let seq = description.seq;
+                    // What there was before a reader of the latest came is none of its business.
+                    let before = if attachment.every { cursor.seq } else { cursor.seq.max(cursor.joined_at) };
+                    let missed = seq.saturating_sub(before).saturating_sub(1);
+                    let frame = Frame::new(lease, description, missed);
+                    if seq > cursor.seq {
+                        cursor.seq = seq;
+                        cursor.received += 1;
+                        // What a number says is the producer's word; it may be any.
+                        cursor.missed = cursor.missed.saturating_add(missed);
+                        attachment.count_received(cursor.received, cursor.missed, seq);
+                        // The clock costs as much as a third of the rest, so that few are asked of those that come fast.
+                        if self.asleep_since_nanos.is_none()
+                            && cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE)
+                        {
+                            let frames = FAST_FRAMES_PER_AGE as u32;
+                            attachment.count_age(frame.published(), monotonic_nanos(), frames);
+                        }
+                    }
+                    return Ok(Taken::Frame(frame));
+                }
             }
         }
+    }
+
+    /// Takes the newest frame there is. A reader of every frame stays where it is among them.
+    pub(super) fn take_newest(&mut self) -> Result<Taken, LinkError> {
+        let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
+        if !attachment.every {
+            return self.take(0);
+        }
+        Ok(match attachment.hold(0, false, &mut self.cursor.context)? {
+            Next::Frame(lease, description) => Taken::Frame(Frame::new(lease, description, 0)),
+            Next::Later => Taken::Later,
+            Next::Nothing | Next::Unreachable { .. } => Taken::Nothing,
+        })
     }
 
     /// Goes on behind a frame that can't be reached.

@@ -80,11 +80,6 @@ impl Subscriber {
 
     /// Waits for an answer, or for something to change in the runtime directory.
     fn wait_for_producer(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        if self.dir.is_gone() {
-            // Somebody removed the directory; the next producer makes it again.
-            self.dir = RuntimeDir::open_at(self.dir.path())?;
-            self.watch = None;
-        }
         match (&self.joining, &self.watch) {
             (Some(conversation), _) => conversation.wait(timeout),
             (None, Some(watch)) => watch.wait(timeout),
@@ -104,6 +99,12 @@ impl Subscriber {
 
     /// Takes the next step towards a producer: greets one, or looks for the answer of one that was greeted.
     pub(super) fn take_step(&mut self) -> Result<Join, LinkError> {
+        if self.dir.is_gone() {
+            // Somebody removed the directory; the next producer makes it again.
+            self.dir = RuntimeDir::open_at(self.dir.path())?;
+            self.watch = None;
+        }
+        let was_greeted_before = self.joining.is_some();
         let conversation = match self.joining.take() {
             Some(conversation) => conversation,
             None => match Conversation::greet(&self.dir, &self.name, Role::Consumer, self.read.code())? {
@@ -123,7 +124,8 @@ impl Subscriber {
             }
             Reply::HungUp => {
                 leftovers::sweep(&self.dir, &self.name);
-                Ok(Join::Absent)
+                // Its successor may have come before the directory was looked at last, and then nothing tells of it.
+                if was_greeted_before { self.take_step() } else { Ok(Join::Absent) }
             }
             Reply::Message(message, handles) => {
                 let every = self.read == Read::Every;
@@ -148,6 +150,7 @@ impl Subscriber {
                     watch.end();
                 }
                 self.joins += 1;
+                self.absence_told = false;
                 Ok(Join::Joined)
             }
         }

@@ -77,9 +77,10 @@ pub fn wait_with(
             Some(Some(left)) => left.min(slice_after(gone)),
             None => slice_after(gone),
         };
-        let woken = match indices_of(&outlooks, Outlook::Unsettled).next() {
-            None => several.sleep(subscribers, slice)?,
-            Some(_) => poll(subscribers, &outlooks, slice)?,
+        let all_quiet = outlooks.iter().all(|outlook| *outlook == Outlook::Quiet);
+        let woken = match all_quiet {
+            true => several.sleep(subscribers, slice)?,
+            false => poll(subscribers, &outlooks, slice)?,
         };
         // After a wake-up only if it brought nothing: it may be a `Waker`'s.
         is_owed_a_question = woken == Woken::Woken;
@@ -89,6 +90,9 @@ pub fn wait_with(
     }
 }
 
+/// How often memory that is on its way is asked for.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+
 /// What the next call of a subscriber would meet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outlook {
@@ -96,8 +100,10 @@ enum Outlook {
     Ready,
     /// A producer without news.
     Quiet,
-    /// A frame whose memory is on its way, or no producer.
-    Unsettled,
+    /// A frame whose memory is on its way.
+    Coming,
+    /// No producer.
+    Absent,
 }
 
 fn look(subscribers: &mut [&mut Subscriber]) -> Result<Vec<Outlook>, LinkError> {
@@ -121,16 +127,16 @@ impl Subscriber {
             let ended = !self.connected();
             match self.glimpse() {
                 Ok(Next::Frame(..)) | Err(_) => return Ok(Outlook::Ready),
-                Ok(Next::Later) if !ended => return Ok(Outlook::Unsettled),
+                Ok(Next::Later) if !ended => return Ok(Outlook::Coming),
                 // Looked again, until what is beyond reach has been passed over.
                 Ok(Next::Unreachable { .. }) => {}
                 Ok(_) if !ended => return Ok(Outlook::Quiet),
                 Ok(_) => {
                     // Before the step, so that what it waits for is polled.
-                    self.events()?;
+                    self.make_events()?;
                     match self.poll_producer() {
                         Ok(true) => {}
-                        Ok(false) => return Ok(Outlook::Unsettled),
+                        Ok(false) => return Ok(Outlook::Absent),
                         // It comes again with the call that receives.
                         Err(_) => return Ok(Outlook::Ready),
                     }
@@ -142,7 +148,7 @@ impl Subscriber {
     /// Holds the next frame for a moment, and receives nothing.
     fn glimpse(&mut self) -> Result<Next, LinkError> {
         let Some(attachment) = &self.attachment else { return Ok(Next::Nothing) };
-        let next = attachment.hold(self.cursor.after(), &mut self.cursor.context)?;
+        let next = attachment.hold(self.cursor.after(), attachment.every, &mut self.cursor.context)?;
         if let Next::Unreachable { seq } = next {
             self.pass_over(seq);
         }
@@ -233,13 +239,21 @@ fn poll(
 ) -> Result<Woken, LinkError> {
     let poller = Poller::new()?;
     for (subscriber, outlook) in subscribers.iter_mut().zip(outlooks) {
-        poller.add(subscriber.events()?, 0, Interest::READ)?;
-        // Memory that is on its way rings by itself, and the frame in it is no news.
-        if *outlook == Outlook::Quiet && subscriber.ask_for_ring() && subscriber.has_news() {
-            // It came before the ring was asked for, so that it rings no more.
+        poller.add(&*subscriber.make_events()?.poller, 0, Interest::READ)?;
+        let has_come = match outlook {
+            Outlook::Quiet => subscriber.ask_for_ring() && subscriber.has_news(),
+            // It rings by itself; the frame that is named already is no news.
+            Outlook::Coming => subscriber.ask_for_ring() && subscriber.outlook()? != Outlook::Coming,
+            Outlook::Absent | Outlook::Ready => false,
+        };
+        if has_come {
+            // Before the ring was asked for, so that it rings no more.
             return Ok(Woken::ValueChanged);
         }
     }
+    // What is on its way may have to be asked for again.
+    let is_coming = outlooks.contains(&Outlook::Coming);
+    let timeout = if is_coming { timeout.min(ASK_EVERY) } else { timeout };
     let mut events = Vec::new();
     poller.wait(&mut events, Some(timeout))?;
     Ok(if events.is_empty() { Woken::TimedOut } else { Woken::Woken })

@@ -2,7 +2,7 @@
 //! Receiving as a stream of futures, in any executor: the feature `futures`.
 //!
 //! The subscriber's [events](Subscriber::events) are watched by the process's one service thread, which wakes the task. No
-//! executor is assumed and no thread is started for it.
+//! executor is assumed and no thread is started for it. The executor's waker runs on that thread, and must not block it.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -35,7 +35,11 @@ impl Handler for Task {
     fn ready(&self, _: u64) {
         let waker = lock(&self.0).take();
         if let Some(waker) = waker {
-            waker.wake();
+            // It is the executor's code, and this thread is every link's.
+            let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+            if woken.is_err() {
+                tracing::error!("the waker of a stream of frames panicked");
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use uncopy_os::futex_wait;
 use super::{Claim, Publisher, WhenFull};
 use crate::error::LinkError;
 use crate::form::Form;
-use crate::native::consumer::{Waiting, slice_after};
+use crate::native::consumer::{LONG_SLICE, Waiting, slice_after};
 use crate::native::ring::{self, Cells};
 use crate::native::wire::{MAX_CONSUMERS, place};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -81,9 +81,10 @@ impl Publisher {
                 Some(left) => left,
                 None => None,
             };
-            let slices = [left, waiting.is_some().then(|| slice_after(gone)), self.patience_limit()];
-            let slice = slices.into_iter().flatten().min();
-            futex_wait(self.control.live().room(), room, slice);
+            // Also where nobody is asked: who was to wake us may have been stopped.
+            let look = if waiting.is_some() { slice_after(gone) } else { LONG_SLICE };
+            let slice = [left, self.patience_limit()].into_iter().flatten().fold(look, Duration::min);
+            futex_wait(self.control.live().room(), room, Some(slice));
             // Only this process writes it; observers want a recent value.
             self.blocked += begun.elapsed() - gone;
             let nanos = u64::try_from(self.blocked.as_nanos()).unwrap_or(u64::MAX);

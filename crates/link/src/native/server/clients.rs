@@ -9,11 +9,11 @@ use uncopy_os::{Connection, EventFd, PidFd, ProcessId, Received, Sent, SlotMemor
 
 use uncopy_tensor::ShareHandle;
 
-use super::{Server, Table};
+use super::{Server, Table, is_newer};
 use crate::ages::BUCKETS;
 use crate::error::LinkError;
 use crate::native::ring::{self, Cells};
-use crate::native::wire::{self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place, read};
+use crate::native::wire::{self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place, read, when_full};
 use crate::service::{self, Registration};
 
 /// Messages that are read from one client in one go.
@@ -31,6 +31,8 @@ pub(super) struct Client {
     /// The newest epoch that was sent, and whether the client has said that it arrived.
     pub(super) epoch_sent: u32,
     pub(super) epoch_taken: bool,
+    /// It reads every frame of a producer that blocks, and so needs every epoch, in order.
+    pub(super) wants_each_epoch: bool,
     pub(super) said_bye: bool,
     /// Its place was taken away: it keeps what it holds and gets nothing new.
     pub(super) is_evicted: bool,
@@ -94,6 +96,7 @@ impl Server {
                 place: None,
                 epoch_sent: 0,
                 epoch_taken: true,
+                wants_each_epoch: false,
                 said_bye: false,
                 is_evicted: false,
                 wants_name: false,
@@ -169,14 +172,15 @@ impl Server {
                 self.welcome_consumer(table, key, (start_ticks, read), gone)
             }
             Message::EpochTaken { epoch } => {
-                let Table { clients, epoch: current, .. } = table;
+                let Table { clients, epochs, .. } = table;
                 if let Some(client) = clients.get_mut(&key) {
                     // An older number asks again for what could not be sent.
                     client.epoch_taken = true;
                     if epoch.wrapping_sub(client.epoch_sent).cast_signed() < 0 {
                         client.epoch_sent = epoch;
                     }
-                    client.offer_epoch(current.as_ref());
+                    client.offer_epoch(epochs);
+                    table.forget_epochs();
                 }
             }
             Message::TakeOver { .. } => {
@@ -268,14 +272,14 @@ impl Server {
             let detail = format!("it has {MAX_CONSUMERS} consumers, which is the most");
             return self.refuse_client(table, key, gone, ErrorKind::TooManyConsumers, &detail);
         };
-        let Table { clients, epoch, .. } = table;
+        let Table { clients, epochs, .. } = table;
         let Some(client) = clients.get_mut(&key) else { return };
         if let Err(error) = self.identify(client, key, start_ticks) {
             return self.refuse_client(table, key, gone, error.kind(), &error.to_string());
         }
         self.seat(client, place, read);
         kill_point("producer.seated");
-        if let Err(error) = self.send_welcome(client, place, epoch.as_ref()) {
+        if let Err(error) = self.send_welcome(client, place, epochs.last()) {
             self.refuse_client(table, key, gone, error.kind(), &error.to_string());
         }
     }
@@ -319,6 +323,8 @@ impl Server {
         control.place_u32(at, place::READ).store(read, Relaxed);
         control.place_u32(at, place::STATE).store(place::ATTACHED, Release);
         client.place = Some(at);
+        let blocks = control.when_full().load(Relaxed) == when_full::BLOCK;
+        client.wants_each_epoch = blocks && read == read::EVERY;
         if read == read::EVERY {
             // pairs with: Server::every. From here on a producer that blocks keeps what it has not received.
             self.every.fetch_or(1 << at, AcqRel);
@@ -332,6 +338,7 @@ impl Server {
     /// Removes everything a client holds and frees its place.
     fn unseat(&self, client: &mut Client) {
         let Some(at) = client.place.take() else { return };
+        client.wants_each_epoch = false;
         self.every.fetch_and(!(1 << at), AcqRel);
         self.set_bell(at, None);
         ring::reclaim(&self.control.live(), at);
@@ -380,6 +387,7 @@ impl Server {
             return self.remove(table, key, gone);
         }
         if let Some(at) = client.place {
+            client.wants_each_epoch = false;
             self.quarantine(at);
         }
         // Its process handle stays registered and will tell.
@@ -411,9 +419,14 @@ impl Server {
 }
 
 impl Client {
-    /// Sends the current epoch, unless the last one is still on its way: a stopped client keeps one, not all.
-    pub(super) fn offer_epoch(&mut self, epoch: Option<&(u32, Arc<SlotMemory>)>) {
-        let Some((number, memory)) = epoch else { return };
+    /// Sends the current epoch, or the next to who needs each, unless the last one is still on its way: a stopped client keeps
+    /// one, not all.
+    pub(super) fn offer_epoch(&mut self, epochs: &[(u32, Arc<SlotMemory>)]) {
+        let next = match self.wants_each_epoch {
+            true => epochs.iter().find(|(number, _)| is_newer(*number, self.epoch_sent)),
+            false => epochs.last(),
+        };
+        let Some((number, memory)) = next else { return };
         if self.place.is_none() || !self.epoch_taken || self.epoch_sent == *number {
             return;
         }
