@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Paced signals to a process that sleeps until each: blocks of ticks, one contestant after the other at the same pace, so that
-//! the cores are equally deep asleep for all of them.
+//! Paced signals to a process that sleeps until each: blocks of ticks, one contestant after the other at the same
+//! pace, so that the cores are equally deep asleep for all of them.
 //!
-//! A signal carries when it was sent, read from the clock just before, and its block and tick. The other side reads the
-//! clock again when it has the signal. Here are also a bare futex wake, the least that waking takes, and a link of ours.
+//! A signal carries when it was sent, read from the clock just before, and its block and tick. The other side reads
+//! the clock again when it has the signal. Here are also a bare futex wake, the least that waking takes, and a link
+//! of ours.
 
 use crate::{
     bare::{Line, Page},
@@ -40,8 +41,8 @@ pub struct Rate {
     pub blocks_per_round: usize,
 }
 
-/// Acts at each tick of a block, and goes on at that pace until the other side has seen the end. Returns how long the side that
-/// acts was busy with each tick that counts, in nanoseconds.
+/// Acts at each tick of a block, and goes on at that pace until the other side has seen the end. Returns how long the
+/// side that acts was busy with each tick that counts, in nanoseconds.
 ///
 /// # Errors
 /// What `act` fails with, or the other side does not wake.

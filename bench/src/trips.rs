@@ -2,10 +2,10 @@
 //! Round trips between two spinning processes: who can be sent there and back, in which tempo, and the bare word as the
 //! least that a trip can take.
 //!
-//! Half a round trip is a sample, in two tempos. *At rest*: both sides have done everything that the trip before left to do
-//! (released, loaned the next slot, asked for the next frame) before a trip begins, so that what is timed is the way
-//! of a frame. *Back to back*: a trip begins when the one before ends, and what it left to do counts where it is in the
-//! way; reading the clock would too, so that a sample is then the mean of several trips.
+//! Half a round trip is a sample, in two tempos. *At rest*: both sides have done everything that the trip before left
+//! to do (released, loaned the next slot, asked for the next frame) before a trip begins, so that what is timed is
+//! the way of a frame. *Back to back*: a trip begins when the one before ends, and what it left to do counts where it
+//! is in the way; reading the clock would too, so that a sample is then the mean of several trips.
 
 use crate::{
     bare::{Line, Page},
@@ -166,8 +166,8 @@ impl Contestant for Bare {
     }
 }
 
-/// Whether the bare word crossed so fast that both processes seem to share one physical core. What was compared meanwhile
-/// says nothing about two cores.
+/// Whether the bare word crossed so fast that both processes seem to share one physical core. What was compared
+/// meanwhile says nothing about two cores.
 #[must_use]
 pub fn shared_a_core(bare: &[Round]) -> bool {
     bare.iter().any(|round| round.p50 < SHARED_CORE_NANOS)

@@ -38,8 +38,8 @@ machine are worse than they could be.";
 
 /// Measure what links cost on this machine
 ///
-/// Takes a few seconds and starts a second process: how long a frame takes from one to the other, what publishing costs,
-/// and how sending a picture compares with copying it.
+/// Takes a few seconds and starts a second process: how long a frame takes from one to the other, what publishing
+/// costs, and how sending a picture compares with copying it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {

@@ -21,7 +21,8 @@ of a name are removed only while its lock is held, so that a producer that is ju
 
 /// Remove what dead producers left behind
 ///
-/// Removes the sockets and locks of producers that are dead, and says for every other file in the directory why it stays.
+/// Removes the sockets and locks of producers that are dead, and says for every other file in the directory why it
+/// stays.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {

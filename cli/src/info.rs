@@ -14,8 +14,9 @@ use crate::units;
 
 /// Show all that can be seen of one link
 ///
-/// Who publishes, what its frames look like, who reads them and how late, who holds how many slots for how long, and the
-/// errors that the link's processes met, also of those that have died. Looking takes no place in the link and holds no frame.
+/// Who publishes, what its frames look like, who reads them and how late, who holds how many slots for how long, and
+/// the errors that the link's processes met, also of those that have died. Looking takes no place in the link and
+/// holds no frame.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  uncopy info camera\n  uncopy info camera --json | jq .form.shape")]
 pub(crate) struct Options {

@@ -89,8 +89,8 @@ impl Python {
         self.modules.contains_key(module)
     }
 
-    /// The command line that gives it `modules`. Ours is built from the checkout: a registry may have a stranger's of that
-    /// name.
+    /// The command line that gives it `modules`. Ours is built from the checkout: a registry may have a stranger's of
+    /// that name.
     pub fn installing(&self, modules: &[&str]) -> String {
         let wheel = concat!("dist/uncopy-", env!("CARGO_PKG_VERSION"), "-*.whl");
         let packages: Vec<&str> =

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How regularly a link publishes: rates and intervals from the times that its frames carry.
 //!
-//! A rate counts every frame, by number, also those whose time was overwritten before anybody looked. An interval is the
-//! time between two frames whose numbers follow each other and whose times were both seen.
+//! A rate counts every frame, by number, also those whose time was overwritten before anybody looked. An interval is
+//! the time between two frames whose numbers follow each other and whose times were both seen.
 
 use std::collections::VecDeque;
 use std::time::Duration;

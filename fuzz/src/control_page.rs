@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The control memory of a live link, scribbled over while a producer, two consumers and an observer use it. Nobody panics or reads
-//! beyond its mappings, and whatever a consumer is given lies in the frame memory. (The link itself may be lost: a peer with a bug
-//! can do that.)
+//! The control memory of a live link, scribbled over while a producer, two consumers and an observer use it. Nobody
+//! panics or reads beyond its mappings, and whatever a consumer is given lies in the frame memory. (The link itself
+//! may be lost: a peer with a bug can do that.)
 //!
-//! Input: u8 bits of how (bit 0: from a thread of its own, all the time; bit 1: the producer blocks, for a millisecond at most; bit 2:
-//! the first consumer uses an event loop), u8 slots, then scribbles: u8 kind of value, u16 word, u64 value.
-//! Without the thread, one scribble comes between two calls, so that a run can be repeated exactly.
+//! Input: u8 bits of how (bit 0: from a thread of its own, all the time; bit 1: the producer blocks, for a
+//! millisecond at most; bit 2: the first consumer uses an event loop), u8 slots, then scribbles: u8 kind of value,
+//! u16 word, u64 value. Without the thread, one scribble comes between two calls, so that a run can be repeated
+//! exactly.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;

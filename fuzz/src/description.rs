@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The description of a frame, its metadata and its records of copies, as a consumer reads them from a slot block. (link-v1.md,
-//! "Control memory: slot blocks")
+//! The description of a frame, its metadata and its records of copies, as a consumer reads them from a slot block.
+//! (link-v1.md, "Control memory: slot blocks")
 //!
 //! Input: the block from its byte 8 on (376 bytes, missing ones are 0), then metadata.
 

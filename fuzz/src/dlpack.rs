@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! DLPack structs of both forms: no panic, one call of the deleter, and a tensor only where its elements lie inside its region.
+//! DLPack structs of both forms: no panic, one call of the deleter, and a tensor only where its elements lie inside
+//! its region.
 //!
-//! Memory that a processor cannot reach may lie anywhere. Memory of ours is only lent where wide numbers say that the elements
-//! lie in it, because a struct that lies about it breaks the contract of the import; then every element is read.
+//! Memory that a processor cannot reach may lie anywhere. Memory of ours is only lent where wide numbers say that the
+//! elements lie in it, because a struct that lies about it breaks the contract of the import; then every element is
+//! read.
 //!
-//! Input: u8 options, i32 kind of device, u32 major version, u64 flags, u8 code, u8 bits, u16 lanes, i32 axes, u64 byte offset,
-//! u64 address, then i64 length and i64 stride of each axis.
+//! Input: u8 options, i32 kind of device, u32 major version, u64 flags, u8 code, u8 bits, u16 lanes, i32 axes, u64
+//! byte offset, u64 address, then i64 length and i64 stride of each axis.
 
 #[path = "../../crates/tensor/tests/dlpack/producer.rs"]
 #[expect(unsafe_code, reason = "fence: a foreign producer, as the tests of the tensor crate have it")]

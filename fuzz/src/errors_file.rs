@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file of a link's errors, which every process of the user may have written. (link-v1.md, "Errors")
 //!
-//! Input: the content of the file. What is read of it is held against a reading of its lines by hand; then an error of this
-//! process's own must find its place among them.
+//! Input: the content of the file. What is read of it is held against a reading of its lines by hand; then an error
+//! of this process's own must find its place among them.
 
 use std::time::Duration;
 

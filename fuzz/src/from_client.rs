@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What clients say to a live producer. A bad message costs its sender the connection and nobody else anything: a consumer of the
-//! product's own goes on receiving, observers are answered, no descriptor is left.
+//! What clients say to a live producer. A bad message costs its sender the connection and nobody else anything: a
+//! consumer of the product's own goes on receiving, observers are answered, no descriptor is left.
 //!
 //! Input: steps. Each is a byte that says what to do, and what that takes:
 //!
@@ -15,7 +15,8 @@
 //! | 6 | BYE, and hang up |
 //! | 7 | hang up |
 //!
-//! Handles are one byte: two bits for how many, then two bits for each, from an eventfd, a pipe, memory without pages, unsealed memory.
+//! Handles are one byte: two bits for how many, then two bits for each, from an eventfd, a pipe, memory without
+//! pages, unsealed memory.
 
 use uncopy::os::{Connection, RuntimeDir};
 use uncopy::{Answer, ErrorKind, Form, Meta, Publisher, ShareHandle, Subscriber};
@@ -148,7 +149,8 @@ impl Scene {
                 assert_eq!((frame.seq(), frame.bytes()[0]), (seq, seq as u8));
                 let [info] = &links[..] else { panic!("{links:?}") };
                 match &info.answer {
-                    // Consumers that hung up without a word stay quarantined for as long as their process lives: this one.
+                    // Consumers that hung up without a word stay quarantined for as long as their process lives: this
+                    // one.
                     Answer::Answering => info.consumers.len() == 1,
                     // On a busy machine.
                     Answer::Silent => false,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a producer says to a live consumer: its answer, what it says later, and the memory that it sends. The consumer refuses it
-//! or stays inside what was sent; either way it gives everything back.
+//! What a producer says to a live consumer: its answer, what it says later, and the memory that it sends. The
+//! consumer refuses it or stays inside what was sent; either way it gives everything back.
 //!
-//! Input: u8 bits of how it reads (bit 0: every frame, bit 1: from an event loop), u8 pages that are patched, and for each u16 offset
-//! and u64 value; then the messages. Each is a byte that says what, what that takes, and a byte of handles:
+//! Input: u8 bits of how it reads (bit 0: every frame, bit 1: from an event loop), u8 pages that are patched, and for
+//! each u16 offset and u64 value; then the messages. Each is a byte that says what, what that takes, and a byte of
+//! handles:
 //!
 //! | byte modulo 6 | message |
 //! |---|---|
@@ -14,8 +15,8 @@
 //! | 4 | counted bytes as they are |
 //! | 5 | a description in slot 1: u8 axes, u32 epoch, 2 lengths and strides of 64 bits, u64 named bytes |
 //!
-//! Handles: two bits for how many, then three for each of two, from control memory, frame memory, memory without pages, unsealed
-//! memory, an eventfd, a pipe.
+//! Handles: two bits for how many, then three for each of two, from control memory, frame memory, memory without
+//! pages, unsealed memory, an eventfd, a pipe.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 

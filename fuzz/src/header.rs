@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The header of a control memory. (link-v1.md, "Control memory: header")
 //!
-//! Input: u8 flags (bit 0: write the right checksum, bit 1: the memory has the length that its slots need), u64 length of the
-//! memory, 256 bytes.
+//! Input: u8 flags (bit 0: write the right checksum, bit 1: the memory has the length that its slots need), u64
+//! length of the memory, 256 bytes.
 
 use uncopy::ErrorKind;
 use uncopy_link::fuzzing::{HEADER_BYTES, header};

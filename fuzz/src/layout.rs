@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Shapes and strides of any kind: negative, overlapping, huge, too many, empty.
 //!
-//! Input: u8 code, u8 bits, u16 lanes, u8 axes, u8 strides, u64 length of a memory, u64 offset in it, then u64 length and i64
-//! stride of each axis.
+//! Input: u8 code, u8 bits, u16 lanes, u8 axes, u8 strides, u64 length of a memory, u64 offset in it, then u64 length
+//! and i64 stride of each axis.
 
 use std::collections::HashSet;
 

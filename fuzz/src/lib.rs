@@ -15,9 +15,9 @@
 //! | `layout` | shapes and strides | wide numbers, and a visit to every item of small ones |
 //! | `dlpack` | DLPack structs of both forms | wide numbers; elements read one by one where they lie in memory of ours |
 //!
-//! A target is a plain function, so that two callers can share it: libFuzzer (`cargo xtask fuzz`, on nightly) and the test
-//! `replay` (on any toolchain), which runs it over `corpus/TARGET/*` and over mutations of it. A target fails by panicking;
-//! what a fuzzer has found is fixed, and its input stays in the corpus as `found-WHAT`.
+//! A target is a plain function, so that two callers can share it: libFuzzer (`cargo xtask fuzz`, on nightly) and the
+//! test `replay` (on any toolchain), which runs it over `corpus/TARGET/*` and over mutations of it. A target fails by
+//! panicking; what a fuzzer has found is fixed, and its input stays in the corpus as `found-WHAT`.
 //!
 //! A program of a target replays files: `cargo run -p uncopy-fuzz --features doors --bin header FILE`.
 //!

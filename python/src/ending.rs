@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The end of the interpreter: every link that is still open is named in a `ResourceWarning` and closed, in order, while
-//! Python still works.
+//! The end of the interpreter: every link that is still open is named in a `ResourceWarning` and closed, in order,
+//! while Python still works.
 //!
-//! *Why a thread may stay behind.* A daemon thread that waits for a frame would take the GIL again after the interpreter
-//! has ended. Python then ends the thread by unwinding it, through frames of Rust that can't be unwound. So the exit
-//! handler tells such threads to stop before it lets the interpreter go, and they never come back to Python: they sleep
-//! until the process is gone, as Python 3.14 itself makes them do.
+//! *Why a thread may stay behind.* A daemon thread that waits for a frame would take the GIL again after the
+//! interpreter has ended. Python then ends the thread by unwinding it, through frames of Rust that can't be unwound.
+//! So the exit handler tells such threads to stop before it lets the interpreter go, and they never come back to
+//! Python: they sleep until the process is gone, as Python 3.14 itself makes them do.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};

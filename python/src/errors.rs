@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One exception class for each [`ErrorKind`], all under `uncopy.Error`, each also the built-ins that it resembles.
 //!
-//! The classes are made from the list of kinds when the module is loaded, so the list is the only place that names them.
+//! The classes are made from the list of kinds when the module is loaded, so the list is the only place that names
+//! them.
 
 use std::fmt;
 

@@ -23,15 +23,16 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for publishing, under a name of letters, digits, '.', '_' and '-'.
 ///
-/// shape and dtype fix the form of every frame; without them each frame brings its own. pixel ('rgba8', 'bgr8', 'nv12',
-/// ...) and origin ('top_left', 'bottom_left') say what the numbers mean as a picture, unless a frame says otherwise.
-/// slots (2 to 64) is the number of frames in shared memory: 2 and the frames that consumers hold at once. takeover=True
-/// takes the name from the producer that has it.
+/// shape and dtype fix the form of every frame; without them each frame brings its own. pixel ('rgba8', 'bgr8',
+/// 'nv12', ...) and origin ('top_left', 'bottom_left') say what the numbers mean as a picture, unless a frame says
+/// otherwise. slots (2 to 64) is the number of frames in shared memory: 2 and the frames that consumers hold at once.
+/// takeover=True takes the name from the producer that has it.
 ///
-/// when_full says what happens when every slot is held. 'drop': the incoming frame is dropped and counted; the producer
-/// never waits. 'block': it waits for room, at most room_timeout seconds (None: for ever; Ctrl-C works), and keeps
-/// frames that a subscriber with read='every' has not received. evict_after is how many seconds a consumer may keep
-/// slots from a producer that finds no room, without receiving a frame, before its place is taken away (None: for ever).
+/// when_full says what happens when every slot is held. 'drop': the incoming frame is dropped and counted; the
+/// producer never waits. 'block': it waits for room, at most room_timeout seconds (None: for ever; Ctrl-C works), and
+/// keeps frames that a subscriber with read='every' has not received. evict_after is how many seconds a consumer may
+/// keep slots from a producer that finds no room, without receiving a frame, before its place is taken away (None:
+/// for ever).
 ///
 /// Raises NameTaken (also a FileExistsError), InvalidName, InvalidArgument, OutOfMemory, PermissionDenied.
 #[pyfunction]

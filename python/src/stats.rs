@@ -128,15 +128,15 @@ impl From<ConsumerInfo> for PyConsumerInfo {
 
 #[pymethods]
 impl PyConsumerInfo {
-    /// The frames that it holds, the oldest first: pairs of a frame's number and the seconds since it was published, which
-    /// is the longest that it can have been held.
+    /// The frames that it holds, the oldest first: pairs of a frame's number and the seconds since it was published,
+    /// which is the longest that it can have been held.
     #[getter]
     fn held(&self) -> Vec<(u64, f64)> {
         self.holding.iter().map(|held| (held.seq, held.age.as_secs_f64())).collect()
     }
 
-    /// The age in seconds that a share of the frames did not exceed when they were received (0.5: the median), up to 25 %
-    /// above the true one; None before the first. Counted since it took its place.
+    /// The age in seconds that a share of the frames did not exceed when they were received (0.5: the median), up to
+    /// 25 % above the true one; None before the first. Counted since it took its place.
     #[pyo3(signature = (share=0.5))]
     fn age(&self, share: f64) -> Option<f64> {
         self.ages.quantile(share).as_ref().map(Duration::as_secs_f64)
@@ -309,7 +309,8 @@ pub fn info(py: Python<'_>, name: &str) -> Result<PyLinkInfo, Failure> {
     Ok(PyLinkInfo::new(py, found)?)
 }
 
-/// A distinct error that a process met with a link, kept also after the process has ended. Times are in seconds since 1970 UTC.
+/// A distinct error that a process met with a link, kept also after the process has ended. Times are in seconds since
+/// 1970 UTC.
 #[pyclass(frozen, get_all, module = "uncopy", name = "ErrorRecord")]
 pub struct PyErrorRecord {
     /// When it was met first.
@@ -355,8 +356,8 @@ impl PyErrorRecord {
     }
 }
 
-/// The errors that processes met with the link of this name, each distinct one once, the latest first. Also of processes that
-/// have died, and where there is no producer. Ordinary timeouts are none.
+/// The errors that processes met with the link of this name, each distinct one once, the latest first. Also of
+/// processes that have died, and where there is no producer. Ordinary timeouts are none.
 ///
 /// Raises InvalidName; System when they can't be read.
 #[pyfunction]

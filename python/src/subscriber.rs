@@ -16,12 +16,12 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for receiving. Waits for its producer to appear.
 ///
-/// timeout is how long to be without a producer, in seconds, now and whenever it goes away later; None for ever. After
-/// 2 seconds the logger 'uncopy' says what is waited for. read is 'latest': always the newest frame, what was
-/// published in between shows as frame.missed; or 'every': each frame in order, from the newest at the time of joining
-/// on. None of those is missed if the producer was opened with when_full='block'; else frame.missed counts what was
-/// overwritten before it was received. spin is how long a wait for a frame spins before it sleeps, in seconds: it costs a
-/// core and saves the time of a wake-up.
+/// timeout is how long to be without a producer, in seconds, now and whenever it goes away later; None for ever.
+/// After 2 seconds the logger 'uncopy' says what is waited for. read is 'latest': always the newest frame, what was
+/// published in between shows as frame.missed; or 'every': each frame in order, from the newest at the time of
+/// joining on. None of those is missed if the producer was opened with when_full='block'; else frame.missed counts
+/// what was overwritten before it was received. spin is how long a wait for a frame spins before it sleeps, in
+/// seconds: it costs a core and saves the time of a wake-up.
 ///
 /// Raises NotFound (also a FileNotFoundError) when nobody publishes under the name in time, TooManyConsumers,
 /// VersionMismatch, CorruptLink, PermissionDenied.
@@ -139,8 +139,9 @@ impl PySubscriber {
         }
     }
 
-    /// The descriptor that an event loop polls for reading: readable when there may be a frame, or another producer. The
-    /// same one until close(). Call poll() once before the first poll, and after each event until it returns None.
+    /// The descriptor that an event loop polls for reading: readable when there may be a frame, or another producer.
+    /// The same one until close(). Call poll() once before the first poll, and after each event until it returns
+    /// None.
     fn fileno(&self) -> Result<i32, Failure> {
         self.end.with(|subscriber| Ok::<_, Failure>(subscriber.events()?.as_fd().as_raw_fd()))
     }
@@ -190,7 +191,8 @@ impl PySubscriber {
         self.end.name()
     }
 
-    /// Counters: frames received, and frames that were published in between. Also from other threads, and after close().
+    /// Counters: frames received, and frames that were published in between. Also from other threads, and after
+    /// close().
     #[getter]
     fn stats(&self) -> PySubscriberStats {
         self.end.seen().stats.into()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What no crate of uncopy can test alone: several real processes, killed at each step of the protocol, and golden bytes.
+//! What no crate of uncopy can test alone: several real processes, killed at each step of the protocol, and golden
+//! bytes.
 //!
 //! | module | for |
 //! |---|---|

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Frame content that follows from the frame's number: any byte of another frame shows.
 //!
-//! A frame is pages of 4096 bytes. Page `j` of frame `seq` is one of 251 different pages of noise, the `(7 seq + j)`-th,
-//! and begins with `seq` itself. So a frame that holds a page of an older or a newer frame, a page of another place, a
-//! page of nothing, or one changed byte is told from a whole one. Comparing whole pages checks every byte as a checksum
-//! would, and says where the first wrong one is.
+//! A frame is pages of 4096 bytes. Page `j` of frame `seq` is one of 251 different pages of noise, the `(7 seq +
+//! j)`-th, and begins with `seq` itself. So a frame that holds a page of an older or a newer frame, a page of another
+//! place, a page of nothing, or one changed byte is told from a whole one. Comparing whole pages checks every byte as
+//! a checksum would, and says where the first wrong one is.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -106,7 +106,8 @@ impl SharedWord {
         // SAFETY: a new mapping of a page; nothing of this process is replaced.
         let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, read_write, libc::MAP_SHARED, fd, 0) };
         assert_ne!(page, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
-        // SAFETY: the page is aligned, never unmapped, and holds a word, which the other process changes by atomics too.
+        // SAFETY: the page is aligned, never unmapped, and holds a word, which the other process changes by atomics
+        // too.
         Self(unsafe { &*page.cast::<AtomicU32>() })
     }
 

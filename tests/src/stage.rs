@@ -192,7 +192,8 @@ impl Stage {
         self.start(command, role)
     }
 
-    /// Starts a peer by another program, which becomes the peer at last: `unshare`, or a shell that makes a place for it.
+    /// Starts a peer by another program, which becomes the peer at last: `unshare`, or a shell that makes a place for
+    /// it.
     ///
     /// # Panics
     /// When `outer` is empty.

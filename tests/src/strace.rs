@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One failing system call in a process that runs: strace attaches, answers the n-th call of a name with an error instead of
-//! making it, and detaches.
+//! One failing system call in a process that runs: strace attaches, answers the n-th call of a name with an error
+//! instead of making it, and detaches.
 //!
 //! Calls are counted per thread, from the moment of attaching. The traced process says that it has begun and ended by a
 //! [`SharedWord`](crate::raw::SharedWord), since any system call of its own could be the one that fails.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Protocol v1 by hand, from `docs/protocol/link-v1.md` alone: a second implementation, small and willing to lie.
 //!
-//! The product's constants are not used here on purpose. A number that changes there and not in the document fails a test.
+//! The product's constants are not used here on purpose. A number that changes there and not in the document fails a
+//! test.
 
 use std::sync::atomic::Ordering::SeqCst;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Clocks that jump, clocks that differ between processes, and stamps of another boot: waits last as long as they were told to,
-//! and an age is the time that has passed, or none.
+//! Clocks that jump, clocks that differ between processes, and stamps of another boot: waits last as long as they
+//! were told to, and an age is the time that has passed, or none.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 

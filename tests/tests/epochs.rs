@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frames that change size, shape and dtype while readers of every temper look: each frame is whole and described right,
-//! memory grows when it must and is given back.
+//! Frames that change size, shape and dtype while readers of every temper look: each frame is whole and described
+//! right, memory grows when it must and is given back.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any system call fails once: each call that the life of a link makes, at each of its passes. What comes of it is an error or
-//! nothing, and never a hang, a leak, an abort or half a link.
+//! Any system call fails once: each call that the life of a link makes, at each of its passes. What comes of it is an
+//! error or nothing, and never a hang, a leak, an abort or half a link.
 //!
 //! `UNCOPY_EVERY_ERROR=1` tries every error that the calls can have, not only the likeliest of each.
 #![forbid(unsafe_code)]

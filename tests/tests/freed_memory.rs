@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A producer lets go of its memory while a consumer still reads it: whatever the way, what is held stays as it was, and the
-//! memory goes with its last holder.
+//! A producer lets go of its memory while a consumer still reads it: whatever the way, what is held stays as it was,
+//! and the memory goes with its last holder.
 //!
-//! This is F07 where the memory is the host's, and a mapping is enough to keep it. GPU memory that its owner frees is gone at
-//! once for everybody: there the tests have to show that the owner waits for its readers.
+//! This is F07 where the memory is the host's, and a mapping is enough to keep it. GPU memory that its owner frees is
+//! gone at once for everybody: there the tests have to show that the owner waits for its readers.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
@@ -27,8 +27,8 @@ fn kept(pid: i32, memories: &BTreeSet<u64>) -> BTreeSet<u64> {
     frame_memory_of(pid).intersection(memories).copied().collect()
 }
 
-/// A consumer holds a frame and a tensor; the producer loses its memory by `free`, and comes back as the peer that it returns,
-/// which fills memory of its own with other frames.
+/// A consumer holds a frame and a tensor; the producer loses its memory by `free`, and comes back as the peer that it
+/// returns, which fills memory of its own with other frames.
 #[track_caller]
 fn what_is_held_stays(free: impl FnOnce(&Stage, Peer) -> Peer) {
     let stage = Stage::new(PEER);

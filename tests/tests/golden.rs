@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bytes of protocol 1.0 as the product writes them, against those that were written down once: a change of the protocol
-//! can't go unnoticed.
+//! The bytes of protocol 1.0 as the product writes them, against those that were written down once: a change of the
+//! protocol can't go unnoticed.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,

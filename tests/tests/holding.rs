@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frames that are held: they never change, they outlive whatever they came from, nobody can write to them, and holding too
-//! many of them is told to the producer by name.
+//! Frames that are held: they never change, they outlive whatever they came from, nobody can write to them, and
+//! holding too many of them is told to the producer by name.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Peers that write nonsense: over the words of a live link, and into the producer's socket. It can end the link or keep
-//! slots from the producer; it never makes anybody panic or read where nothing is, and a bad message costs only its sender.
+//! Peers that write nonsense: over the words of a live link, and into the producer's socket. It can end the link or
+//! keep slots from the producer; it never makes anybody panic or read where nothing is, and a bad message costs only
+//! its sender.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,

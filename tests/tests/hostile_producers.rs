@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Producers that hand out nonsense: every answer, header and description is checked before it is believed, refused with
-//! the values that were found, and costs the reader neither a panic nor memory.
+//! Producers that hand out nonsense: every answer, header and description is checked before it is believed, refused
+//! with the values that were found, and costs the reader neither a panic nor memory.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -594,8 +594,8 @@ fn f14_messages_that_come_later_end_the_attachment_at_most() {
     }
 }
 
-/// A frame whose memory never comes, from a producer that answers the first question with what was there before: that rings, and a
-/// wait for several must not take the ring for news for ever.
+/// A frame whose memory never comes, from a producer that answers the first question with what was there before: that
+/// rings, and a wait for several must not take the ring for news for ever.
 #[test]
 fn a_wait_for_memory_that_never_comes_sleeps_between_its_questions() {
     let stage = Stage::new(PEER);
@@ -690,8 +690,8 @@ fn wrong_descriptors() -> Vec<(&'static str, ShareHandle)> {
     ]
 }
 
-/// F16 where the memory is the host's: descriptors that are no memory of a link. On a GPU a handle can also be noise, or name
-/// memory that was freed, and the driver's context must work afterwards.
+/// F16 where the memory is the host's: descriptors that are no memory of a link. On a GPU a handle can also be noise,
+/// or name memory that was freed, and the driver's context must work afterwards.
 #[test]
 fn f16_descriptors_of_every_other_kind_are_refused_wherever_they_stand_and_nothing_is_kept_of_them() {
     let stage = Stage::new(PEER);
@@ -740,8 +740,8 @@ fn f16_too_few_descriptors_are_refused_and_those_too_many_are_closed() {
     drop(sub);
 }
 
-/// F17 where the memory is the host's: a producer that says more than there is. On a GPU the size comes from the driver's own
-/// account of the allocation.
+/// F17 where the memory is the host's: a producer that says more than there is. On a GPU the size comes from the
+/// driver's own account of the allocation.
 #[test]
 fn f17_a_size_beyond_the_real_allocation_is_refused_before_anything_is_mapped() {
     let stage = Stage::new(PEER);

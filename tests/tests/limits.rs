@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Limits of the system: descriptors, address space, memory. Each is met by a named error before anything is half made, and
-//! never by a signal.
+//! Limits of the system: descriptors, address space, memory. Each is met by a named error before anything is half
+//! made, and never by a signal.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
@@ -120,7 +120,8 @@ fn frames_beyond_the_protocol_are_refused_by_size() {
     drop(out);
 }
 
-/// A control group with a memory limit for one process, removed on drop. `None`, with the reason, where none can be made.
+/// A control group with a memory limit for one process, removed on drop. `None`, with the reason, where none can be
+/// made.
 struct Group(PathBuf);
 
 impl Group {
@@ -191,7 +192,8 @@ fn f33_a_control_groups_limit_is_a_refusal_and_never_a_kill() {
     drop(group);
 }
 
-/// Mounts a file system of `options` on a directory that only the process that follows can see, and becomes that process.
+/// Mounts a file system of `options` on a directory that only the process that follows can see, and becomes that
+/// process.
 fn with_a_small(directory: &str, options: &str) -> Vec<String> {
     let script = format!("mount -t tmpfs -o {options} none {directory} && exec \"$@\"");
     ["unshare", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).into()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Who has a name: races for it, leftovers of the dead under it, handing it over, and readers who come before anybody has it.
+//! Who has a name: races for it, leftovers of the dead under it, handing it over, and readers who come before anybody
+//! has it.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 

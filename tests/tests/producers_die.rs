@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Producers that die, at each step of the protocol and at any moment: readers get whole frames, are told, and go on with
-//! the next producer by themselves.
+//! Producers that die, at each step of the protocol and at any moment: readers get whole frames, are told, and go on
+//! with the next producer by themselves.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 

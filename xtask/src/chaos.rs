@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask chaos`: builds the chaos runner, and the participants that it must notice, and lets them loose.
 //!
-//! The runner is `uncopy-tests`' own binary (`tests/src/chaos`); what it does and demands is written there. The participants
-//! with leases off are a binary of their own name, built without optimisation because the feature exists in no other build.
+//! The runner is `uncopy-tests`' own binary (`tests/src/chaos`); what it does and demands is written there. The
+//! participants with leases off are a binary of their own name, built without optimisation because the feature exists
+//! in no other build.
 
 use crate::{
     error::{Error, write_text},
@@ -33,7 +34,8 @@ pub struct Options {
     /// Repeat a run (every act and its moment follow from the seed; a random one unless told).
     #[arg(long)]
     pub seed: Option<u64>,
-    /// What frames look like: small (64 bytes), mixed (nothing to megabytes, new memory again and again), video (1080p).
+    /// What frames look like: small (64 bytes), mixed (nothing to megabytes, new memory again and again), video
+    /// (1080p).
     #[arg(long, default_value = "mixed", value_parser = ["small", "mixed", "video"])]
     pub forms: String,
     /// When they are published: bursts, flat-out, or a number of frames each second.

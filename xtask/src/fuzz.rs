@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask fuzz`: libFuzzer on the targets of `fuzz/`, where a nightly toolchain can be had.
 //!
-//! A run begins with the committed corpus and with what earlier runs found, which is kept in `target/fuzz/corpus`. An input that breaks
-//! a target is kept in `target/fuzz/artifacts`: fix what it shows, and commit it as `fuzz/corpus/TARGET/found-WHAT`.
+//! A run begins with the committed corpus and with what earlier runs found, which is kept in `target/fuzz/corpus`. An
+//! input that breaks a target is kept in `target/fuzz/artifacts`: fix what it shows, and commit it as
+//! `fuzz/corpus/TARGET/found-WHAT`.
 
 use crate::{
     error::Error,
@@ -24,8 +25,8 @@ pub struct Options {
     seconds: u64,
 }
 
-/// What starts and ends threads for each input. The leak checker takes the list of what a thread cleans up for a leak when it looks while
-/// that thread ends; these targets count descriptors and mappings instead.
+/// What starts and ends threads for each input. The leak checker takes the list of what a thread cleans up for a leak
+/// when it looks while that thread ends; these targets count descriptors and mappings instead.
 const LIVE: &[&str] = &["control_page", "description", "from_client", "from_producer"];
 
 /// The longest input that libFuzzer makes: a frame's description with all its metadata fits.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Programs that cargo builds from the registry and that tasks run: kept in `target/tools`, one directory for each version.
+//! Programs that cargo builds from the registry and that tasks run: kept in `target/tools`, one directory for each
+//! version.
 
 use crate::{process::tried_for, repo::Repo, toolchain::cargo};
 use std::{

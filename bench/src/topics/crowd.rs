@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What eight consumers cost a producer against one, nobody asleep and all asleep; and when the last of eight is awake.
 //!
-//! No byte of the frame but a stamp is touched. All links take turns at one pace, so that the cores are equally deep asleep.
+//! No byte of the frame but a stamp is touched. All links take turns at one pace, so that the cores are equally deep
+//! asleep.
 
 use super::Role;
 use crate::{

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every frame of a producer that blocks, to a consumer that reads each byte, against the same reading with no link at all.
+//! Every frame of a producer that blocks, to a consumer that reads each byte, against the same reading with no link
+//! at all.
 //!
-//! The producer lends and publishes and writes nothing, so that only the link is added to what the consumer does alone. Alone, it
-//! reads as many frames of a link of its own, which it holds: memory of the same kind.
+//! The producer lends and publishes and writes nothing, so that only the link is added to what the consumer does
+//! alone. Alone, it reads as many frames of a link of its own, which it holds: memory of the same kind.
 
 use super::Role;
 use crate::{

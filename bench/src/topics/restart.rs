@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How long a consumer does not know that its producer was killed, and how long until it has the first frame of the next one.
+//! How long a consumer does not know that its producer was killed, and how long until it has the first frame of the
+//! next one.
 
 use super::Role;
 use crate::{

@@ -59,7 +59,8 @@ impl Latency {
         self.total
     }
 
-    /// The share of the times from each power of two, in nanoseconds, to the next; only those between which there are any.
+    /// The share of the times from each power of two, in nanoseconds, to the next; only those between which there are
+    /// any.
     pub fn shares(&self) -> Vec<(u64, f64)> {
         let mut shares: Vec<(u64, f64)> = Vec::new();
         for (bucket, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What one item of an array is: DLPack's type code, bits and lanes.
 //!
-//! Codes are numbers, not a Rust `enum`: headers newer than 1.3 already hand out others (18, a complex bfloat), and such
-//! an item must stay a value that can be shown, measured and passed on. [`DType::validate`] says which ones this version
-//! knows. Source of the numbers: DLPack 1.3, `DLDataTypeCode`.
+//! Codes are numbers, not a Rust `enum`: headers newer than 1.3 already hand out others (18, a complex bfloat), and
+//! such an item must stay a value that can be shown, measured and passed on. [`DType::validate`] says which ones this
+//! version knows. Source of the numbers: DLPack 1.3, `DLDataTypeCode`.
 //!
 //! Items smaller than a byte (int4, fp6, fp4) are packed, lowest bits first, as DLPack has it by default. PyTorch says
 //! "two fp4 items" as one item with two lanes: that is [`DType::with_lanes`]`(2)` here too, and is never turned into

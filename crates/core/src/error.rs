@@ -2,8 +2,8 @@
 //! The one list of what can go wrong, in every language.
 //!
 //! Each crate has its own error enum with values and advice; each of its variants maps to one [`ErrorKind`]. C status
-//! codes, Python exception classes and exit codes of the `uncopy` command are made from this list and from nothing else.
-//! Codes and names are stable: a kind may be added, never renumbered, renamed or reused.
+//! codes, Python exception classes and exit codes of the `uncopy` command are made from this list and from nothing
+//! else. Codes and names are stable: a kind may be added, never renumbered, renamed or reused.
 //!
 //! This module refuses to carry messages: a kind says which door to take, the error that has it says what happened.
 //!

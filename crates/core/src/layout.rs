@@ -81,8 +81,8 @@ impl Layout {
         self.strides_elems.get(..self.ndim()).unwrap_or_default()
     }
 
-    /// The same distances in bytes, 0 past the last axis; `None` for items under a byte. A stride that is never used and
-    /// would not fit is cut to what fits.
+    /// The same distances in bytes, 0 past the last axis; `None` for items under a byte. A stride that is never used
+    /// and would not fit is cut to what fits.
     pub fn strides_bytes(&self) -> Option<[isize; MAX_NDIM]> {
         let item_bytes = isize::try_from(self.dtype.item_bytes()?).ok()?;
         // strides that are used reach no further than the checked extent

@@ -2,8 +2,8 @@
 //! The values of uncopy: plain, checked descriptions of arrays and links, and the vocabulary of the whole project.
 //!
 //! Everything here is a small value that owns no memory, no device and no connection. It depends on nothing, has no
-//! `unsafe`, and turns what strangers wrote (a shape from another process, a typestr from another framework, a name from
-//! a command line) into values that are sound, or into an error that says what was found and what to do.
+//! `unsafe`, and turns what strangers wrote (a shape from another process, a typestr from another framework, a name
+//! from a command line) into values that are sound, or into an error that says what was found and what to do.
 //!
 //! It refuses to hold data, to ask the system anything, and to panic: no input reaches one.
 //!

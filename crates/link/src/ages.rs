@@ -22,8 +22,8 @@ const PER_OCTAVE: u32 = 4;
 /// Ages of frames at their reception: the time from [publishing](crate::Publisher) to the consumer's hold, on the
 /// monotonic clock. Kept per consumer in the link's control memory, where observers read it.
 ///
-/// Ages are sorted into ranges that are at most 25 % wide. A consumer reads the clock for each frame that it had to sleep
-/// for and for each 16th of the others, which then counts for 16.
+/// Ages are sorted into ranges that are at most 25 % wide. A consumer reads the clock for each frame that it had to
+/// sleep for and for each 16th of the others, which then counts for 16.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ages {
     counts: [u32; BUCKETS],
@@ -50,8 +50,8 @@ impl Ages {
         Self { counts }
     }
 
-    /// The age that a share of the frames (0 to 1; 0.5 is the median) did not exceed: the upper end of its range. `None`
-    /// without a frame.
+    /// The age that a share of the frames (0 to 1; 0.5 is the median) did not exceed: the upper end of its range.
+    /// `None` without a frame.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let rank = (share.clamp(0.0, 1.0) * self.count() as f64).ceil().max(1.0) as u64;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The errors of a link's processes, kept where others can read them: each distinct one once, with its count, and its first
-//! and last time, also after the process has died.
+//! The errors of a link's processes, kept where others can read them: each distinct one once, with its count, and its
+//! first and last time, also after the process has died.
 //!
-//! They lie in `NAME.errors` in the runtime directory, one line each, and not in the control memory: that goes with its last
-//! holder, and who could not join has none of it. (link-v1.md, "Errors"; docs/decisions/0008)
+//! They lie in `NAME.errors` in the runtime directory, one line each, and not in the control memory: that goes with
+//! its last holder, and who could not join has none of it. (link-v1.md, "Errors"; docs/decisions/0008)
 //!
-//! *Distinct* means: another process, side or kind, or other words when numbers are left out of account. Noting an error
-//! waits for nobody and never fails a call; the end of a link waits 20 ms at the most. A new one is written at once; those that come again at most ten times a second and at
-//! the end, so that of a process that is killed the last few may be missing in a count.
+//! *Distinct* means: another process, side or kind, or other words when numbers are left out of account. Noting an
+//! error waits for nobody and never fails a call; the end of a link waits 20 ms at the most. A new one is written at
+//! once; those that come again at most ten times a second and at the end, so that of a process that is killed the
+//! last few may be missing in a count.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -100,8 +101,8 @@ impl ErrorRecord {
     }
 }
 
-/// The words of a message: two that differ in numbers only are the same error. What follows a digit without a gap is its
-/// unit: 530 µs and 2 ms are the same.
+/// The words of a message: two that differ in numbers only are the same error. What follows a digit without a gap is
+/// its unit: 530 µs and 2 ms are the same.
 fn without_numbers(text: &str) -> impl Iterator<Item = char> + '_ {
     let mut is_number = false;
     text.chars().filter(move |c| {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The door for fuzz targets: the functions that read bytes of a peer, without the sockets and mappings around them.
 //!
-//! It exists in builds with the feature `fuzzing` alone, which no crate that is shipped asks for; `cargo xtask layers` checks that.
+//! It exists in builds with the feature `fuzzing` alone, which no crate that is shipped asks for; `cargo xtask
+//! layers` checks that.
 
 use uncopy_os::ProcessId;
 

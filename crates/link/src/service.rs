@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One quiet thread per process that answers sockets and notices deaths, for every link of the process.
 //!
-//! It starts with the first registration and ends with the last. It runs no user's code but the wakers of streams, has all signals
-//! blocked, and is not used across `fork`: a child that opens a link gets a thread of its own.
+//! It starts with the first registration and ends with the last. It runs no user's code but the wakers of streams,
+//! has all signals blocked, and is not used across `fork`: a child that opens a link gets a thread of its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -7,8 +7,8 @@ use uncopy_os::{monotonic_nanos, own_monotonic_nanos};
 
 /// The time at which a frame was published, on the machine's monotonic clock.
 ///
-/// It does not follow the wall clock, and is the same in every time namespace. A stamp of another boot says nothing here:
-/// its frame has no age.
+/// It does not follow the wall clock, and is the same in every time namespace. A stamp of another boot says nothing
+/// here: its frame has no age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     machine_nanos: u64,
@@ -39,7 +39,8 @@ impl Stamp {
     }
 }
 
-/// Whether times of a link whose header has this boot id can be compared with ours. Without `/proc` there is none to tell.
+/// Whether times of a link whose header has this boot id can be compared with ours. Without `/proc` there is none to
+/// tell.
 pub(crate) fn is_of_this_boot(boot_id: [u8; 16]) -> bool {
     let (unknown, ours) = ([0; 16], uncopy_os::boot_id());
     boot_id == ours || boot_id == unknown || ours == unknown

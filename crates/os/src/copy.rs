@@ -6,8 +6,8 @@
 //! run in time takes none, and nobody waits for it. It is one thread per process, started by the first large copy, idle
 //! in between, and gone two seconds after the last.
 //!
-//! Refused: to cut strided copies into parts (they are one pass of [`Tensor::copy_packed_into`]), and to use more threads:
-//! a frame must not take the cores from those who read it.
+//! Refused: to cut strided copies into parts (they are one pass of [`Tensor::copy_packed_into`]), and to use more
+//! threads: a frame must not take the cores from those who read it.
 #![expect(unsafe_code, reason = "fence: two threads copy parts of one slice")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -174,18 +174,20 @@ impl Job {
             let len = CHUNK_BYTES.min(self.len_bytes - offset);
             let from = self.from.wrapping_add(offset);
             let to = self.out.wrapping_add(offset);
-            // SAFETY: 1. `copy_packed` checked that the source is contiguous, on the host and `len_bytes` long, so these
-            // bytes of it are readable while it lives. 2. `copy_packed` borrows both, `out` mutably, and does not return
-            // before `finished` counts every chunk (`wait`): they are alive until the line below, and these bytes
-            // of `out` are nobody else's, since another thread has another chunk. 3. The two do not overlap (checked).
+            // SAFETY: 1. `copy_packed` checked that the source is contiguous, on the host and `len_bytes` long, so
+            // these bytes of it are readable while it lives. 2. `copy_packed` borrows both, `out` mutably, and does
+            // not return before `finished` counts every chunk (`wait`): they are alive until the line below, and
+            // these bytes of `out` are nobody else's, since another thread has another chunk. 3. The two do not
+            // overlap (checked).
             unsafe { std::ptr::copy_nonoverlapping(from, to, len) };
             // pairs with: wait. The chunk is there.
             self.finished.fetch_add(1, Ordering::Release);
         }
     }
 
-    /// Waits for the chunk that the other thread may be at. Called when all chunks are taken. A helper that is taken off
-    /// its processor in the midst of a chunk is waited for until it is put back: nobody else can tell how far it came.
+    /// Waits for the chunk that the other thread may be at. Called when all chunks are taken. A helper that is taken
+    /// off its processor in the midst of a chunk is waited for until it is put back: nobody else can tell how far it
+    /// came.
     fn wait(&self) {
         /// About as long as a chunk takes; who is then not done was taken off its processor.
         const LOOKS: u32 = 2_000;

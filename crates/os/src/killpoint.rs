@@ -3,14 +3,15 @@
 //!
 //! A protocol that survives crashes has to be crashed at each of its steps. [`kill_point`] marks a step. In normal
 //! builds it is nothing at all. With the feature `kill-points` (test builds only), `UNCOPY_KILL=NAME:N` in the
-//! environment makes the `N`-th pass (from 1) of the point `NAME` end the process with SIGKILL: no destructor runs, as
-//! in a real crash. `NAME:N:stop` stops it there instead, with SIGSTOP. Any other value of the variable does nothing; `passed()` then tells which points exist on the way
-//! that was taken. A forked child counts from the beginning.
+//! environment makes the `N`-th pass (from 1) of the point `NAME` end the process with SIGKILL: no destructor runs,
+//! as in a real crash. `NAME:N:stop` stops it there instead, with SIGSTOP. Any other value of the variable does
+//! nothing; `passed()` then tells which points exist on the way that was taken. A forked child counts from the
+//! beginning.
 //!
 //! The same builds play a kernel without `SO_PEERPIDFD` when `UNCOPY_WITHOUT_PEERPIDFD` is `1`:
-//! [`Connection::peer_pidfd`](crate::Connection::peer_pidfd) then answers `None`; and one without
-//! `futex_waitv` when `UNCOPY_WITHOUT_FUTEX_WAITV` is `1`: [`futex_wait_any`](crate::futex_wait_any) answers `None`. Normal
-//! builds ask the kernel, whatever the environment says.
+//! [`Connection::peer_pidfd`](crate::Connection::peer_pidfd) then answers `None`; and one without `futex_waitv` when
+//! `UNCOPY_WITHOUT_FUTEX_WAITV` is `1`: [`futex_wait_any`](crate::futex_wait_any) answers `None`. Normal builds ask
+//! the kernel, whatever the environment says.
 //!
 //! ```
 //! fn publish() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The buffer protocol's format strings, both ways.
 //!
-//! What counts is the family that the letter names and the size that the exporter says: `l` is 4 or 8 bytes depending on
-//! a prefix that exporters get wrong, the item size never is.
+//! What counts is the family that the letter names and the size that the exporter says: `l` is 4 or 8 bytes depending
+//! on a prefix that exporters get wrong, the item size never is.
 //!
 //! It refuses everything that is not one number per item: text, Python objects, records, pointers, padding.
 //!

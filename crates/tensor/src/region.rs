@@ -99,8 +99,9 @@ impl Region {
     pub fn from_bytes(bytes: Arc<[u8]>) -> Region {
         let len_bytes = bytes.len();
         let address = NonNull::from(&*bytes).cast();
-        // SAFETY: 1. the `Arc` keeps its `len_bytes` initialised bytes in place while it lives. 2. It is ordinary memory
-        // of this process. 3. Bytes in an `Arc` with another holder cannot be written, and ours never lends them.
+        // SAFETY: 1. the `Arc` keeps its `len_bytes` initialised bytes in place while it lives. 2. It is ordinary
+        // memory of this process. 3. Bytes in an `Arc` with another holder cannot be written, and ours never lends
+        // them.
         unsafe { Region::from_raw(address, len_bytes, Device::CPU, Access::ReadOnly, bytes) }
     }
 

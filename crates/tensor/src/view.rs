@@ -28,8 +28,8 @@ use std::marker::PhantomData;
 use crate::{Element, Tensor, TensorError};
 
 /// A borrowed, typed, read-only view of a host tensor with `N` dimensions.
-// Law of this type: for every index inside `shape`, `base` plus the sum of index times stride is an aligned, readable `T`
-// for `'a`. Both makers, `new` and `outer`, keep it.
+// Law of this type: for every index inside `shape`, `base` plus the sum of index times stride is an aligned, readable
+// `T` for `'a`. Both makers, `new` and `outer`, keep it.
 pub struct View<'a, T, const N: usize> {
     base: *const T,
     shape: [usize; N],
@@ -158,7 +158,8 @@ impl<T: Element, const N: usize> fmt::Debug for View<'_, T, N> {
     }
 }
 
-/// Stable Rust cannot write `View<'a, T, { N - 1 }>`, so each number of dimensions that a layout may have is written out.
+/// Stable Rust cannot write `View<'a, T, { N - 1 }>`, so each number of dimensions that a layout may have is written
+/// out.
 macro_rules! outer {
     ($($n:literal => $fewer:literal),* $(,)?) => {$(
         impl<'a, T: Element> View<'a, T, $n> {
@@ -198,8 +199,8 @@ impl<T: Element, const N: usize> Iterator for Iter<'_, T, N> {
     fn next(&mut self) -> Option<T> {
         self.left = self.left.checked_sub(1)?;
         let element = self.view.base.wrapping_offset(self.offset_elems);
-        // SAFETY: `left` was above 0, so `index` is inside the shape and `offset_elems` is its offset; by the view's law
-        // an aligned, readable `T` stands there.
+        // SAFETY: `left` was above 0, so `index` is inside the shape and `offset_elems` is its offset; by the view's
+        // law an aligned, readable `T` stands there.
         let value = unsafe { element.read() };
         let axes = self.view.shape.iter().zip(&self.view.strides_elems).zip(&mut self.index);
         for ((&len, &stride), at) in axes.rev() {

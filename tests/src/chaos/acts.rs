@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is done to participants, and to whom. The n-th act of a seed is the same in every run; whom it meets depends on who is there.
+//! What is done to participants, and to whom. The n-th act of a seed is the same in every run; whom it meets depends
+//! on who is there.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

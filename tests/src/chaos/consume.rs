@@ -230,8 +230,8 @@ impl Consumer {
         emit(&json!({ "event": "gone", "life": reader.account.last().map(|(life, _)| life), "at": at }));
     }
 
-    /// Receives everything up to the `last` frame, which has been published. Says how many subscribers have it: all that
-    /// have a place, or can get one.
+    /// Receives everything up to the `last` frame, which has been published. Says how many subscribers have it: all
+    /// that have a place, or can get one.
     fn drain(&mut self, last: Option<(u64, u64)>) -> usize {
         let mut caught_up = 0;
         let is_crowded = self.readers.len() > 1;

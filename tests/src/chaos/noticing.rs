@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How long it takes until deaths and returns are noticed. Only who ran all the while is measured: to have been stopped is no fault of
-//! the product.
+//! How long it takes until deaths and returns are noticed. Only who ran all the while is measured: to have been
+//! stopped is no fault of the product.
 
 use std::time::{Duration, Instant};
 

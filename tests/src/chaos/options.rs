@@ -37,8 +37,8 @@ const USUAL: Duration = Duration::from_secs(60);
 const PROOF: Duration = Duration::from_secs(20);
 
 impl Options {
-    /// From a command line: `--seconds N`, `--frames N`, `--kills N`, `--seed N`, `--forms FORMS`, `--pace PACE`, `--calm`,
-    /// `--json`, `--leases-off PROGRAM`.
+    /// From a command line: `--seconds N`, `--frames N`, `--kills N`, `--seed N`, `--forms FORMS`, `--pace PACE`,
+    /// `--calm`, `--json`, `--leases-off PROGRAM`.
     ///
     /// # Panics
     /// When a value makes no sense.

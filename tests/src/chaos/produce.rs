@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A producer of a chaos run: publishes until it is told to finish, superseded, or killed.
 //!
-//! `finish` answers `finished` with the number of its last frame, `slots` says how many slots it can claim at once, and the
-//! end of orders ends it.
+//! `finish` answers `finished` with the number of its last frame, `slots` says how many slots it can claim at once,
+//! and the end of orders ends it.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a frame of a chaos run says of itself, and whether every byte of it agrees.
 //!
-//! A frame carries its stamp as metadata. Its content follows from the stamp's *key*, in which the producer's life is the
-//! upper part and the number of the frame the lower: a page of another frame, or of the same number in another life of
-//! the producer, is told from its own.
+//! A frame carries its stamp as metadata. Its content follows from the stamp's *key*, in which the producer's life is
+//! the upper part and the number of the frame the lower: a page of another frame, or of the same number in another
+//! life of the producer, is told from its own.
 
 use uncopy::{Form, Frame, Meta};
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tries to take a name: `try [takeover]` answers `won` or `taken`, `close` gives it back, and `storm N PATH` takes it `N`
-//! times, proving each time by a file that nobody else has it, and by asking under the name that it is found there.
+//! Tries to take a name: `try [takeover]` answers `won` or `taken`, `close` gives it back, and `storm N PATH` takes
+//! it `N` times, proving each time by a file that nobody else has it, and by asking under the name that it is found
+//! there.
 
 use std::fs;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The life of a link, told to begin by a shared word, so that from then on every system call but the sleeps in between is the
-//! link's own.
+//! The life of a link, told to begin by a shared word, so that from then on every system call but the sleeps in
+//! between is the link's own.
 //!
 //! | command | event |
 //! |---|---|

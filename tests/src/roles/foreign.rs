@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Another user at the door, on either side of it.
 //!
-//! The directory of links keeps other users out by its mode. These roles act as one all the same: they keep the right to
-//! open files as root, so that what is tested is the second lock, the check of the peer's credentials.
+//! The directory of links keeps other users out by its mode. These roles act as one all the same: they keep the right
+//! to open files as root, so that what is tested is the second lock, the check of the peer's credentials.
 
 use serde_json::json;
 use uncopy::os::{Connection, RuntimeDir};

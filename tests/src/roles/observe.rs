@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Looks at links when told: `list` answers `links`, `info NAME` answers `info`; `clean` removes what the dead left, again and
-//! again, until the next command, and answers `cleaned`.
+//! Looks at links when told: `list` answers `links`, `info NAME` answers `info`; `clean` removes what the dead left,
+//! again and again, until the next command, and answers `cleaned`.
 
 use serde_json::json;
 use uncopy::Fate;

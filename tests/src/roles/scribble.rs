@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Writes nonsense over the control memory of a live link, as a peer with a bug would: `words FROM TO COUNT SEED` writes
-//! `COUNT` words somewhere in `FROM..TO` and answers `scribbled`.
+//! Writes nonsense over the control memory of a live link, as a peer with a bug would: `words FROM TO COUNT SEED`
+//! writes `COUNT` words somewhere in `FROM..TO` and answers `scribbled`.
 
 use std::sync::atomic::Ordering::Relaxed;
 

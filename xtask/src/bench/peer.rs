@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The programs in `bench/peers`: each measures uncopy beside one other library, and is a workspace of its own, so that what that library
-//! needs is never a dependency of uncopy's, nor built by its tests.
+//! The programs in `bench/peers`: each measures uncopy beside one other library, and is a workspace of its own, so
+//! that what that library needs is never a dependency of uncopy's, nor built by its tests.
 
 use crate::{
     error::{Error, read_text},
@@ -18,8 +18,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Builds the program of `bench/peers/NAME`, which measures against the package of that name. Its own Cargo.lock pins what it needs;
-    /// that is fetched from the registry where it is not here yet.
+    /// Builds the program of `bench/peers/NAME`, which measures against the package of that name. Its own Cargo.lock
+    /// pins what it needs; that is fetched from the registry where it is not here yet.
     pub fn build(repo: &Repo, name: &str) -> Result<Self, Error> {
         println!("  building with {name}");
         let target = repo.target().join("peers");

@@ -91,8 +91,8 @@ impl Topic {
         }
     }
 
-    /// The library that it is measured against, by the name of its program's directory in `bench/peers`. That program stands in
-    /// for `uncopy-bench`.
+    /// The library that it is measured against, by the name of its program's directory in `bench/peers`. That program
+    /// stands in for `uncopy-bench`.
     pub const fn peer(self) -> Option<&'static str> {
         match self {
             Self::Iceoryx2 => Some("iceoryx2"),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask coverage`: which lines of the crates below the facade, and which of their error variants, some test runs.
+//! `cargo xtask coverage`: which lines of the crates below the facade, and which of their error variants, some test
+//! runs.
 //!
-//! The unit tests of these crates and the two-process tests are run with counters (cargo-llvm-cov). The counters are mapped
-//! files, so that a process counts that is killed, forked or ended by a signal, as tests do to it. Lines of tests are not
-//! counted, nor examples of documentation.
+//! The unit tests of these crates and the two-process tests are run with counters (cargo-llvm-cov). The counters are
+//! mapped files, so that a process counts that is killed, forked or ended by a signal, as tests do to it. Lines of
+//! tests are not counted, nor examples of documentation.
 
 mod lcov;
 mod variants;

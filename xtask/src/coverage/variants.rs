@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Error variants that no test produces: those none of whose constructions was run.
 //!
-//! Read from the text of the sources: `Enum::Variant` (or `Self::Variant` beside the enum) on a line that is no pattern. A
-//! variant made by `#[from]` has no such line and is left to the tests of what it is made from.
+//! Read from the text of the sources: `Enum::Variant` (or `Self::Variant` beside the enum) on a line that is no
+//! pattern. A variant made by `#[from]` has no such line and is left to the tests of what it is made from.
 
 use super::lcov::{Lines, first_line_of_tests};
 use crate::{

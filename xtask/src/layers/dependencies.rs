@@ -57,7 +57,8 @@ const WINDOWS: &str = "x86_64-pc-windows-gnu";
 
 /// What whoever adds a link to a program must trust.
 const CORE: &[&str] = &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link"];
-/// The most crates of others that they are built from, with their default features; those that only help to build count.
+/// The most crates of others that they are built from, with their default features; those that only help to build
+/// count.
 const MOST_IN_CORE: usize = 25;
 
 /// Features that open a product for its tests.

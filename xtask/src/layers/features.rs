@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A feature that breaks a promise, so that the tests can prove that they would notice, reaches nothing that is shipped.
+//! A feature that breaks a promise, so that the tests can prove that they would notice, reaches nothing that is
+//! shipped.
 
 use super::{Check, metadata::Metadata};
 

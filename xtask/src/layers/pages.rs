@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the Markdown pages promise their readers: links that lead somewhere, examples that compile, tests and tasks that
-//! are there. (Python and shell examples are run and parsed by the tests of the package and of the command.)
+//! What the Markdown pages promise their readers: links that lead somewhere, examples that compile, tests and tasks
+//! that are there. (Python and shell examples are run and parsed by the tests of the package and of the command.)
 
 use super::Check;
 use crate::{error::Error, repo::Repo};

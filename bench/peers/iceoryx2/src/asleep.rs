@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frames at a steady pace to a process that sleeps until each: ours in `recv`, iceoryx2's in a listener, which is notified after
-//! the frame was sent, and then received; and a bare futex wake in the same turns.
+//! Frames at a steady pace to a process that sleeps until each: ours in `recv`, iceoryx2's in a listener, which is
+//! notified after the frame was sent, and then received; and a bare futex wake in the same turns.
 
 use crate::{Role, ours, theirs, theirs::Home};
 use std::{

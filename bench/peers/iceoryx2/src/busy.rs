@@ -142,7 +142,8 @@ impl All {
     }
 }
 
-/// The other side of [`measure`]: arguments are directory, end of the names, bytes of a frame, page and number of blocks.
+/// The other side of [`measure`]: arguments are directory, end of the names, bytes of a frame, page and number of
+/// blocks.
 pub fn pong(arguments: &Arguments) -> Result<(), Failure> {
     let dir = Path::new(arguments.text(0)?);
     let end = arguments.text(1)?;

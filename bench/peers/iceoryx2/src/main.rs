@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! uncopy and iceoryx2, measured in turns by the same two processes. `cargo xtask bench iceoryx2` builds and runs it; README.md
-//! says what is compared and how.
+//! uncopy and iceoryx2, measured in turns by the same two processes. `cargo xtask bench iceoryx2` builds and runs it;
+//! README.md says what is compared and how.
 //!
 //! ```text
 //! uncopy-bench-iceoryx2 measure iceoryx2 --quick

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! iceoryx2's contestant: services with the limits of its own latency benchmark, that is no more room than is used, slices of
-//! bytes whose largest length is told beforehand, and no history.
+//! iceoryx2's contestant: services with the limits of its own latency benchmark, that is no more room than is used,
+//! slices of bytes whose largest length is told beforehand, and no history.
 #![expect(unsafe_code, reason = "loans memory without writing all of it, as iceoryx2 offers it")]
 
 use crate::ends::{Ends, numbers_in, too_short, write_number};

@@ -18,8 +18,8 @@ impl Layout {
     /// Items side by side in C order: the last axis varies fastest.
     ///
     /// # Errors
-    /// [`LayoutError`] for too many axes, an item of no bits, or more than `isize::MAX` bytes. Axes of length 0 count as
-    /// 1 for that limit, so that an empty array cannot hide a shape that no memory could hold.
+    /// [`LayoutError`] for too many axes, an item of no bits, or more than `isize::MAX` bytes. Axes of length 0 count
+    /// as 1 for that limit, so that an empty array cannot hide a shape that no memory could hold.
     pub fn contiguous(dtype: DType, shape: &[usize]) -> Result<Layout, LayoutError> {
         let (axes, ndim) = axes_from_shape(shape)?;
         let sizes = Sizes::of(dtype, shape)?;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! May two different indices of a layout reach the same item? Writers must know: such an array cannot be filled.
 //!
-//! The question in full is as hard as subset sum, so this answers what can be answered cheaply, and is careful otherwise.
+//! The question in full is as hard as subset sum, so this answers what can be answered cheaply, and is careful
+//! otherwise.
 //!
 //! ```
 //! use uncopy_core::{DType, Layout};

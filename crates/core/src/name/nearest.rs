@@ -10,9 +10,9 @@
 
 /// The known name that `wanted` most resembles, for "did you mean" in messages; `None` when nothing is near.
 ///
-/// Near means: at most one edit, or one for every three characters of the longer text; an edit is a character added, left
-/// out, replaced, or swapped with its neighbour; upper and lower case are the same. Of equally near names the first
-/// wins. Texts over 256 characters are never near, which bounds the cost.
+/// Near means: at most one edit, or one for every three characters of the longer text; an edit is a character added,
+/// left out, replaced, or swapped with its neighbour; upper and lower case are the same. Of equally near names the
+/// first wins. Texts over 256 characters are never near, which bounds the cost.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = comparable(wanted)?;
     let mut best: Option<(usize, &'a str)> = None;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One consumer's place at one producer, and whether the producer is still there. What it holds is in `holds`, what the producer
-//! sends in `memory`.
+//! One consumer's place at one producer, and whether the producer is still there. What it holds is in `holds`, what
+//! the producer sends in `memory`.
 //!
 //! An attachment lives as long as its subscriber or any frame received through it. The last of them says goodbye.
 

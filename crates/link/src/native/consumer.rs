@@ -36,8 +36,8 @@ pub enum Read {
     /// Always the newest; what was published in between shows as [`Frame::missed`].
     #[default]
     Latest,
-    /// Each one, in order, from the newest at the time of joining on. With a producer that blocks none is missed; with one
-    /// that drops, [`Frame::missed`] says how many were overwritten before they were received.
+    /// Each one, in order, from the newest at the time of joining on. With a producer that blocks none is missed;
+    /// with one that drops, [`Frame::missed`] says how many were overwritten before they were received.
     Every,
 }
 
@@ -134,8 +134,8 @@ impl SubscribeOptions {
         Self { timeout, ..self }
     }
 
-    /// How long a wait for a frame spins before it sleeps, while frames come that fast: 20 µs unless told. Spinning costs a core and saves the time
-    /// that a wake-up takes.
+    /// How long a wait for a frame spins before it sleeps, while frames come that fast: 20 µs unless told. Spinning
+    /// costs a core and saves the time that a wake-up takes.
     #[must_use]
     pub fn spin(self, spin: Duration) -> Self {
         Self { spin, ..self }
@@ -293,8 +293,8 @@ impl Subscriber {
     }
 
     /// The newest frame that there is, also one that was received before; `None` when there is none. Never waits: a
-    /// producer that has just come is joined by one call and read by a later one. For a reader of every frame it is a look ahead: the
-    /// next one to receive stays the same.
+    /// producer that has just come is joined by one call and read by a later one. For a reader of every frame it is a
+    /// look ahead: the next one to receive stays the same.
     ///
     /// # Errors
     /// [`LinkError::Corrupt`]; [`LinkError::Forked`]; those of joining, as for [`SubscribeOptions::open`].

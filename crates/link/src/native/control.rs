@@ -212,7 +212,8 @@ impl<'a> Live<'a> {
         futex_wake(self.latest_futex(), u32::MAX);
     }
 
-    /// Wakes the first of those who sleep on this link, who wakes the next: so many sleepers cost a producer what one does.
+    /// Wakes the first of those who sleep on this link, who wakes the next: so many sleepers cost a producer what one
+    /// does.
     pub(crate) fn wake_first(self) {
         futex_wake(self.latest_futex(), 1);
     }

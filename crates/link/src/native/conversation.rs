@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Talking to a producer: reaching it, saying who we are, and taking its answer without ever waiting longer than asked.
 //!
-//! A conversation says goodbye when it is dropped. So a join that fails half-way gives its place back, and a process that
-//! keeps trying can't use up the places of a link.
+//! A conversation says goodbye when it is dropped. So a join that fails half-way gives its place back, and a process
+//! that keeps trying can't use up the places of a link.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,7 +76,8 @@ impl Conversation {
         }
         match connection.send(&first.encode(), &[]) {
             Ok(Sent::Done) => {}
-            // A producer that refuses at the door has hung up already. What it said before that is still there to be read.
+            // A producer that refuses at the door has hung up already. What it said before that is still there to be
+            // read.
             Err(OsError::Closed) => {}
             // Unsaid, it would never be answered.
             Ok(Sent::WouldBlock) => return Ok(Reached::Busy("its queue of messages is full".to_owned())),

@@ -89,7 +89,8 @@ impl PartialEq for FormKey {
 
 /// Words of a description that only change with the form.
 ///
-/// `number` changes with them from frame to frame, so that a reader who has checked them once need not fetch them again.
+/// `number` changes with them from frame to frame, so that a reader who has checked them once need not fetch them
+/// again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FormWords {
     number: u32,

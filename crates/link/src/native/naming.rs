@@ -20,8 +20,9 @@ pub(crate) fn lock_file(name: &str) -> String {
     format!("{name}.lock")
 }
 
-/// How long the lock may be in the hands of somebody who does not say so: who has not written its note yet, or removes what the
-/// dead have left. Both take an instant, unless the process is stopped or its disk is busy in the middle of it.
+/// How long the lock may be in the hands of somebody who does not say so: who has not written its note yet, or
+/// removes what the dead have left. Both take an instant, unless the process is stopped or its disk is busy in the
+/// middle of it.
 const NAMELESS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the holder of a name has to answer a takeover.
@@ -47,7 +48,8 @@ pub(crate) fn take_name(dir: &RuntimeDir, name: &LinkName, takeover: bool) -> Re
         };
         let waited = begun.elapsed();
         match holder {
-            // The note of a dead holder is still there while somebody removes what it left. Who takes over asks whoever it is.
+            // The note of a dead holder is still there while somebody removes what it left. Who takes over asks
+            // whoever it is.
             None | Some(Holder { is_alive: false, .. }) if !takeover && waited < NAMELESS_PATIENCE => {
                 std::thread::sleep(Duration::from_millis(1));
             }

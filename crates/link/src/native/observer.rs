@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Looking at one link again and again: over one connection, without a place, without a lease, and without ever waiting.
+//! Looking at one link again and again: over one connection, without a place, without a lease, and without ever
+//! waiting.
 //!
 //! An observer maps the control memory once and reads it from then on, so that a look costs the producer nothing. When
 //! the producer goes, its observer notices by the hang-up and reaches for the next one of the name.
@@ -101,8 +102,8 @@ impl Observer {
         &self.name
     }
 
-    /// Looks whether the producer is there, asks a new one, and takes its answer. Never waits. What a dead producer left
-    /// under the name is removed.
+    /// Looks whether the producer is there, asks a new one, and takes its answer. Never waits. What a dead producer
+    /// left under the name is removed.
     pub fn look(&mut self) -> Presence {
         let is_due = match &self.state {
             State::Absent => true,

@@ -42,14 +42,16 @@ pub enum WhenFull {
     #[default]
     Drop,
     /// The producer waits for room, at most this long (`None`: for ever), and then fails with
-    /// [`LinkError::NoFreeSlot`]. Frames that a consumer of [every frame](crate::Read::Every) has not received are kept.
+    /// [`LinkError::NoFreeSlot`]. Frames that a consumer of [every frame](crate::Read::Every) has not received are
+    /// kept.
     Block(Option<Duration>),
 }
 
 /// The frame memory of the current epoch.
 struct Epoch {
     number: u32,
-    /// Explains the crash of a late write through a view; made when the first slot is protected. Ends before the memory.
+    /// Explains the crash of a late write through a view; made when the first slot is protected. Ends before the
+    /// memory.
     guard: Option<WatchGuard>,
     memory: Arc<SlotMemory>,
 }

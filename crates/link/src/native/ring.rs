@@ -15,9 +15,10 @@
 //! | the generation wraps | it only guards the window of one compare-exchange |
 //!
 //! # Every frame
-//! A consumer of every frame walks the *trail*: entry `seq % 64` names the slot of frame `seq`, until frame `seq + 64`
-//! takes the entry. It holds that slot and looks whose frame it is: another number means that the producer was faster. A
-//! producer that blocks does not write a slot whose frame such a consumer has not received: [`oldest_wanted`].
+//! A consumer of every frame walks the *trail*: entry `seq % 64` names the slot of frame `seq`, until frame `seq +
+//! 64` takes the entry. It holds that slot and looks whose frame it is: another number means that the producer was
+//! faster. A producer that blocks does not write a slot whose frame such a consumer has not received:
+//! [`oldest_wanted`].
 //!
 //! The machine is generic over where its words live: mapped pages in the product, loom's atomics in the models
 //! (`ring_models.rs`), which check every interleaving of the same code.
@@ -206,8 +207,8 @@ pub(crate) fn somebody_sleeps<C: Cells>(cells: &C) -> bool {
     cells.sleepers().load(Relaxed) != 0
 }
 
-/// Whether anybody else may sleep on `latest`, asked by the consumer at `place` when it has slept and there is a frame. It
-/// wakes them: whoever was in the kernel's queue before it was taken from there, has its bit set.
+/// Whether anybody else may sleep on `latest`, asked by the consumer at `place` when it has slept and there is a
+/// frame. It wakes them: whoever was in the kernel's queue before it was taken from there, has its bit set.
 pub(crate) fn others_sleep<C: Cells>(cells: &C, place: u32) -> bool {
     // pairs with: announce_sleep/sleepers, through the kernel's queue.
     cells.sleepers().load(Acquire) & !(1 << place) != 0
@@ -263,8 +264,8 @@ pub(crate) enum Unheld {
 /// (A model may see old values for ever, which hardware does not; it gives up early.)
 const MAX_CHASES: usize = if cfg!(loom) { 3 } else { 1 << 16 };
 
-/// Holds whatever frame is in `slot` for the consumer at `place`. Says whether it held the slot before; `None` while the
-/// slot is being written.
+/// Holds whatever frame is in `slot` for the consumer at `place`. Says whether it held the slot before; `None` while
+/// the slot is being written.
 #[inline(always)]
 fn hold_slot<C: Cells>(cells: &C, place: u32, slot: usize) -> Result<Option<bool>, Unheld> {
     let Some(cell) = cells.word(slot) else { return Err(Unheld::Corrupt) };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each acquire, release and fence of the slot machine taken away in turn: some model must fail without it (F27).
 //!
-//! A *site* is a place in `ring.rs` at which a word is touched in an order stronger than relaxed, or a fence stands. The models
-//! learn of it by their callers' locations, so that a new one is found without being written down. Without an acquire or a
-//! release the access itself stays.
+//! A *site* is a place in `ring.rs` at which a word is touched in an order stronger than relaxed, or a fence stands.
+//! The models learn of it by their callers' locations, so that a new one is found without being written down. Without
+//! an acquire or a release the access itself stays.
 //!
 //! GPU waits get sites of the same kind, whose removal two processes and a driver must notice.
 

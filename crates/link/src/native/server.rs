@@ -47,7 +47,8 @@ pub(crate) struct Server {
 struct Table {
     clients: BTreeMap<u64, Client>,
     last_key: u64,
-    /// The current epoch at last; before it those that a reader of every frame of a producer that blocks has not been sent yet.
+    /// The current epoch at last; before it those that a reader of every frame of a producer that blocks has not been
+    /// sent yet.
     epochs: Vec<(u32, Arc<SlotMemory>)>,
     listener: Option<(Arc<Listener>, Registration)>,
     lock: Option<NameLock>,
@@ -227,8 +228,8 @@ impl Server {
         );
     }
 
-    /// Who keeps slots from the producer, in words. Who reads every frame keeps what it has not received, in a link whose
-    /// producer blocks.
+    /// Who keeps slots from the producer, in words. Who reads every frame keeps what it has not received, in a link
+    /// whose producer blocks.
     pub(crate) fn holders(&self, blocks: bool) -> Vec<String> {
         let table = lock(&self.table);
         let control = self.control.live();

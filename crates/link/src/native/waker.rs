@@ -7,9 +7,9 @@ use super::attachment::Attachment;
 use super::server::Server;
 use crate::service::lock;
 
-/// Makes a wait of one end of a link ask its [`Waiting`](crate::Waiting) now whether to go on, and not at its next look, from any
-/// thread. It keeps nothing alive, and does nothing where nobody waits. A wait for a *producer to appear* asks at its
-/// own pace, and so does one that is just falling asleep.
+/// Makes a wait of one end of a link ask its [`Waiting`](crate::Waiting) now whether to go on, and not at its next
+/// look, from any thread. It keeps nothing alive, and does nothing where nobody waits. A wait for a *producer to
+/// appear* asks at its own pace, and so does one that is just falling asleep.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,8 +9,8 @@ pub(crate) use namespace::offsets;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
-/// `CLOCK_MONOTONIC` of the machine: nanoseconds since boot, the same in every process, not counting suspends. In a time
-/// namespace it is not what `clock_gettime` says: see [`own_monotonic_nanos`].
+/// `CLOCK_MONOTONIC` of the machine: nanoseconds since boot, the same in every process, not counting suspends. In a
+/// time namespace it is not what `clock_gettime` says: see [`own_monotonic_nanos`].
 #[inline]
 pub fn monotonic_nanos() -> u64 {
     nanos(clock_gettime(ClockId::Monotonic)).wrapping_sub(offsets().monotonic_nanos).unsigned_abs()

@@ -10,9 +10,9 @@
 //! Rust objects can be used (and fail) and dropped without touching a descriptor that means something else by then.
 //!
 //! Nor may it keep **frame memory**, ours or received. A child that writes a slot would change a frame that others
-//! read; one that reads a frame would read what its parent gave back long ago. Those mappings stay with the parent: in a
-//! child the calls answer [`OsError::Forked`](crate::OsError::Forked), and touching an inherited view ends the child
-//! ([`guard`](crate::guard) says why). Control memory is inherited.
+//! read; one that reads a frame would read what its parent gave back long ago. Those mappings stay with the parent:
+//! in a child the calls answer [`OsError::Forked`](crate::OsError::Forked), and touching an inherited view ends the
+//! child ([`guard`](crate::guard) says why). Control memory is inherited.
 //!
 //! [`fork_generation`] tells parent from child, one atomic load: an object that remembers the generation it was made in
 //! can refuse to work in another. [`ForkLock`] holds state of the process that starts anew in a child.
@@ -45,6 +45,6 @@ pub use system::{CloseInChild, ForkGuard, ForkLock, fork_generation};
 #[cfg(unix)]
 pub(crate) use system::{KeptFromChild, generation_now};
 
-/// How many descriptors can be owned through [`CloseInChild`] at a time; and how many frame memories, ours and received,
-/// can be mapped.
+/// How many descriptors can be owned through [`CloseInChild`] at a time; and how many frame memories, ours and
+/// received, can be mapped.
 pub const MAX_GUARDED: usize = 4096;

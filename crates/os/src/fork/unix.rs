@@ -198,8 +198,8 @@ impl Drop for Installing {
 
 /// Installs the handlers once per process line; answers the generation.
 ///
-/// A child that is forked between the two steps has its first generation from the handler itself: as nothing of ours was made
-/// before the parent has its own, the two can't be taken for each other.
+/// A child that is forked between the two steps has its first generation from the handler itself: as nothing of ours
+/// was made before the parent has its own, the two can't be taken for each other.
 #[cold]
 fn install() -> Result<u32, OsError> {
     let _installing = Installing::begin();

@@ -10,13 +10,15 @@
 //! process too, and the message says that the link has to be opened again.
 //!
 //! It refuses to rescue: after the message the handler that was there before runs (a crash reporter, Python's
-//! `faulthandler`, the Rust runtime's), or the system's default, which ends the process. Other faults go straight there.
+//! `faulthandler`, the Rust runtime's), or the system's default, which ends the process. Other faults go straight
+//! there.
 //!
 //! # Limits
 //!
 //! The handler is installed by the first watch and stays. One that the program installs later and that does not chain
-//! takes its place; one that does chain by raising the signal anew, as Python's `faulthandler` does when it is enabled after
-//! the first link was opened, hides the address, and then the message is missing (the frame is as it was). 256 ranges are watched at a time; further ones give a guard that is not [active](WatchGuard::is_active).
+//! takes its place; one that does chain by raising the signal anew, as Python's `faulthandler` does when it is
+//! enabled after the first link was opened, hides the address, and then the message is missing (the frame is as it
+//! was). 256 ranges are watched at a time; further ones give a guard that is not [active](WatchGuard::is_active).
 //!
 //! ```
 //! # #[cfg(target_os = "linux")] {

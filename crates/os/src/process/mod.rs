@@ -42,8 +42,8 @@ pub fn sees_processes() -> bool {
 pub struct ProcessId {
     /// The number, as this process's `/proc` shows it.
     pub pid: i32,
-    /// When it started, in clock ticks (1/100 s) after boot: field 22 of `/proc/PID/stat`, as who is in no time namespace
-    /// reads it.
+    /// When it started, in clock ticks (1/100 s) after boot: field 22 of `/proc/PID/stat`, as who is in no time
+    /// namespace reads it.
     pub start_ticks: u64,
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tensors by the buffer protocol.
 //!
-//! What keeps the memory alive hangs on the `Py_buffer`, not on the Python object that was asked: a view stays good after
-//! that object has let go of its own share (a released frame, a published slot).
+//! What keeps the memory alive hangs on the `Py_buffer`, not on the Python object that was asked: a view stays good
+//! after that object has let go of its own share (a released frame, a published slot).
 //!
 //! Source: Python/C API, "Buffer Protocol", the tables of request types.
 #![expect(unsafe_code, reason = "fence: fills and frees the Py_buffer of a consumer")]

@@ -106,8 +106,8 @@ impl<'py> Buffer<'py> {
         let format = if self.raw.format.is_null() {
             c"B"
         } else {
-            // SAFETY: a non-null format is a C string that lives as long as the buffer (Python/C API, Py_buffer.format),
-            // which `self` holds; the slice does not leave this function.
+            // SAFETY: a non-null format is a C string that lives as long as the buffer (Python/C API,
+            // Py_buffer.format), which `self` holds; the slice does not leave this function.
             unsafe { CStr::from_ptr(self.raw.format) }
         };
         dtype_from_format(format.to_bytes(), item_bytes).map_err(|refusal| ArrayError::Elements {

@@ -100,7 +100,8 @@ fn tensor_from_capsule(array: &Bound<'_, PyAny>, answer: &Bound<'_, PyAny>) -> R
         return Ok(unsafe { dlpack::tensor_from_dlpack(managed) }?);
     }
     let name = capsule.name().ok().flatten();
-    // SAFETY: the name of a capsule is a C string that lives as long as the capsule, which `answer` holds; it is copied.
+    // SAFETY: the name of a capsule is a C string that lives as long as the capsule, which `answer` holds; it is
+    // copied.
     let name = name.map(|name| unsafe { name.as_cstr() }.to_string_lossy().into_owned());
     Err(not_a_capsule(format!("a capsule named {name:?}")))
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tensors as DLPack structs for other libraries.
 //!
-//! One allocation holds the struct, its shape and strides, and the tensor that keeps the memory alive; the deleter frees
-//! it. `data` is the address of element 0 with a `byte_offset` of 0, since many consumers ignore the offset; only where
-//! `data` is a handle does the offset stand beside it.
+//! One allocation holds the struct, its shape and strides, and the tensor that keeps the memory alive; the deleter
+//! frees it. `data` is the address of element 0 with a `byte_offset` of 0, since many consumers ignore the offset;
+//! only where `data` is a handle does the offset stand beside it.
 #![expect(unsafe_code, reason = "fence: builds C structs and frees them in their deleters")]
 
 use std::mem::{MaybeUninit, offset_of};

@@ -41,8 +41,8 @@ use crate::{Access, Region, Tensor, has_addresses};
 pub unsafe fn tensor_from_dlpack_versioned(
     managed: NonNull<DLManagedTensorVersioned>,
 ) -> Result<Tensor, DlpackError> {
-    // SAFETY: a struct of any major version begins with these fields (DLPack keeps everything up to `flags` stable), and
-    // by 1. it is live and ours to read.
+    // SAFETY: a struct of any major version begins with these fields (DLPack keeps everything up to `flags` stable),
+    // and by 1. it is live and ours to read.
     let head = unsafe { managed.cast::<VersionedHead>().read() };
     let loan = Loan { managed, deleter: head.deleter };
     let DLPackVersion { major, minor } = head.version;
@@ -119,8 +119,8 @@ unsafe impl<M> Sync for Loan<M> {}
 impl<M> Drop for Loan<M> {
     fn drop(&mut self) {
         if let Some(deleter) = self.deleter {
-            // SAFETY: the struct was given to us with its deleter not called (contract of the import functions), the loan
-            // is its only holder, and a drop happens once.
+            // SAFETY: the struct was given to us with its deleter not called (contract of the import functions), the
+            // loan is its only holder, and a drop happens once.
             unsafe { deleter(self.managed.as_ptr()) }
         }
     }

@@ -24,7 +24,8 @@ const TILE: usize = 16;
 pub(super) unsafe fn copy_axes(axes: &[Axis], unit_bytes: usize, source: *const u8, out: &mut [u8]) {
     match *axes {
         [] => {
-            // SAFETY: with no axes there is one unit, readable at `source`, and it shares no byte with `out` (contract).
+            // SAFETY: with no axes there is one unit, readable at `source`, and it shares no byte with `out`
+            // (contract).
             unsafe { copy_unit(source, unit_bytes, out) }
         }
         [inner] => {
@@ -107,8 +108,8 @@ unsafe fn copy_short_rows<const UNIT: usize, const LEN: usize>(
 ) {
     for row in out.chunks_exact_mut(UNIT * LEN).take(outer.len) {
         for (step, unit) in row.chunks_exact_mut(UNIT).enumerate() {
-            // SAFETY: `row` has LEN units, so `step` is inside the inner axis, and `source` is at a step of the outer one:
-            // UNIT bytes are readable (contract); a byte array needs no alignment, and any bytes are one.
+            // SAFETY: `row` has LEN units, so `step` is inside the inner axis, and `source` is at a step of the outer
+            // one: UNIT bytes are readable (contract); a byte array needs no alignment, and any bytes are one.
             let bytes = unsafe { along(source, inner, step).cast::<[u8; UNIT]>().read() };
             unit.copy_from_slice(&bytes);
         }
@@ -149,8 +150,8 @@ unsafe fn copy_columns<const UNIT: usize>(
         let mut source = along(along(source, outer, step), inner, columns.start);
         let part = row.get_mut(columns.start * UNIT..columns.end * UNIT).unwrap_or_default();
         for unit in part.chunks_exact_mut(UNIT) {
-            // SAFETY: `part` has one unit for each of the columns, so `source` stands at an index inside both axes, where
-            // UNIT bytes are readable (contract); a byte array needs no alignment, and any bytes are one.
+            // SAFETY: `part` has one unit for each of the columns, so `source` stands at an index inside both axes,
+            // where UNIT bytes are readable (contract); a byte array needs no alignment, and any bytes are one.
             let bytes = unsafe { source.cast::<[u8; UNIT]>().read() };
             unit.copy_from_slice(&bytes);
             source = source.wrapping_offset(inner.stride_bytes);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Copying a strided host array into C order.
 //!
-//! Two steps: a [`Plan`] turns the layout into the fewest axes of whole *units* (a unit is the longest run of bytes that
-//! is contiguous in the source), and [`copy_axes`] walks those axes. A packed array is one unit and costs one `memcpy`;
-//! rows with a pitch cost one per row; only truly scattered elements are moved one by one.
+//! Two steps: a [`Plan`] turns the layout into the fewest axes of whole *units* (a unit is the longest run of bytes
+//! that is contiguous in the source), and [`copy_axes`] walks those axes. A packed array is one unit and costs one
+//! `memcpy`; rows with a pitch cost one per row; only truly scattered elements are moved one by one.
 #![expect(unsafe_code, reason = "fence: reads elements through their tensor's pointer")]
 
 mod copy;

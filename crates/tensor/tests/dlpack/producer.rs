@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A foreign producer in a few lines: it owns the elements, the axes and the struct, and counts deleter calls.
 //!
-//! The struct, its axes and its elements are freed in the deleter, so under Miri a second call is a use after free and a
-//! missing one is a leak, besides what the count says.
+//! The struct, its axes and its elements are freed in the deleter, so under Miri a second call is a use after free
+//! and a missing one is a leak, besides what the count says.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -146,8 +146,8 @@ fn produce<M: Form>(says: &Says) -> (NonNull<M>, Deletions) {
 
 fn import<M: Form>(says: &Says) -> (Result<Tensor, DlpackError>, Deletions) {
     let (managed, deletions) = produce::<M>(says);
-    // SAFETY: 1. the struct is new and given away here. 2. What it says of its axes is true; of its memory too, wherever
-    // a test reads it. 3. The deleter frees boxes and counts, on any thread. 4. Nobody else has the bytes.
+    // SAFETY: 1. the struct is new and given away here. 2. What it says of its axes is true; of its memory too,
+    // wherever a test reads it. 3. The deleter frees boxes and counts, on any thread. 4. Nobody else has the bytes.
     let imported = unsafe { M::import(managed) };
     if !says.deletes {
         // The producer never learns that the loan ended, so the test ends it: with a refusal now, with a tensor later.

@@ -23,7 +23,8 @@ const RELEASE_PATIENCE: Duration = Duration::from_millis(if cfg!(feature = "fuzz
 const RELEASE_YIELDS: u32 = if cfg!(feature = "fuzzing") { 100 } else { 10_000 };
 
 impl Attachment {
-    /// Holds the newest frame if its number is above `after`, or with `every` the oldest such frame. `context` is that of the frame before, made anew on change.
+    /// Holds the newest frame if its number is above `after`, or with `every` the oldest such frame. `context` is
+    /// that of the frame before, made anew on change.
     #[inline(always)]
     pub(crate) fn hold(
         self: &Arc<Self>,
@@ -168,8 +169,8 @@ pub(crate) struct FrameContext {
 }
 
 impl FrameContext {
-    /// A hint that the newest frame is about to be read, if it is above `after`: brings the first of its bytes here while its
-    /// slot is being held. Most likely it lies in the same memory as the frame before.
+    /// A hint that the newest frame is about to be read, if it is above `after`: brings the first of its bytes here
+    /// while its slot is being held. Most likely it lies in the same memory as the frame before.
     #[inline]
     fn about_to_read(&self, control: Live<'_>, after: u64) {
         if let Some((seq, slot)) = ring::unpack_latest(control.newest())

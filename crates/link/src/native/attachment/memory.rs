@@ -102,7 +102,8 @@ impl Attachment {
         }
     }
 
-    /// Tells a producer that says what it may not why it is not listened to any more. The connection stays for our goodbye.
+    /// Tells a producer that says what it may not why it is not listened to any more. The connection stays for our
+    /// goodbye.
     #[cold]
     fn refuse(&self, error: Option<MessageError>) {
         let detail =

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Receiving in an event loop: one descriptor to poll, and a call that never waits.
 //!
-//! The descriptor is an epoll of what can bring news: a doorbell that the producer rings (only when asked, so that a link
-//! that nobody polls costs it nothing), and, while there is no producer, the runtime directory, the connection to one that was
-//! greeted, and the end of the time without one. It stays the same for the subscriber's life.
+//! The descriptor is an epoll of what can bring news: a doorbell that the producer rings (only when asked, so that a
+//! link that nobody polls costs it nothing), and, while there is no producer, the runtime directory, the connection
+//! to one that was greeted, and the end of the time without one. It stays the same for the subscriber's life.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,8 +76,8 @@ where
 }
 
 impl Subscriber {
-    /// What an event loop polls for reading: when it is readable, call [`poll_recv`](Self::poll_recv). The same object for the
-    /// subscriber's life, whatever becomes of the producer.
+    /// What an event loop polls for reading: when it is readable, call [`poll_recv`](Self::poll_recv). The same
+    /// object for the subscriber's life, whatever becomes of the producer.
     ///
     /// Call `poll_recv` once before the first poll, and until it gives nothing: that asks the producer to ring.
     ///
@@ -114,8 +114,8 @@ impl Subscriber {
     /// [event](Self::events) when there is news.
     ///
     /// # Errors
-    /// As for [`recv`](Self::recv), but never [`LinkError::TimedOut`]: without a producer for the subscriber's own time, what
-    /// became of it.
+    /// As for [`recv`](Self::recv), but never [`LinkError::TimedOut`]: without a producer for the subscriber's own
+    /// time, what became of it.
     pub fn poll_recv(&mut self) -> Result<Option<Frame>, LinkError> {
         let polled = self.try_poll();
         match &polled {
@@ -155,7 +155,8 @@ impl Subscriber {
         }
     }
 
-    /// Asks the producer to ring with the next frame; whether there is a bell. Frames must be looked for once more afterwards.
+    /// Asks the producer to ring with the next frame; whether there is a bell. Frames must be looked for once more
+    /// afterwards.
     pub(super) fn ask_for_ring(&self) -> bool {
         let (Some(attachment), Some(events)) = (&self.attachment, &self.events) else { return false };
         events.bell.drain();

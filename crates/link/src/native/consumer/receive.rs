@@ -94,7 +94,8 @@ impl Subscriber {
         }
     }
 
-    /// Takes the next frame whose number is above `after`: the newest, or for a reader of every frame the oldest that is left.
+    /// Takes the next frame whose number is above `after`: the newest, or for a reader of every frame the oldest that
+    /// is left.
     #[inline(always)]
     pub(super) fn take(&mut self, mut after: u64) -> Result<Taken, LinkError> {
         loop {
@@ -120,7 +121,8 @@ impl Subscriber {
                         // What a number says is the producer's word; it may be any.
                         cursor.missed = cursor.missed.saturating_add(missed);
                         attachment.count_received(cursor.received, cursor.missed, seq);
-                        // The clock costs as much as a third of the rest, so that few are asked of those that come fast.
+                        // The clock costs as much as a third of the rest, so that few are asked of those that come
+                        // fast.
                         if self.asleep_since_nanos.is_none()
                             && cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE)
                         {
@@ -153,7 +155,8 @@ impl Subscriber {
         // It counts as missed with the next frame that is received.
         cursor.passed = cursor.passed.max(seq);
         if let Some(attachment) = &self.attachment {
-            // A producer that blocks must not keep it for us. (A frame that is received makes room when it is given back.)
+            // A producer that blocks must not keep it for us. (A frame that is received makes room when it is given
+            // back.)
             attachment.count_received(cursor.received, cursor.missed, cursor.after());
             attachment.made_room();
         }
@@ -218,8 +221,9 @@ impl Subscriber {
         }
     }
 
-    /// Takes back the mark of a sleeper, if it is set, and notes whether a spin would have been enough. Counts the age of the
-    /// frame that it slept for: not before it is held and about to be handed out, and with the one reading of the clock.
+    /// Takes back the mark of a sleeper, if it is set, and notes whether a spin would have been enough. Counts the
+    /// age of the frame that it slept for: not before it is held and about to be handed out, and with the one reading
+    /// of the clock.
     pub(super) fn end_sleep(&mut self, frame: Option<&Frame>) {
         let (Some(since), Some(attachment)) = (self.asleep_since_nanos.take(), &self.attachment) else {
             return;

@@ -197,7 +197,8 @@ impl ProducerWatch {
         &self.directory
     }
 
-    /// Ends it beside the caller, who has a frame to receive: the kernel takes an inotify apart in tens of milliseconds.
+    /// Ends it beside the caller, who has a frame to receive: the kernel takes an inotify apart in tens of
+    /// milliseconds.
     fn end(self) {
         // Without a thread it ends here, later than one would like.
         drop(spawn_quiet("uncopy-unwatch", move || drop(self)));

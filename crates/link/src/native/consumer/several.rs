@@ -17,11 +17,11 @@ use crate::error::LinkError;
 use crate::native::attachment::{Attachment, Next};
 use crate::native::ring::{self, Cells};
 
-/// Waits until some of these subscribers have something to receive, at most `timeout` (`None`: without limit). Returns which,
-/// by their index, in ascending order; none when the time is over.
+/// Waits until some of these subscribers have something to receive, at most `timeout` (`None`: without limit).
+/// Returns which, by their index, in ascending order; none when the time is over.
 ///
-/// A subscriber that is named gives a frame, or an error that is to be seen (it was evicted, there is no producer and its
-/// own time is over), with its next [`Subscriber::poll_recv`]. Nothing is received here.
+/// A subscriber that is named gives a frame, or an error that is to be seen (it was evicted, there is no producer and
+/// its own time is over), with its next [`Subscriber::poll_recv`]. Nothing is received here.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Receiving as a stream of futures, in any executor: the feature `futures`.
 //!
-//! The subscriber's [events](Subscriber::events) are watched by the process's one service thread, which wakes the task. No
-//! executor is assumed and no thread is started for it. The executor's waker runs on that thread, and must not block it.
+//! The subscriber's [events](Subscriber::events) are watched by the process's one service thread, which wakes the
+//! task. No executor is assumed and no thread is started for it. The executor's waker runs on that thread, and must
+//! not block it.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -17,8 +18,8 @@ use crate::service::{self, Handler, Registration, lock};
 
 /// The frames of a subscriber as they come, made by [`Subscriber::into_stream`]. Dropping it leaves the link.
 ///
-/// It goes through restarts of the producer like [`Subscriber::recv`], ends when the producer has closed the link and no other
-/// came in the subscriber's time, and gives every other end as an error, after which it may be polled again.
+/// It goes through restarts of the producer like [`Subscriber::recv`], ends when the producer has closed the link and
+/// no other came in the subscriber's time, and gives every other end as an error, after which it may be polled again.
 pub struct FrameStream {
     /// Ends before what it watches.
     news: Registration,

@@ -99,7 +99,8 @@ impl PublishOptions {
         Self { directory: Some(directory.into()), ..self }
     }
 
-    /// Takes the name and starts to serve consumers. Frame memory is made with the first frame, or now for a fixed form.
+    /// Takes the name and starts to serve consumers. Frame memory is made with the first frame, or now for a fixed
+    /// form.
     ///
     /// # Errors
     /// A bad name or slot count, [`LinkError::NameTaken`], no memory, or a runtime directory that isn't private.

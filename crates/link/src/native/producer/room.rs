@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! When there is no room: waiting for some, and who is in the way for too long.
 //!
-//! A consumer is in the way while it holds a slot other than the newest, or, in a link whose producer blocks, while it
-//! reads every frame and has not received them all. It is *overdue* when it has been in the way at every attempt of the producer for
-//! the time that the link allows, without receiving a frame in between.
+//! A consumer is in the way while it holds a slot other than the newest, or, in a link whose producer blocks, while
+//! it reads every frame and has not received them all. It is *overdue* when it has been in the way at every attempt
+//! of the producer for the time that the link allows, without receiving a frame in between.
 
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ impl Patience {
         Self { limit, since: [None; MAX_CONSUMERS] }
     }
 
-    /// Notes that the consumers in `blockers` are in the way, and gives those that are overdue. `received` tells how many frames a
-    /// consumer has received.
+    /// Notes that the consumers in `blockers` are in the way, and gives those that are overdue. `received` tells how
+    /// many frames a consumer has received.
     fn overdue(&mut self, blockers: u16, now: Instant, received: impl Fn(u32) -> u64) -> u16 {
         let mut overdue = 0;
         for (place, since) in (0u32..).zip(&mut self.since) {

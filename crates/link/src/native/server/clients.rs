@@ -329,8 +329,8 @@ impl Server {
             // pairs with: Server::every. From here on a producer that blocks keeps what it has not received.
             self.every.fetch_or(1 << at, AcqRel);
         }
-        // pairs with: Server::attached. From here on the consumer's holds count; the fence orders this before everything
-        // that the consumer does once it is welcomed.
+        // pairs with: Server::attached. From here on the consumer's holds count; the fence orders this before
+        // everything that the consumer does once it is welcomed.
         self.attached.fetch_or(1 << at, AcqRel);
         Cells::fence(&control);
     }
@@ -419,8 +419,8 @@ impl Server {
 }
 
 impl Client {
-    /// Sends the current epoch, or the next to who needs each, unless the last one is still on its way: a stopped client keeps
-    /// one, not all.
+    /// Sends the current epoch, or the next to who needs each, unless the last one is still on its way: a stopped
+    /// client keeps one, not all.
     pub(super) fn offer_epoch(&mut self, epochs: &[(u32, Arc<SlotMemory>)]) {
         let next = match self.wants_each_epoch {
             true => epochs.iter().find(|(number, _)| is_newer(*number, self.epoch_sent)),

@@ -110,8 +110,8 @@ impl RuntimeDir {
         }
     }
 
-    /// The content of a file, at most `max_len` bytes of it; `None` where there is none. It may be read in the midst of an
-    /// [edit](Self::edit).
+    /// The content of a file, at most `max_len` bytes of it; `None` where there is none. It may be read in the midst
+    /// of an [edit](Self::edit).
     ///
     /// # Errors
     ///
@@ -121,9 +121,9 @@ impl RuntimeDir {
         shared::read(self, file_name, max_len)
     }
 
-    /// Gives the content of a file (at most `max_len` bytes of it; nothing where there is none) to `change` and writes what it
-    /// returns, with mode 0600 if it is new. `false`, and nothing is changed, while another process or thread is at it. Never
-    /// waits.
+    /// Gives the content of a file (at most `max_len` bytes of it; nothing where there is none) to `change` and
+    /// writes what it returns, with mode 0600 if it is new. `false`, and nothing is changed, while another process or
+    /// thread is at it. Never waits.
     ///
     /// # Errors
     ///
@@ -140,8 +140,8 @@ impl RuntimeDir {
 
     /// Tries to take the lock `file_name`. Never waits.
     ///
-    /// The kernel holds the lock for this process until [`NameLock`](crate::NameLock) is dropped or the process dies, however it dies.
-    /// Forked children do not share it.
+    /// The kernel holds the lock for this process until [`NameLock`](crate::NameLock) is dropped or the process dies,
+    /// however it dies. Forked children do not share it.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ pub(super) fn read(dir: &RuntimeDir, file_name: &str, max_len: usize) -> Result<
     }
 }
 
-/// Gives the content to `change` and writes what it returns, while no other call of this in any process does. `false`, and
-/// nothing changed, while another does. Never waits.
+/// Gives the content to `change` and writes what it returns, while no other call of this in any process does.
+/// `false`, and nothing changed, while another does. Never waits.
 pub(super) fn edit(
     dir: &RuntimeDir,
     file_name: &str,

@@ -2,8 +2,8 @@
 //! Mappings that a forked child does not get.
 //!
 //! The kernel leaves them out of the child (`MADV_DONTFORK`), which leaves a hole there; and whatever the child maps
-//! next tends to land in a hole. An inherited view would then show it as a frame. So a fork handler fills each hole with
-//! pages that nobody may touch, before the child can map anything.
+//! next tends to land in a hole. An inherited view would then show it as a frame. So a fork handler fills each hole
+//! with pages that nobody may touch, before the child can map anything.
 #![expect(unsafe_code, reason = "fence: madvise, and a mapping made in the child")]
 
 use std::ptr::{self, NonNull};
@@ -89,6 +89,7 @@ pub(super) fn fill_holes() {
 fn fill(start: usize, len_bytes: usize) {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: a new mapping, which replaces none (MAP_FIXED_NOREPLACE; kernels before 4.17 take the address as a mere
-    // hint). Nothing can be read or written through it. mmap is a plain system call, as is needed between fork and exec.
+    // hint). Nothing can be read or written through it. mmap is a plain system call, as is needed between fork and
+    // exec.
     unsafe { libc::mmap(ptr::without_provenance_mut(start), len_bytes, libc::PROT_NONE, flags, -1, 0) };
 }

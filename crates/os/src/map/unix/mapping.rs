@@ -101,8 +101,8 @@ impl Mapping {
         self.pages.words()
     }
 
-    /// `len_bytes` bytes at `offset_bytes`, borrowed: what a caller reads who holds the lease for as long as the slice lives (see
-    /// the module's header for what happens if it does not).
+    /// `len_bytes` bytes at `offset_bytes`, borrowed: what a caller reads who holds the lease for as long as the
+    /// slice lives (see the module's header for what happens if it does not).
     ///
     /// # Errors
     ///
@@ -111,8 +111,8 @@ impl Mapping {
     pub fn bytes(&self, offset_bytes: usize, len_bytes: usize) -> Result<&[u8], OsError> {
         let first = self.first_byte(offset_bytes, len_bytes)?;
         // SAFETY: 1. the range lies inside the mapping (`first_byte`), which `self` keeps mapped and which is at most
-        // `isize::MAX` long. 2. File pages are initialised, and readable. 3. Nobody writes them while the caller's lease
-        // lives: as in `region`.
+        // `isize::MAX` long. 2. File pages are initialised, and readable. 3. Nobody writes them while the caller's
+        // lease lives: as in `region`.
         Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), len_bytes) })
     }
 
@@ -132,7 +132,8 @@ impl Mapping {
         Ok(NonNull::new(first).unwrap_or(self.pages.base()))
     }
 
-    /// Asks the processor to fetch the line at `offset_bytes`, which is about to be read; a hint without effect outside.
+    /// Asks the processor to fetch the line at `offset_bytes`, which is about to be read; a hint without effect
+    /// outside.
     #[inline]
     pub fn prefetch(&self, offset_bytes: usize) {
         self.words().prefetch(offset_bytes);
@@ -158,12 +159,13 @@ impl Mapping {
         // Fields drop in order: the lease ends first, the mapping after it.
         let owner = (hold, Arc::clone(self));
         // SAFETY: 1. the range lies inside the mapping (checked), which `owner` keeps mapped and which is at most
-        // `isize::MAX` long; in a forked child pages take its place that end the process when touched (`crate::fork`),
-        // since it was mapped for reading only: nobody can map frozen memory for writing. 2. File pages are initialised, the mapping is readable from every thread, and the region
-        // is read-only. 3. Nobody but the producer can write: the memory is frozen (checked), this process cannot have
-        // mapped it writable after that, and `Words` of ours give no atomics on what is mapped for reading only. The
-        // producer does not write while `hold`, the lease, lives: that is the protocol, and decision 0001 says what
-        // remains if it is broken.
+        // `isize::MAX` long; in a forked child pages take its place that end the process when touched
+        // (`crate::fork`), since it was mapped for reading only: nobody can map frozen memory for writing. 2. File
+        // pages are initialised, the mapping is readable from every thread, and the region is read-only. 3. Nobody
+        // but the producer can write: the memory is frozen (checked), this process cannot have mapped it writable
+        // after that, and `Words` of ours give no atomics on what is mapped for reading only. The producer does not
+        // write while `hold`, the lease, lives: that is the protocol, and decision 0001 says what remains if it is
+        // broken.
         Ok(unsafe { Region::from_raw(address, len_bytes, Device::CPU, Access::ReadOnly, owner) })
     }
 }

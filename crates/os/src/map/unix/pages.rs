@@ -77,9 +77,9 @@ impl Pages {
         let words = unsafe { Words::new(base, len_bytes, access == Access::ReadWrite) };
         let mut pages = Pages { base, len_bytes, words, kept: None };
         if in_child == InChild::Absent {
-            // SAFETY: the range was just mapped for this value alone, whose drop unmaps it after that of `kept`, and not
-            // in a child. There `words` gives nothing, `check_not_forked` stops the makers of references, and older
-            // references find pages that end the process when touched.
+            // SAFETY: the range was just mapped for this value alone, whose drop unmaps it after that of `kept`, and
+            // not in a child. There `words` gives nothing, `check_not_forked` stops the makers of references, and
+            // older references find pages that end the process when touched.
             pages.kept = Some(unsafe { KeptFromChild::keep(base, len_bytes) }?);
         }
         Ok(pages)

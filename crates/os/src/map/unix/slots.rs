@@ -25,8 +25,8 @@ const PROTECTED: u32 = 1 << 30;
 /// The rest counts the regions that are alive.
 const LENT: u32 = PROTECTED - 1;
 
-/// What the stride of [`SlotMemory`] must be a multiple of, in bytes: the system's page size, and at least 4096. A power
-/// of two.
+/// What the stride of [`SlotMemory`] must be a multiple of, in bytes: the system's page size, and at least 4096. A
+/// power of two.
 #[inline]
 pub fn slot_align_bytes() -> usize {
     rustix::param::page_size().max(PAGE_BYTES)
@@ -37,8 +37,8 @@ pub fn slot_align_bytes() -> usize {
 /// A slot's bytes are reached by [claiming](SlotMemory::claim) it. The claim is exclusive within this process; which
 /// slot may be claimed when, with respect to consumers, is the link's protocol.
 ///
-/// A forked child does not have the memory, so that it cannot change a frame that others read: calls that would touch it
-/// answer [`OsError::Forked`], and touching a view that was inherited ends the child.
+/// A forked child does not have the memory, so that it cannot change a frame that others read: calls that would touch
+/// it answer [`OsError::Forked`], and touching a view that was inherited ends the child.
 pub struct SlotMemory {
     memory: SharedMemory,
     stride_bytes: usize,
@@ -245,11 +245,12 @@ impl SlotMut {
     pub fn bytes(&self) -> Result<&[u8], OsError> {
         self.check_ours()?;
         let first = self.memory.first_byte(self.slot).as_ptr();
-        // SAFETY: 1. `stride_bytes` bytes from here are one slot of the mapping, which `self.memory` keeps mapped in the
-        // process that made it, and that is this one (checked); file pages are initialised. 2. Nobody writes them while the slice lives: other processes cannot (frozen), and
-        // in this process writing takes `&mut self`, which the slice's borrow excludes, or a region, of which there
-        // was none. One made while the slice lives is written under the writing rule of the tensor crate's front page,
-        // which forbids writes while a slice is lent.
+        // SAFETY: 1. `stride_bytes` bytes from here are one slot of the mapping, which `self.memory` keeps mapped in
+        // the process that made it, and that is this one (checked); file pages are initialised. 2. Nobody writes them
+        // while the slice lives: other processes cannot (frozen), and in this process writing takes `&mut self`,
+        // which the slice's borrow excludes, or a region, of which there was none. One made while the slice lives is
+        // written under the writing rule of the tensor crate's front page, which forbids writes while a slice is
+        // lent.
         Ok(unsafe { slice::from_raw_parts(first, self.memory.stride_bytes) })
     }
 
@@ -287,11 +288,11 @@ impl SlotMut {
         let address = self.memory.first_byte(self.slot);
         // Fields drop in order: the caller's hold ends before the slot can be claimed again.
         let owner = (hold, loan);
-        // SAFETY: 1. The range lies inside one slot of the mapping, which the loan keeps mapped; in a forked child pages
-        // take its place that end the process when touched (`crate::fork`). 2. The pages are
-        // readable and writable from every thread, and initialised. 3. Other processes cannot write them (frozen). In
-        // this process the count that the loan holds makes `bytes`, `bytes_mut`, `claim` and `protect` refuse, so only
-        // holders of the region write, under its own rule.
+        // SAFETY: 1. The range lies inside one slot of the mapping, which the loan keeps mapped; in a forked child
+        // pages take its place that end the process when touched (`crate::fork`). 2. The pages are readable and
+        // writable from every thread, and initialised. 3. Other processes cannot write them (frozen). In this process
+        // the count that the loan holds makes `bytes`, `bytes_mut`, `claim` and `protect` refuse, so only holders of
+        // the region write, under its own rule.
         Ok(unsafe { Region::from_raw(address, len_bytes, Device::CPU, Access::ReadWrite, owner) })
     }
 

@@ -74,8 +74,9 @@ impl Listener {
         self.accept_now()
     }
 
-    /// The next connection that waits, accepted with a descriptor kept for the case that there is no other: to say so to
-    /// whoever connects, and to hang up. The next [`Listener::accept`] keeps one again, so drop the connection before.
+    /// The next connection that waits, accepted with a descriptor kept for the case that there is no other: to say so
+    /// to whoever connects, and to hang up. The next [`Listener::accept`] keeps one again, so drop the connection
+    /// before.
     ///
     /// # Errors
     ///

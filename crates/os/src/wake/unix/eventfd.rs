@@ -38,8 +38,8 @@ impl EventFd {
             .map_err(|errno| OsError::from_errno("fcntl(F_DUPFD_CLOEXEC)", "a doorbell", errno))
     }
 
-    /// The doorbell of a peer. Anything else is refused: a write into a pipe or a file of the peer's choice could block,
-    /// or do harm.
+    /// The doorbell of a peer. Anything else is refused: a write into a pipe or a file of the peer's choice could
+    /// block, or do harm.
     ///
     /// # Errors
     ///

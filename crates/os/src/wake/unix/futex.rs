@@ -36,8 +36,9 @@ pub fn futex_wait_marked(
     woken(wait_bitset(word, Flags::empty(), expected, deadline_after(timeout).as_ref(), marks))
 }
 
-/// Sleeps while every word holds what is expected of it, until one of them is woken or `timeout` has passed. `None` where
-/// the kernel can't wait for several (before Linux 5.16, or in a sandbox that does not know the call) or not for so many.
+/// Sleeps while every word holds what is expected of it, until one of them is woken or `timeout` has passed. `None`
+/// where the kernel can't wait for several (before Linux 5.16, or in a sandbox that does not know the call) or not
+/// for so many.
 pub fn futex_wait_any(words: &[(&AtomicU32, u32)], timeout: Option<Duration>) -> Option<Woken> {
     let waiters: Vec<Wait> = words
         .iter()
@@ -54,7 +55,8 @@ pub fn futex_wait_any(words: &[(&AtomicU32, u32)], timeout: Option<Duration>) ->
         return None;
     }
     match waitv(&waiters, WaitvFlags::empty(), deadline_after(timeout).as_ref(), ClockId::Monotonic) {
-        // EPERM: what older sandboxes say of calls that they do not know. EINVAL: more words than the kernel takes, or none.
+        // EPERM: what older sandboxes say of calls that they do not know. EINVAL: more words than the kernel takes,
+        // or none.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => None,
         waited => Some(woken(waited.map(drop))),
     }
@@ -92,8 +94,8 @@ pub fn futex_wake(word: &AtomicU32, max_waiters: u32) -> usize {
     wake(word, Flags::empty(), max_waiters).unwrap_or(0)
 }
 
-/// Like [`futex_wake`], for sleepers only that have one of these `marks`; those of [`futex_wait`] and [`futex_wait_any`] have
-/// all.
+/// Like [`futex_wake`], for sleepers only that have one of these `marks`; those of [`futex_wait`] and
+/// [`futex_wait_any`] have all.
 #[inline]
 pub fn futex_wake_marked(word: &AtomicU32, max_waiters: u32, marks: NonZeroU32) -> usize {
     wake_bitset(word, Flags::empty(), max_waiters.min(i32::MAX as u32), marks).unwrap_or(0)
