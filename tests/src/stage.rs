@@ -168,6 +168,18 @@ impl Stage {
         self.peer_in(role, |_| {})
     }
 
+    /// Starts a peer in a role that opens a link, and waits until it has.
+    ///
+    /// # Panics
+    /// When it can't.
+    #[must_use]
+    #[track_caller]
+    pub fn open(&self, role: &[&str]) -> Peer {
+        let mut peer = self.peer(role);
+        peer.expect("open");
+        peer
+    }
+
     /// Starts a peer that kills itself at the `pass`-th pass of a kill point.
     #[must_use]
     pub fn doomed(&self, point: &str, pass: u32, role: &[&str]) -> Peer {

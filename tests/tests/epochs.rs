@@ -14,17 +14,11 @@ use std::time::Duration;
 use uncopy::{DType, ErrorKind, Form, Layout, LinkError, Meta, Sent, Tensor};
 use uncopy_tests::pattern::next_random;
 use uncopy_tests::stage::eventually;
-use uncopy_tests::{Peer, Stage, form, pattern};
+use uncopy_tests::{Stage, form, pattern};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const LONG: Duration = Duration::from_secs(60);
 const PAGE: usize = 4096;
-
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
 
 /// Sizes of the frame memories that a process has mapped.
 fn frame_memories(pid: i32) -> Vec<usize> {
@@ -46,10 +40,10 @@ fn frame_memories(pid: i32) -> Vec<usize> {
 #[test]
 fn f12_frames_of_changing_size_and_dtype_are_whole_for_readers_that_are_fast_slow_and_stopped() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "6"]);
-    let mut fast = open(&stage, &["consume", "cam"]);
-    let mut slow = open(&stage, &["consume", "cam"]);
-    let mut stopped = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "6"]);
+    let mut fast = stage.open(&["consume", "cam"]);
+    let mut slow = stage.open(&["consume", "cam"]);
+    let mut stopped = stage.open(&["consume", "cam"]);
     fast.tell("run");
     stopped.tell("run");
     producer.tell("run 64x64x4,480x640x4,float32:100x100,8x8,720x1280x4,uint16:333x77 70");
@@ -80,9 +74,9 @@ fn f12_frames_of_changing_size_and_dtype_are_whole_for_readers_that_are_fast_slo
 #[test]
 fn f12_a_reader_that_was_stopped_through_many_epochs_reads_the_newest_frame_when_it_goes_on() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
-    let mut other = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
+    let mut other = stage.open(&["consume", "cam"]);
     producer.ask("frame 8x8", "published");
     assert_eq!(reader.ask("take", "took").number("epoch"), 1);
     reader.stop();
@@ -105,8 +99,8 @@ fn f12_a_reader_that_was_stopped_through_many_epochs_reads_the_newest_frame_when
 #[test]
 fn f12_memory_is_kept_while_frames_fit_and_given_back_when_they_have_become_small() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     let large = 1080 * 1920 * 4_usize;
     producer.ask("frame 1080x1920x4", "published");
     reader.ask("take", "took");

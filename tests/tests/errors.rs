@@ -20,12 +20,6 @@ use uncopy_tests::{Peer, Stage, form};
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const FORM: &str = "64x64x4";
 
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
-
 fn of_kind(records: &[ErrorRecord], kind: ErrorKind, side: Side) -> &ErrorRecord {
     records
         .iter()
@@ -36,8 +30,8 @@ fn of_kind(records: &[ErrorRecord], kind: ErrorKind, side: Side) -> &ErrorRecord
 #[test]
 fn f01_errors_of_both_sides_are_read_after_both_have_been_killed() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "2", "--evict-after", "0"]);
-    let mut consumer = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "2", "--evict-after", "0"]);
+    let mut consumer = stage.open(&["consume", "cam"]);
     producer.ask(&format!("frame {FORM}"), "published");
     consumer.ask("take", "took");
     producer.ask(&format!("frame {FORM}"), "published");
@@ -163,14 +157,13 @@ fn an_error_file_that_is_locked_or_none_of_ours_holds_nobody_up_and_hides_nothin
 fn several_processes_note_their_errors_in_one_file() {
     const TIMES: u64 = 20;
     let stage = Stage::new(PEER);
-    let producer = open(&stage, &["produce", "cam"]);
+    let producer = stage.open(&["produce", "cam"]);
     let mut contenders: Vec<Peer> = (0..4).map(|_| stage.peer(&["produce", "cam"])).collect();
     for contender in &mut contenders {
         contender.expect("error");
     }
-    let mut killed = open(&stage, &["produce", "dead"]);
-    let mut orphans: Vec<Peer> =
-        (0..3).map(|_| open(&stage, &["consume", "dead", "--timeout", "0"])).collect();
+    let mut killed = stage.open(&["produce", "dead"]);
+    let mut orphans: Vec<Peer> = (0..3).map(|_| stage.open(&["consume", "dead", "--timeout", "0"])).collect();
     killed.kill();
     drop(killed.collect());
     for orphan in &mut orphans {

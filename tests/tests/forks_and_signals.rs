@@ -4,23 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 use rustix::process::{Pid, Signal, kill_process};
+use uncopy_tests::Stage;
 use uncopy_tests::stage::eventually;
 use uncopy_tests::wire::{self, Guest};
-use uncopy_tests::{Peer, Stage};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
-
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
 
 #[test]
 fn f45_a_forked_child_is_told_so_and_closes_nothing_of_its_parents() {
     let stage = Stage::new(PEER);
-    let mut parent = open(&stage, &["fork", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut parent = stage.open(&["fork", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     for round in 0..5 {
         let uses = parent.ask("child-uses", "uses");
         for call in ["loan", "wait", "recv", "newest", "tensor"] {
@@ -44,7 +38,7 @@ fn f45_a_forked_child_is_told_so_and_closes_nothing_of_its_parents() {
 #[test]
 fn f45_a_forked_child_that_reads_its_parents_frame_ends_with_our_words_and_alone() {
     let stage = Stage::new(PEER);
-    let mut parent = open(&stage, &["fork", "cam"]);
+    let mut parent = stage.open(&["fork", "cam"]);
     assert_eq!(parent.ask("child-reads", "forked").number("signal"), 11);
     let said = parent.said();
     for part in ["memory of the parent process", "open the link again in the child", "'cam'"] {
@@ -57,7 +51,7 @@ fn f45_a_forked_child_that_reads_its_parents_frame_ends_with_our_words_and_alone
 #[test]
 fn f45_a_forked_child_may_open_links_of_its_own_and_its_parents_as_anybody() {
     let stage = Stage::new(PEER);
-    let mut parent = open(&stage, &["fork", "cam"]);
+    let mut parent = stage.open(&["fork", "cam"]);
     assert_eq!(parent.ask("child-opens", "opens").value("whole"), true);
     assert_eq!(parent.expect("forked").number("code"), 0);
     assert_eq!(parent.ask("frame", "frame").value("whole"), true);
@@ -73,15 +67,15 @@ fn f45_a_forked_child_may_open_links_of_its_own_and_its_parents_as_anybody() {
 #[test]
 fn f45_a_child_that_lives_on_keeps_neither_the_name_nor_the_readers_of_a_dead_parent() {
     let stage = Stage::new(PEER);
-    let mut parent = open(&stage, &["fork", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut parent = stage.open(&["fork", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     reader.tell("run");
     reader.expect("first");
     let child = parent.ask("child-stays", "child").number("pid");
     parent.kill();
     let gone = reader.expect("gone");
     assert_eq!(gone.text("kind"), "producer_lost", "{gone}");
-    let mut next = open(&stage, &["produce", "cam"]);
+    let mut next = stage.open(&["produce", "cam"]);
     next.ask("frame 64x64x4", "published");
     assert_eq!(reader.expect("first").number("restarts"), 1);
     assert_eq!(reader.halt(&[]).number("torn"), 0);
@@ -96,7 +90,7 @@ fn f45_a_child_that_lives_on_keeps_neither_the_name_nor_the_readers_of_a_dead_pa
 fn f45_a_child_of_a_consumer_keeps_nothing_held_after_the_consumer_died() {
     let stage = Stage::new(PEER);
     // Here the forking process is the consumer of somebody else's link, too.
-    let mut parent = open(&stage, &["fork", "cam"]);
+    let mut parent = stage.open(&["fork", "cam"]);
     let child = parent.ask("child-stays", "child").number("pid");
     assert_eq!(stage.info("cam").consumers.len(), 1);
     parent.kill();
@@ -112,8 +106,8 @@ fn f45_a_child_of_a_consumer_keeps_nothing_held_after_the_consumer_died() {
 #[test]
 fn f47_signals_end_no_plain_wait() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     reader.tell("take");
     for sent in 1..=50 {
         reader.signal(Signal::USR1);
@@ -138,8 +132,8 @@ fn f47_signals_end_no_plain_wait() {
 #[test]
 fn f47_a_signal_ends_a_wait_whose_caller_says_so() {
     let stage = Stage::new(PEER);
-    let producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     for has_producer in [true, false] {
         if !has_producer {
             break;

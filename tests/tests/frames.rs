@@ -16,16 +16,10 @@ use uncopy::{
     LinkError, Meta, MetaKind, PixelFormat, Read, Sent, Tensor, Waiting, Waker, WhenFull,
 };
 use uncopy_tests::stage::eventually;
-use uncopy_tests::{Peer, Stage, form};
+use uncopy_tests::{Stage, form};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const LONG: Duration = Duration::from_secs(60);
-
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
 
 fn bytes(content: &[u8], shape: &[usize]) -> Tensor {
     let mut buffer = HostBuffer::zeroed(content.len()).unwrap();
@@ -133,7 +127,7 @@ fn a_producer_that_waits_for_consumers_says_how_many_came() {
 #[test]
 fn a_stopped_holder_of_a_name_does_not_answer_a_takeover_and_keeps_the_name() {
     let stage = Stage::new(PEER);
-    let producer = open(&stage, &["produce", "cam"]);
+    let producer = stage.open(&["produce", "cam"]);
     producer.stop();
     let error = stage.publish("cam").takeover(true).open().err().unwrap();
     assert!(matches!(error, LinkError::TakeoverUnanswered { pid, .. } if pid == producer.pid()), "{error}");
@@ -164,7 +158,7 @@ fn names_of_other_schemes_and_names_that_are_none_are_refused_alike_on_both_ends
 #[test]
 fn the_link_of_a_name_is_found_in_the_users_own_directory() {
     let stage = Stage::new(PEER);
-    let mut observer = open(&stage, &["observe", "-"]);
+    let mut observer = stage.open(&["observe", "-"]);
     let missing = observer.ask("info cam", "error");
     assert_eq!(missing.text("kind"), "not_found", "{missing}");
     let mut out = stage.publish("cam").open().unwrap();

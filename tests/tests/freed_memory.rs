@@ -16,12 +16,6 @@ use uncopy_tests::{Peer, Stage};
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const FORM: &str = "300x200x4";
 
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
-
 /// Which of these memories the process still has.
 fn kept(pid: i32, memories: &BTreeSet<u64>) -> BTreeSet<u64> {
     frame_memory_of(pid).intersection(memories).copied().collect()
@@ -32,8 +26,8 @@ fn kept(pid: i32, memories: &BTreeSet<u64>) -> BTreeSet<u64> {
 #[track_caller]
 fn what_is_held_stays(free: impl FnOnce(&Stage, Peer) -> Peer) {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     producer.ask(&format!("frame {FORM}"), "published");
     reader.ask("take", "took");
     reader.ask("tensors", "kept");
@@ -70,7 +64,7 @@ fn f07_a_frame_that_is_held_stays_when_its_producer_closes_the_link() {
         producer.ask("close", "closed");
         assert_eq!(frame_memory_of(producer.pid()), BTreeSet::new(), "the producer keeps nothing");
         producer.quit();
-        open(stage, &["produce", "cam"])
+        stage.open(&["produce", "cam"])
     });
 }
 
@@ -79,7 +73,7 @@ fn f07_a_frame_that_is_held_stays_when_its_producer_is_killed() {
     what_is_held_stays(|stage, mut producer| {
         producer.kill();
         drop(producer);
-        open(stage, &["produce", "cam"])
+        stage.open(&["produce", "cam"])
     });
 }
 
@@ -94,7 +88,7 @@ fn f07_a_frame_that_is_held_stays_when_its_producer_has_moved_to_larger_memory()
 #[test]
 fn f07_a_frame_that_is_held_stays_when_another_takes_the_name_over() {
     what_is_held_stays(|stage, producer| {
-        let next = open(stage, &["produce", "cam", "--takeover"]);
+        let next = stage.open(&["produce", "cam", "--takeover"]);
         // It still has its end of the link, and with it its memory, until it ends.
         producer.quit();
         next

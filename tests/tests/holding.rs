@@ -9,7 +9,7 @@ use std::time::Duration;
 use uncopy::{Frame, LinkError, Meta, Publisher, Sent, Tensor};
 use uncopy_tests::stage::eventually;
 use uncopy_tests::wire::{self, Guest};
-use uncopy_tests::{Peer, Stage, form, pattern};
+use uncopy_tests::{Stage, form, pattern};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const LONG: Duration = Duration::from_secs(60);
@@ -27,18 +27,12 @@ fn is_whole(frame: &Frame) -> bool {
 }
 
 /// A peer that has opened the link `cam`.
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
-
 #[test]
 fn f27_a_reader_without_leases_sees_torn_frames_and_one_with_leases_sees_none() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "2"]);
-    let mut unheld = open(&stage, &["consume", "cam"]);
-    let mut held = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
+    let mut unheld = stage.open(&["consume", "cam"]);
+    let mut held = stage.open(&["consume", "cam"]);
     unheld.tell("run-unheld");
     held.tell("run");
     producer.tell("run 256x256x4");
@@ -58,8 +52,8 @@ fn f27_a_reader_without_leases_sees_torn_frames_and_one_with_leases_sees_none() 
 #[test]
 fn f23_a_held_frame_stays_bit_identical_while_ten_thousand_pass_and_both_sides_count() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "4"]);
-    let mut slow = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "4"]);
+    let mut slow = stage.open(&["consume", "cam"]);
     producer.ask("frame 64x64x4", "published");
     assert_eq!(slow.ask("take", "took").number("seq"), 1);
     for _ in 0..10 {
@@ -98,7 +92,7 @@ fn f23_a_held_frame_stays_bit_identical_while_ten_thousand_pass_and_both_sides_c
 fn f24_a_producer_without_a_free_slot_is_told_who_holds_them() {
     let stage = Stage::new(PEER);
     let mut out = stage.publish("cam").slots(3).open().unwrap();
-    let mut readers = [open(&stage, &["consume", "cam"]), open(&stage, &["consume", "cam"])];
+    let mut readers = [stage.open(&["consume", "cam"]), stage.open(&["consume", "cam"])];
     for taker in [0, 0, 1] {
         publish_one(&mut out, "64x64x4");
         readers[taker].ask("take", "took");
@@ -171,8 +165,8 @@ fn f42_frames_and_tensors_outlive_subscriber_publisher_and_link() {
 #[test]
 fn f42_frames_outlive_a_producer_of_another_process_that_is_killed() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     for _ in 0..2 {
         producer.ask("frame 300x200x4", "published");
         reader.ask("take", "took");
@@ -181,7 +175,7 @@ fn f42_frames_outlive_a_producer_of_another_process_that_is_killed() {
     reader.ask("close", "closed");
     producer.kill();
     drop(producer);
-    let mut next = open(&stage, &["produce", "cam"]);
+    let mut next = stage.open(&["produce", "cam"]);
     next.ask("burst 50 300x200x4", "burst");
     let checked = reader.ask("check", "checked");
     assert_eq!((checked.value("whole"), checked.number("tensors")), (&true.into(), 2));
@@ -193,8 +187,8 @@ fn f42_frames_outlive_a_producer_of_another_process_that_is_killed() {
 #[test]
 fn f42_a_late_write_through_a_view_of_a_loan_ends_that_process_and_leaves_the_frame_as_it_was() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     producer.ask("view 64x64x4", "published");
     let took = reader.ask("take", "took");
     assert_eq!(took.value("whole"), true);
@@ -228,9 +222,9 @@ fn f42_a_slot_whose_view_was_dropped_is_written_again() {
 #[test]
 fn f40_a_write_into_a_received_frame_ends_the_writer_and_changes_nothing_for_others() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut vandal = open(&stage, &["consume", "cam"]);
-    let mut other = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut vandal = stage.open(&["consume", "cam"]);
+    let mut other = stage.open(&["consume", "cam"]);
     producer.ask("frame 64x64x4", "published");
     vandal.ask("take", "took");
     other.ask("take", "took");
@@ -250,8 +244,8 @@ fn f40_a_write_into_a_received_frame_ends_the_writer_and_changes_nothing_for_oth
 #[test]
 fn clones_of_one_frame_in_two_threads_are_one_hold() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "2"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     for _ in 0..100 {
         producer.ask("frame 64x64x4", "published");
         reader.ask("take", "took");
@@ -314,7 +308,7 @@ fn f26_sixteen_consumers_are_served_and_the_seventeenth_is_told_so_until_one_has
     let stage = Stage::new(PEER);
     let mut out = stage.publish("cam").open().unwrap();
     let mut subs: Vec<_> = (0..15).map(|_| stage.subscribe("cam").open().unwrap()).collect();
-    let mut mortal = open(&stage, &["consume", "cam"]);
+    let mut mortal = stage.open(&["consume", "cam"]);
     publish_one(&mut out, "64x64x4");
     for sub in &mut subs {
         assert!(is_whole(&sub.recv(LONG).unwrap()));

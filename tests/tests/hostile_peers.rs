@@ -21,23 +21,17 @@ use uncopy_tests::{Peer, Stage};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
-
 #[test]
 fn f15_words_scribbled_over_while_all_run_make_nobody_panic_or_crash() {
     // Live words, places, slot blocks, metadata, all of it.
     for (from, to) in [(256, 1024), (2048, 4096), (4096, 4096 + 4 * 384), (8192, 24_576), (256, 24_576)] {
         let stage = Stage::new(PEER);
-        let mut producer = open(&stage, &["produce", "cam"]);
+        let mut producer = stage.open(&["produce", "cam"]);
         let mut readers: Vec<Peer> =
-            [&["consume", "cam"][..], &["consume", "cam", "--every"]].map(|role| open(&stage, role)).into();
+            [&["consume", "cam"][..], &["consume", "cam", "--every"]].map(|role| stage.open(role)).into();
         readers.iter_mut().for_each(|reader| reader.tell("run-on"));
         producer.tell("run 64x64x4,100x100x4,float32:64x64");
-        let mut vandal = open(&stage, &["scribble", "cam"]);
+        let mut vandal = stage.open(&["scribble", "cam"]);
         for seed in 0..8 {
             vandal.ask(&format!("words {from} {to} 50000 {seed}"), "scribbled");
             // Whoever looks from outside survives it too.
@@ -56,9 +50,9 @@ fn f15_words_scribbled_over_while_all_run_make_nobody_panic_or_crash() {
 #[test]
 fn f15_a_link_goes_on_after_its_places_and_sleepers_were_scribbled_over() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
-    let mut vandal = open(&stage, &["scribble", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
+    let mut vandal = stage.open(&["scribble", "cam"]);
     vandal.ask("words 384 512 10000 1", "scribbled");
     vandal.ask("words 2048 4096 10000 2", "scribbled");
     vandal.quit();
@@ -104,8 +98,8 @@ fn bad_messages() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn f22_a_bad_message_disconnects_its_sender_and_nobody_else() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     let dir = stage.runtime_dir();
     for (what, message) in bad_messages() {
         let connection = wire::knock(&dir, "cam", &message);
@@ -125,7 +119,7 @@ fn f22_a_bad_message_disconnects_its_sender_and_nobody_else() {
 #[test]
 fn f20_a_client_of_a_newer_minor_version_is_served_whatever_else_it_says() {
     let stage = Stage::new(PEER);
-    let producer = open(&stage, &["produce", "cam"]);
+    let producer = stage.open(&["produce", "cam"]);
     let connection = wire::knock(&stage.runtime_dir(), "cam", &wire::newer_message());
     connection.send(&wire::hello(wire::CONSUMER), &[]).map(drop).unwrap();
     assert_eq!(wire::receive(&connection).unwrap().kind(), kind::WELCOME);
@@ -139,7 +133,7 @@ fn f20_a_client_of_a_newer_minor_version_is_served_whatever_else_it_says() {
 #[test]
 fn f22_a_doorbell_that_is_none_disconnects_its_sender_and_is_never_written() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     let dir = stage.runtime_dir();
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     for (what, handles) in [("a pipe", vec![ShareHandle::from(writer)]), ("nothing", Vec::new())] {
@@ -162,7 +156,7 @@ fn f22_a_doorbell_that_is_none_disconnects_its_sender_and_is_never_written() {
 #[test]
 fn a_bell_that_comes_after_the_frame_that_it_was_to_ring_for_is_rung_when_it_comes() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
     wire::store_u32(guest.control.words(), wire::ARMED, 1 << guest.welcome.place);
     producer.ask("frame 64x64x4", "published");
@@ -184,7 +178,7 @@ fn a_bell_that_comes_after_the_frame_that_it_was_to_ring_for_is_rung_when_it_com
 #[test]
 fn f22_bells_of_nobody_and_bells_that_are_full_cost_the_producer_nothing() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
     let bell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
     rustix::io::write(&bell, &(u64::MAX - 1).to_ne_bytes()).unwrap();
@@ -202,7 +196,7 @@ fn f22_bells_of_nobody_and_bells_that_are_full_cost_the_producer_nothing() {
 #[test]
 fn f06_a_client_whose_start_time_is_not_that_of_its_process_is_refused() {
     let stage = Stage::new(PEER);
-    let producer = open(&stage, &["produce", "cam"]);
+    let producer = stage.open(&["produce", "cam"]);
     let mut forged = wire::hello(wire::CONSUMER);
     forged[24] ^= 1;
     let connection = wire::knock(&stage.runtime_dir(), "cam", &forged);
@@ -217,7 +211,7 @@ fn f06_a_client_whose_start_time_is_not_that_of_its_process_is_refused() {
 #[test]
 fn f22_a_consumer_that_greets_twice_is_disconnected() {
     let stage = Stage::new(PEER);
-    let producer = open(&stage, &["produce", "cam"]);
+    let producer = stage.open(&["produce", "cam"]);
     let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
     guest.connection.send(&wire::hello(wire::CONSUMER), &[]).map(drop).unwrap();
     assert!(wire::receive(&guest.connection).is_none());
@@ -228,8 +222,8 @@ fn f22_a_consumer_that_greets_twice_is_disconnected() {
 #[test]
 fn f22_thousands_of_damaged_messages_leave_the_producer_as_it_was() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     reader.tell("run");
     producer.tell("run 64x64x4");
     let dir = stage.runtime_dir();
@@ -268,7 +262,7 @@ fn f22_thousands_of_damaged_messages_leave_the_producer_as_it_was() {
 #[test]
 fn f22_clients_that_never_say_a_word_keep_nobody_out() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     let dir = stage.runtime_dir();
     let silent: Vec<Connection> = (0..200)
         .map(|_| {
@@ -278,7 +272,7 @@ fn f22_clients_that_never_say_a_word_keep_nobody_out() {
             })
         })
         .collect();
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     producer.ask("frame 64x64x4", "published");
     reader.ask("take", "took");
     reader.quit();
@@ -289,7 +283,7 @@ fn f22_clients_that_never_say_a_word_keep_nobody_out() {
 #[test]
 fn f22_who_waits_for_a_stopped_producer_is_let_in_however_many_have_knocked_and_left_since() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     producer.ask("frame 64x64x4", "published");
     producer.stop();
     let dir = stage.runtime_dir();
@@ -308,7 +302,7 @@ fn f22_who_waits_for_a_stopped_producer_is_let_in_however_many_have_knocked_and_
 #[test]
 fn f19_nobody_can_cut_off_or_write_the_memory_of_a_link() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     producer.ask("frame 64x64x4", "published");
     let guest = Guest::join(&stage.runtime_dir(), "cam", wire::CONSUMER);
     let [control, frames] = &guest.handles[..] else { panic!("two handles: {:?}", guest.handles) };

@@ -15,16 +15,10 @@ use std::time::Duration;
 use uncopy::{Answer, LinkError, Meta, Publisher, SubscribeOptions, Subscriber};
 use uncopy_tests::footprint::{Footprint, private_bytes};
 use uncopy_tests::stage::eventually;
-use uncopy_tests::{Peer, Stage, form, pattern};
+use uncopy_tests::{Stage, form, pattern};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const LONG: Duration = Duration::from_secs(60);
-
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
 
 fn publish_one(out: &mut Publisher, text: &str) -> u64 {
     let seq = out.seq() + 1;
@@ -146,8 +140,8 @@ fn visit(subscribe: &SubscribeOptions, visits: u32) -> u64 {
 #[test]
 fn f25_thirty_two_readers_come_and_go_at_sixteen_places_and_each_sees_rising_numbers() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "8"]);
-    let mut steady = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "8"]);
+    let mut steady = stage.open(&["consume", "cam"]);
     steady.tell("run");
     // The first is there for whoever comes, before the rush.
     producer.tell("run 64x64x4,100x100x4");
@@ -234,7 +228,7 @@ fn observers_take_no_place_and_may_look_as_often_as_they_like() {
     let stage = Stage::new(PEER);
     let mut out = stage.publish("cam").open().unwrap();
     let mut sub = stage.subscribe("cam").open().unwrap();
-    let mut observer = open(&stage, &["observe", "-"]);
+    let mut observer = stage.open(&["observe", "-"]);
     for seq in 1..=100 {
         publish_one(&mut out, "64x64x4");
         receive_one(&mut sub, seq);

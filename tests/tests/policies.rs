@@ -10,12 +10,6 @@ use uncopy_tests::{Peer, Stage};
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const FORM: &str = "64x64x4";
 
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
-
 /// Waits until the producer sleeps because there is no room.
 fn wait_until_blocked(stage: &Stage) {
     eventually("the producer waits for room", || match stage.wants_room("cam") {
@@ -27,9 +21,9 @@ fn wait_until_blocked(stage: &Stage) {
 #[test]
 fn every_frame_of_a_producer_that_blocks_reaches_every_reader_of_all() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "3", "--block"]);
-    let mut readers: Vec<Peer> = (0..3).map(|_| open(&stage, &["consume", "cam", "--every"])).collect();
-    let mut latest = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "3", "--block"]);
+    let mut readers: Vec<Peer> = (0..3).map(|_| stage.open(&["consume", "cam", "--every"])).collect();
+    let mut latest = stage.open(&["consume", "cam"]);
     for reader in readers.iter_mut().chain([&mut latest]) {
         reader.tell("run");
     }
@@ -56,8 +50,8 @@ fn every_frame_of_a_producer_that_blocks_reaches_every_reader_of_all() {
 #[test]
 fn a_slow_reader_of_every_frame_gets_what_is_left_in_order_and_is_told_what_is_not() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "4"]);
-    let mut reader = open(&stage, &["consume", "cam", "--every"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "4"]);
+    let mut reader = stage.open(&["consume", "cam", "--every"]);
     producer.ask(&format!("burst 10 {FORM}"), "burst");
     for (seq, missed) in [(7, 6), (8, 0), (9, 0), (10, 0)] {
         let took = reader.ask("take", "took");
@@ -78,9 +72,9 @@ fn a_slow_reader_of_every_frame_gets_what_is_left_in_order_and_is_told_what_is_n
 #[test]
 fn who_comes_late_gets_the_newest_frame_and_every_one_after_it() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--block"]);
+    let mut producer = stage.open(&["produce", "cam", "--block"]);
     producer.ask(&format!("burst 5 {FORM}"), "burst");
-    let mut reader = open(&stage, &["consume", "cam", "--every"]);
+    let mut reader = stage.open(&["consume", "cam", "--every"]);
     producer.ask(&format!("burst 2 {FORM}"), "burst");
     for seq in 5..=7 {
         let took = reader.ask("take", "took");
@@ -94,8 +88,8 @@ fn who_comes_late_gets_the_newest_frame_and_every_one_after_it() {
 #[test]
 fn f09_a_producer_that_blocks_goes_on_when_a_frame_is_given_back() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "2", "--block"]);
-    let mut reader = open(&stage, &["consume", "cam"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "2", "--block"]);
+    let mut reader = stage.open(&["consume", "cam"]);
     for _ in 0..200 {
         producer.ask(&format!("frame {FORM}"), "published");
         reader.ask("take", "took");
@@ -114,9 +108,9 @@ fn f09_a_producer_that_blocks_goes_on_when_a_frame_is_given_back() {
 #[test]
 fn f09_the_end_of_a_wait_for_room_names_who_is_in_the_way() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "3", "--block", "--room-timeout", "30"]);
-    let mut holder = open(&stage, &["consume", "cam"]);
-    let mut laggard = open(&stage, &["consume", "cam", "--every"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "3", "--block", "--room-timeout", "30"]);
+    let mut holder = stage.open(&["consume", "cam"]);
+    let mut laggard = stage.open(&["consume", "cam", "--every"]);
     producer.ask(&format!("frame {FORM}"), "published");
     holder.ask("take", "took");
     producer.ask(&format!("burst 2 {FORM}"), "burst");
@@ -141,9 +135,9 @@ fn f09_the_end_of_a_wait_for_room_names_who_is_in_the_way() {
 #[test]
 fn f02_a_reader_of_every_frame_that_is_killed_does_not_stop_a_producer_that_blocks() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "3", "--block"]);
-    let mut doomed = open(&stage, &["consume", "cam", "--every"]);
-    let mut bystander = open(&stage, &["consume", "cam", "--every"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "3", "--block"]);
+    let mut doomed = stage.open(&["consume", "cam", "--every"]);
+    let mut bystander = stage.open(&["consume", "cam", "--every"]);
     bystander.tell("run");
     producer.tell(&format!("burst 100 {FORM}"));
     wait_until_blocked(&stage);
@@ -163,11 +157,11 @@ fn f02_a_reader_of_every_frame_that_is_killed_does_not_stop_a_producer_that_bloc
 #[test]
 fn a_producer_that_waits_for_room_can_be_superseded() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "2", "--block"]);
-    let mut laggard = open(&stage, &["consume", "cam", "--every"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "2", "--block"]);
+    let mut laggard = stage.open(&["consume", "cam", "--every"]);
     producer.tell(&format!("burst 9 {FORM}"));
     wait_until_blocked(&stage);
-    let successor = open(&stage, &["produce", "cam", "--takeover"]);
+    let successor = stage.open(&["produce", "cam", "--takeover"]);
     let error = producer.expect("error");
     assert_eq!(error.text("kind"), "superseded");
     laggard.ask("take", "took");
@@ -178,9 +172,9 @@ fn a_producer_that_waits_for_room_can_be_superseded() {
 #[test]
 fn f08_a_consumer_that_hangs_is_evicted_keeps_what_it_holds_and_is_told_so() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "4", "--block", "--evict-after", "60"]);
-    let mut hanging = open(&stage, &["consume", "cam", "--every"]);
-    let mut bystander = open(&stage, &["consume", "cam", "--every"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "4", "--block", "--evict-after", "60"]);
+    let mut hanging = stage.open(&["consume", "cam", "--every"]);
+    let mut bystander = stage.open(&["consume", "cam", "--every"]);
     producer.ask(&format!("frame {FORM}"), "published");
     hanging.ask("take", "took");
     bystander.tell("run");
@@ -214,8 +208,8 @@ fn f08_a_consumer_that_hangs_is_evicted_keeps_what_it_holds_and_is_told_so() {
 #[test]
 fn f08_who_receives_frames_slowly_is_not_evicted() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "2", "--block", "--evict-after", "2000"]);
-    let mut slow = open(&stage, &["consume", "cam", "--every"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "2", "--block", "--evict-after", "2000"]);
+    let mut slow = stage.open(&["consume", "cam", "--every"]);
     producer.tell(&format!("burst 40 {FORM}"));
     for seq in 1..=40 {
         let took = slow.ask("take", "took");
@@ -232,8 +226,8 @@ fn f08_who_receives_frames_slowly_is_not_evicted() {
 #[test]
 fn the_newest_frame_is_a_look_ahead_for_a_reader_of_every_frame() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "8", "--block"]);
-    let mut reader = open(&stage, &["consume", "cam", "--every"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "8", "--block"]);
+    let mut reader = stage.open(&["consume", "cam", "--every"]);
     producer.ask(&format!("burst 5 {FORM}"), "burst");
     for seq in 1..=5 {
         assert_eq!(reader.ask("newest", "took").number("seq"), 5);

@@ -18,14 +18,8 @@ const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const FORM: &str = "64x64x4";
 const NAMES: [&str; 3] = ["color", "depth", "flow"];
 
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
-
 fn producers(stage: &Stage) -> Vec<Peer> {
-    NAMES.iter().map(|name| open(stage, &["produce", name])).collect()
+    NAMES.iter().map(|name| stage.open(&["produce", name])).collect()
 }
 
 /// A consumer of all links, in a process that sees a kernel with `futex_waitv` or one without.
@@ -104,7 +98,7 @@ fn a_wait_for_several_ends_with_its_time_and_names_nobody() {
 #[test]
 fn f13_a_producer_that_appears_during_a_wait_for_several_is_heard() {
     let stage = Stage::new(PEER);
-    let mut color = open(&stage, &["produce", "color"]);
+    let mut color = stage.open(&["produce", "color"]);
     let mut consumer = consumer_of_all(&stage, true);
     consumer.tell("wait");
     // With one link that is there and two that are not, it polls.
@@ -112,7 +106,7 @@ fn f13_a_producer_that_appears_during_a_wait_for_several_is_heard() {
         1 => Ok(()),
         armed => Err(format!("{armed} are armed")),
     });
-    let mut depth = open(&stage, &["produce", "depth"]);
+    let mut depth = stage.open(&["produce", "depth"]);
     depth.ask(&format!("frame {FORM}"), "published");
     assert_eq!(consumer.expect("ready").value("names"), &json!(["depth"]));
     color.ask(&format!("frame {FORM}"), "published");
@@ -136,7 +130,7 @@ fn f01_a_producer_that_dies_during_a_wait_for_several_is_followed_by_the_next() 
     let mut killed = producers.remove(0);
     killed.kill();
     drop(killed.collect());
-    let mut next = open(&stage, &["produce", "color"]);
+    let mut next = stage.open(&["produce", "color"]);
     next.ask("consumers 1", "consumers");
     next.ask(&format!("frame {FORM}"), "published");
     assert_eq!(consumer.expect("ready").value("names"), &json!(["color"]));
@@ -171,10 +165,10 @@ fn who_waits_for_several_passes_a_wake_up_on() {
     const SLEEPERS: u32 = 4;
     const FRAMES: u64 = 60;
     let stage = Stage::new(PEER);
-    let mut color = open(&stage, &["produce", "color"]);
-    let depth = open(&stage, &["produce", "depth"]);
-    let mut consumers: Vec<Peer> = (1..SLEEPERS).map(|_| open(&stage, &["several", "depth,color"])).collect();
-    consumers.push(open(&stage, &["consume", "color"]));
+    let mut color = stage.open(&["produce", "color"]);
+    let depth = stage.open(&["produce", "depth"]);
+    let mut consumers: Vec<Peer> = (1..SLEEPERS).map(|_| stage.open(&["several", "depth,color"])).collect();
+    consumers.push(stage.open(&["consume", "color"]));
     for consumer in &mut consumers {
         consumer.tell(&format!("await {FRAMES}"));
     }

@@ -15,16 +15,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use uncopy::os::Listener;
 use uncopy::{Frame, FrameStream, LinkError, Meta, Read, Subscriber};
 use uncopy_tests::stage::eventually;
-use uncopy_tests::{Peer, Stage, form, kind, pattern};
+use uncopy_tests::{Stage, form, kind, pattern};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const FORM: &str = "64x64x4";
-
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
 
 /// The smallest executor: sleeps until it is woken.
 struct Unpark(Thread);
@@ -53,7 +47,7 @@ fn next(frames: &mut FrameStream) -> Option<Result<Frame, LinkError>> {
 #[test]
 fn a_stream_gives_each_frame_through_a_restart_and_ends_when_the_link_is_closed() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     let timeout = Some(Duration::from_secs(20));
     let mut frames = stage.subscribe("cam").timeout(timeout).open().unwrap().into_stream().unwrap();
     for seq in 1..=200 {
@@ -65,7 +59,7 @@ fn a_stream_gives_each_frame_through_a_restart_and_ends_when_the_link_is_closed(
     }
     producer.kill();
     drop(producer.collect());
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     producer.tell(&format!("frame {FORM}"));
     assert_eq!(next(&mut frames).unwrap().unwrap().seq(), 1);
     assert_eq!(frames.subscriber().restarts(), 1);
@@ -92,7 +86,7 @@ fn f13_the_end_of_the_time_without_a_producer_is_an_event() {
     assert_eq!(kind(&next(&mut frames).unwrap().map(drop).unwrap_err()), "not_found");
     drop(frames);
 
-    let producer = open(&stage, &["produce", "cam"]);
+    let producer = stage.open(&["produce", "cam"]);
     let mut frames = stage.subscribe("cam").timeout(brief).open().unwrap().into_stream().unwrap();
     let mut producer = producer;
     producer.kill();
@@ -104,7 +98,7 @@ fn f13_the_end_of_the_time_without_a_producer_is_an_event() {
 #[test]
 fn f05_a_stopped_producer_that_does_not_answer_is_told_to_who_polls() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     producer.stop();
     let brief = Some(Duration::from_millis(30));
     let mut frames = stage.subscribe("cam").timeout(brief).start().unwrap().into_stream().unwrap();
@@ -146,7 +140,7 @@ fn poll_for_frame(sub: &mut Subscriber) -> Frame {
 #[test]
 fn who_polls_past_frames_that_are_beyond_reach_gets_those_that_are_not() {
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam", "--slots", "16"]);
+    let mut producer = stage.open(&["produce", "cam", "--slots", "16"]);
     let mut sub = stage.subscribe("cam").read(Read::Every).open().unwrap();
     assert!(sub.poll_recv().unwrap().is_none());
     sub.events().unwrap();

@@ -14,12 +14,6 @@ use uncopy_tests::{Peer, Stage, points};
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 const FORM: &str = "64x64x4";
 
-fn open(stage: &Stage, role: &[&str]) -> Peer {
-    let mut peer = stage.peer(role);
-    peer.expect("open");
-    peer
-}
-
 /// Waits until `consumers` have received as many frames and sleep.
 fn wait_until_asleep_after(stage: &Stage, frames: u64, consumers: u32) {
     eventually("all consumers have the frame and sleep", || {
@@ -55,8 +49,8 @@ fn a_frame_wakes_everyone_who_sleeps_and_not_only_the_first() {
     const SLEEPERS: u32 = 4;
     const FRAMES: u64 = 60;
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
-    let mut consumers: Vec<Peer> = (0..SLEEPERS).map(|_| open(&stage, &["consume", "cam"])).collect();
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut consumers: Vec<Peer> = (0..SLEEPERS).map(|_| stage.open(&["consume", "cam"])).collect();
     for consumer in &mut consumers {
         consumer.tell(&format!("await {FRAMES}"));
     }
@@ -76,7 +70,7 @@ fn a_frame_wakes_everyone_who_sleeps_and_not_only_the_first() {
 fn sleeping(stage: &Stage, mut first: Peer) -> Vec<Peer> {
     first.expect("open");
     let mut sleepers = vec![first];
-    sleepers.extend((0..3).map(|_| open(stage, &["consume", "cam"])));
+    sleepers.extend((0..3).map(|_| stage.open(&["consume", "cam"])));
     for sleeper in &mut sleepers {
         sleeper.tell("take");
         wait_until_in_the_kernel(sleeper);
@@ -90,7 +84,7 @@ fn f05_a_consumer_that_is_stopped_with_a_wake_up_in_hand_does_not_keep_the_other
         return println!("{}", points::UNARMED);
     }
     let stage = Stage::new(PEER);
-    let mut producer = open(&stage, &["produce", "cam"]);
+    let mut producer = stage.open(&["produce", "cam"]);
     let first = stage.halting("consumer.woken", 1, &["consume", "cam"]);
     let mut sleepers = sleeping(&stage, first);
     producer.ask(&format!("frame {FORM}"), "published");
@@ -110,7 +104,7 @@ fn f02_a_consumer_that_dies_with_a_wake_up_in_hand_leaves_nobody_asleep() {
     }
     let stage = Stage::new(PEER);
     for _ in 0..10 {
-        let mut producer = open(&stage, &["produce", "cam"]);
+        let mut producer = stage.open(&["produce", "cam"]);
         let first = stage.doomed("consumer.woken", 1, &["consume", "cam"]);
         let mut sleepers = sleeping(&stage, first);
         producer.ask(&format!("frame {FORM}"), "published");

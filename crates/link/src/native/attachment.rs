@@ -28,6 +28,7 @@ mod holds;
 mod memory;
 
 pub(crate) use holds::{FrameContext, Lease, Next};
+pub(crate) use memory::ASK_EVERY;
 
 /// Why an attachment came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -18,7 +18,9 @@ use self::clients::{Client, who};
 use super::control::Control;
 use super::naming::socket_file;
 use super::ring::{self, Cells};
-use super::wire::{BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, Message, place, producer_state};
+use super::wire::{
+    BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, Message, is_newer_epoch, place, producer_state,
+};
 use crate::error::LinkError;
 use crate::errors::ErrorLog;
 use crate::service::{self, Handler, Registration, lock};
@@ -58,7 +60,9 @@ impl Table {
     /// Lets go of epochs that everybody has been sent who is to have each.
     fn forget_epochs(&mut self) {
         let wanted = |number: u32| {
-            self.clients.values().any(|client| client.wants_each_epoch && is_newer(number, client.epoch_sent))
+            self.clients
+                .values()
+                .any(|client| client.wants_each_epoch && is_newer_epoch(number, client.epoch_sent))
         };
         let current = self.epochs.len().saturating_sub(1);
         let mut index = 0;
@@ -67,11 +71,6 @@ impl Table {
             index > current || wanted(*number)
         });
     }
-}
-
-/// Whether epoch `one` came after `other`. Numbers wrap.
-fn is_newer(one: u32, other: u32) -> bool {
-    one.wrapping_sub(other).cast_signed() > 0
 }
 
 const LISTENER_KEY: u64 = 0;

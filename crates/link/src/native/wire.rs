@@ -149,6 +149,11 @@ pub(crate) fn ages_offset(slots: usize) -> usize {
     meta_offset(slots) + slots * block::META_STRIDE
 }
 
+/// Whether epoch `one` came after `other`: numbers wrap. (link-v1.md, "Frame memory")
+pub(crate) fn is_newer_epoch(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() > 0
+}
+
 /// Where the metadata of slot 0 starts.
 pub(crate) fn meta_offset(slots: usize) -> usize {
     (block::TABLE + slots * block::STRIDE).next_multiple_of(4096)

@@ -10,7 +10,7 @@ use uncopy_tensor::{Access, ShareHandle};
 
 use super::{Attachment, CLOSED, LOST};
 use crate::error::LinkError;
-use crate::native::wire::{MAX_MESSAGE_BYTES, Message, MessageError, SLOT_ALIGN_BYTES};
+use crate::native::wire::{MAX_MESSAGE_BYTES, Message, MessageError, SLOT_ALIGN_BYTES, is_newer_epoch};
 use crate::service::lock;
 
 /// The frame memory of one epoch, mapped for reading.
@@ -71,7 +71,7 @@ pub(super) struct Inbox {
 const MAX_WAITING_EPOCHS: usize = 2;
 
 /// How often a consumer asks for an epoch that it lacks.
-const ASK_EVERY: Duration = Duration::from_millis(10);
+pub(crate) const ASK_EVERY: Duration = Duration::from_millis(10);
 
 /// Messages that are read in one go; what is more is read the next time, and others get their turn.
 const MESSAGES_AT_ONCE: usize = 16;
@@ -129,7 +129,7 @@ impl Attachment {
                     }
                     Err(error) => inbox.failed = Some((epoch, error)),
                 }
-                if is_newer(epoch, inbox.newest) {
+                if is_newer_epoch(epoch, inbox.newest) {
                     inbox.newest = epoch;
                 }
                 inbox.owes_answer = true;
@@ -176,7 +176,7 @@ impl Attachment {
         let mut inbox = lock(&self.inbox);
         let failed = inbox.failed.take_if(|(failed, _)| *failed == epoch).map(|(_, error)| error);
         let failed = failed.or_else(|| inbox.unread.take());
-        if self.ended().is_some() || is_newer(inbox.newest, epoch) {
+        if self.ended().is_some() || is_newer_epoch(inbox.newest, epoch) {
             return Ok(Memory::Never);
         }
         // Ask again: the producer may have been unable to send, or we to map.
@@ -195,7 +195,7 @@ impl Attachment {
     fn known(&self, epoch: u32) -> Option<Arc<SlotMap>> {
         let mut inbox = lock(&self.inbox);
         // Frames come in order: what is older than a frame that was held is not needed by a later one.
-        inbox.epochs.retain(|map| !is_newer(epoch, map.epoch));
+        inbox.epochs.retain(|map| !is_newer_epoch(epoch, map.epoch));
         self.answer_epoch(&mut inbox);
         inbox.epochs.iter().find(|map| map.epoch == epoch).cloned()
     }
@@ -204,11 +204,6 @@ impl Attachment {
     pub(crate) fn wait_for_message(&self, timeout: Duration) -> Result<(), LinkError> {
         self.conversation.wait(timeout.min(ASK_EVERY))
     }
-}
-
-/// Whether epoch `one` came after `other`. Numbers wrap.
-fn is_newer(one: u32, other: u32) -> bool {
-    one.wrapping_sub(other).cast_signed() > 0
 }
 
 /// Where the memory of an epoch is.

@@ -249,7 +249,7 @@ impl Wait<'_> {
         Duration::from_nanos(now_nanos.saturating_sub(self.begun_nanos))
     }
 
-    /// How long to sleep from now on at the most; the outer `None` when the time is over.
+    /// How long to sleep from now on at the most; `None` when the time is over.
     fn left(&self) -> Option<Duration> {
         self.left_at(monotonic_nanos())
     }

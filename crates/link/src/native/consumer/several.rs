@@ -14,7 +14,7 @@ use uncopy_os::{Interest, Poller, Woken, fork_generation, futex_wait_any};
 use super::receive::spin_until;
 use super::{JustWait, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
-use crate::native::attachment::{Attachment, Next};
+use crate::native::attachment::{ASK_EVERY, Attachment, Next};
 use crate::native::ring::{self, Cells};
 
 /// Waits until some of these subscribers have something to receive, at most `timeout` (`None`: without limit).
@@ -89,9 +89,6 @@ pub fn wait_with(
         }
     }
 }
-
-/// How often memory that is on its way is asked for.
-const ASK_EVERY: Duration = Duration::from_millis(10);
 
 /// What the next call of a subscriber would meet.
 #[derive(Clone, Copy, PartialEq, Eq)]

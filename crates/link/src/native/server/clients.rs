@@ -9,11 +9,13 @@ use uncopy_os::{Connection, EventFd, PidFd, ProcessId, Received, Sent, SlotMemor
 
 use uncopy_tensor::ShareHandle;
 
-use super::{Server, Table, is_newer};
+use super::{Server, Table};
 use crate::ages::BUCKETS;
 use crate::error::LinkError;
 use crate::native::ring::{self, Cells};
-use crate::native::wire::{self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, place, read, when_full};
+use crate::native::wire::{
+    self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, is_newer_epoch, place, read, when_full,
+};
 use crate::service::{self, Registration};
 
 /// Messages that are read from one client in one go.
@@ -176,7 +178,7 @@ impl Server {
                 if let Some(client) = clients.get_mut(&key) {
                     // An older number asks again for what could not be sent.
                     client.epoch_taken = true;
-                    if epoch.wrapping_sub(client.epoch_sent).cast_signed() < 0 {
+                    if is_newer_epoch(client.epoch_sent, epoch) {
                         client.epoch_sent = epoch;
                     }
                     client.offer_epoch(epochs);
@@ -423,7 +425,7 @@ impl Client {
     /// client keeps one, not all.
     pub(super) fn offer_epoch(&mut self, epochs: &[(u32, Arc<SlotMemory>)]) {
         let next = match self.wants_each_epoch {
-            true => epochs.iter().find(|(number, _)| is_newer(*number, self.epoch_sent)),
+            true => epochs.iter().find(|(number, _)| is_newer_epoch(*number, self.epoch_sent)),
             false => epochs.last(),
         };
         let Some((number, memory)) = next else { return };
