@@ -5,7 +5,7 @@
 //! did; the end of orders ends it.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use uncopy::{Form, Frame, LinkError, Read, Subscriber, os};
@@ -13,13 +13,18 @@ use uncopy::{Form, Frame, LinkError, Read, Subscriber, os};
 use super::follow::Account;
 use super::orders::{Beat, Order, Orders};
 use super::stamp::Stamp;
-use super::wrong::Wrong;
+use super::wrong::{Kind, Wrong};
 use crate::pattern::next_random;
 use crate::script::{Words, emit};
 
-/// How long one wait for a frame lasts, of a subscriber alone and of one of a crowd.
+/// How long one wait for a frame lasts: of a subscriber alone, which must be woken to be in time for anything; of one
+/// that holds frames for which its producer may be waiting; and of one of a crowd, which has one thread.
+const WAIT: Duration = Duration::from_secs(2);
 const SLICE: Duration = Duration::from_millis(20);
 const CROWDED_SLICE: Duration = Duration::from_millis(1);
+/// A frame that is received this long after it was published, by one who waited all the while, was found by looking:
+/// the wake-up was lost. Longer than anybody is stopped.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Counts {
@@ -86,7 +91,6 @@ pub(super) fn play(words: &Words, orders: &Orders) {
 impl Consumer {
     fn run(&mut self, orders: &Orders) {
         let mut beat = Beat::new();
-        let slice = if self.readers.len() > 1 { CROWDED_SLICE } else { SLICE };
         let last = loop {
             match orders.look() {
                 Order::None => {}
@@ -94,7 +98,7 @@ impl Consumer {
                 Order::Quit => return,
             }
             let at = (next_random(&mut self.random) % self.readers.len() as u64) as usize;
-            let slowly = match self.step(at, slice) {
+            let slowly = match self.step(at) {
                 Ok(Step::Frame) => false,
                 Ok(Step::Nothing) => true,
                 Err(wrong) => {
@@ -113,10 +117,15 @@ impl Consumer {
     }
 
     /// Lets one reader come, receive, or leave.
-    fn step(&mut self, at: usize, slice: Duration) -> Result<Step, Wrong> {
+    fn step(&mut self, at: usize) -> Result<Step, Wrong> {
         let Some(mut reader) = self.readers[at].take() else {
             self.readers[at] = Some(self.join()?);
             return Ok(Step::Nothing);
+        };
+        let slice = match (self.readers.len(), reader.kept.len()) {
+            (1, 0) => WAIT,
+            (1, _) => SLICE,
+            _ => CROWDED_SLICE,
         };
         let step = self.receive(&mut reader, slice)?;
         if reader.frames_left > 0 {
@@ -146,9 +155,21 @@ impl Consumer {
     }
 
     fn receive(&mut self, reader: &mut Reader, slice: Duration) -> Result<Step, Wrong> {
+        let (begun, was_connected) = (Instant::now(), reader.sub.connected());
         let received = if self.polls { poll(&mut reader.sub, slice) } else { reader.sub.recv(slice) };
         match received {
             Ok(frame) => {
+                if was_connected && begun.elapsed() > OVERDUE && frame.age() > Some(OVERDUE) {
+                    return Err(Wrong::new(
+                        Kind::Hang,
+                        format!(
+                            "frame {} was published {:.1?} ago, and who waited {:.1?} for it was not woken",
+                            frame.seq(),
+                            frame.age().unwrap_or_default(),
+                            begun.elapsed(),
+                        ),
+                    ));
+                }
                 self.take(reader, frame)?;
                 return Ok(Step::Frame);
             }
@@ -172,6 +193,7 @@ impl Consumer {
             }
             Err(LinkError::TooManyConsumers { .. }) => {
                 self.counts.turned_away += 1;
+                // Nothing tells of a place that is free.
                 std::thread::sleep(Duration::from_millis(2));
             }
             Err(error) => return Err(error.into()),
@@ -195,6 +217,7 @@ impl Consumer {
             emit(&json!({ "event": "first", "life": first.life, "before": first.before, "at": at }));
         }
         if self.linger > 0 && next_random(&mut self.random).is_multiple_of(8) {
+            // The frame is held that long; nothing is waited for.
             std::thread::sleep(Duration::from_micros(next_random(&mut self.random) % self.linger));
             self.check_again(&frame, stamp)?;
         }

@@ -125,6 +125,7 @@ impl Run<'_> {
             if begun.elapsed() > HANGS_AFTER {
                 return Err(Wrong::new(Kind::Leak, format!("{} has lost slots: {said}", actor.name())));
             }
+            // Only looking shows what another process has let go of.
             std::thread::sleep(LOOK_EVERY);
         }
         Err(Wrong::new(Kind::Crash, "a producer ended before it had counted its slots"))
@@ -139,6 +140,7 @@ impl Run<'_> {
                 if stay.more_descriptors() == 0 || begun.elapsed() > HANGS_AFTER {
                     break;
                 }
+                // As above: nothing tells of a descriptor that is closed elsewhere.
                 std::thread::sleep(LOOK_EVERY);
             }
             stay.last_bytes = anonymous_bytes(stay.pid);

@@ -75,6 +75,7 @@ impl Clock {
             }
             Pace::Bursts => {
                 self.left = next_random(random) % 24;
+                // The pace itself; nothing is waited for. So below.
                 std::thread::sleep(Duration::from_micros(next_random(random) % 3_000));
                 true
             }
