@@ -57,12 +57,19 @@ struct Clock {
     pace: Pace,
     left: u64,
     due: Instant,
+    /// Falls silent for a while between two bursts now and then.
+    pauses: bool,
 }
 
+/// How long a silence lasts: a frame before it that reached somebody only after it is overdue.
+const SILENCE: Duration = Duration::from_millis(1600);
+/// Bursts between two silences: some seconds.
+const BURSTS: u64 = 2000;
+
 impl Clock {
-    fn new(pace: Pace) -> Self {
+    fn new(pace: Pace, pauses: bool) -> Self {
         // The first burst comes at once.
-        Self { pace, left: 3, due: Instant::now() }
+        Self { pace, left: 3, due: Instant::now(), pauses }
     }
 
     /// Waits until the next frame is due. Says whether that took long.
@@ -77,6 +84,9 @@ impl Clock {
                 self.left = next_random(random) % 24;
                 // The pace itself; nothing is waited for. So below.
                 std::thread::sleep(Duration::from_micros(next_random(random) % 3_000));
+                if self.pauses && next_random(random).is_multiple_of(BURSTS) {
+                    std::thread::sleep(SILENCE);
+                }
                 true
             }
             Pace::Hertz(hertz) => {
@@ -126,7 +136,7 @@ pub(super) fn play(words: &Words, orders: &Orders) {
         random: words.number("--seed").unwrap_or_default(),
         dropped: 0,
     };
-    match producer.run(super::pace_of(words), orders) {
+    match producer.run(Clock::new(super::pace_of(words), words.has("--pauses")), orders) {
         Ok(true) => producer.stand_by(orders),
         Ok(false) => {}
         Err(LinkError::Superseded { .. }) => emit(&json!({ "event": "superseded" })),
@@ -136,8 +146,8 @@ pub(super) fn play(words: &Words, orders: &Orders) {
 
 impl Producer {
     /// Publishes until told otherwise; `true` when told to finish.
-    fn run(&mut self, pace: Pace, orders: &Orders) -> Result<bool, LinkError> {
-        let (mut clock, mut beat, mut is_last) = (Clock::new(pace), Beat::new(), false);
+    fn run(&mut self, mut clock: Clock, orders: &Orders) -> Result<bool, LinkError> {
+        let (mut beat, mut is_last) = (Beat::new(), false);
         loop {
             match orders.look() {
                 Order::None => {}

@@ -39,6 +39,8 @@ impl Run<'_> {
             line += &if block == 1 { format!(" --block --room-timeout {wait}") } else { String::new() };
             line += &if evicts == 0 { format!(" --evict-after {evict}") } else { String::new() };
         }
+        // One that lives long enough falls silent now and then: who slept through its last frame shows.
+        line += if link == 0 && !calm { " --pauses" } else { "" };
         line += if takeover { " --takeover" } else { "" };
         let id = self.start(Part::Producer { life }, link, words(&line));
         if let Some(actor) = self.actors.get_mut(&id) {
