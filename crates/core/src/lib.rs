@@ -18,7 +18,8 @@
 //! | packed | side by side in C order, no gaps | [`Layout::is_c_contiguous`] |
 //! | extent | the bytes that items touch, relative to element 0 | [`Layout::extent_bytes`] |
 //! | pitch | distance between rows of an image, in bytes | |
-//! | device | where memory lives | [`Device`] |
+//! | device | where memory lives | [`Device`], across processes [`DeviceUuid`] |
+//! | stream | a queue of work on a device | [`Stream`] |
 //! | pixel format | what the numbers of an image mean | [`PixelFormat`] |
 //! | origin | which corner the first item is | [`Origin`] |
 //! | link | frames between processes, found by a name | [`LinkName`] |
@@ -58,7 +59,9 @@ pub mod layout;
 pub mod name;
 pub mod pixel;
 mod quote;
+pub mod stream;
 pub mod typestr;
+pub mod uuid;
 
 pub use copies::{CopyReason, CopyRecord, MAX_COPY_RECORDS};
 pub use device::{Device, DeviceError, DeviceKind};
@@ -68,4 +71,6 @@ pub use image::{ChannelOrder, Origin};
 pub use layout::{Layout, LayoutError, MAX_NDIM};
 pub use name::{LinkName, MAX_NAME_LEN, MAX_SCHEME_LEN, NameError, Scheme, nearest};
 pub use pixel::{PixelError, PixelFormat};
+pub use stream::Stream;
 pub use typestr::{ByteOrder, Typestr, dtype_from_typestr, typestr_from_dtype};
+pub use uuid::DeviceUuid;

@@ -62,6 +62,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("uncopy-tensor supports 64-bit targets only: DLPack extents are 64 bits wide");
 
+pub mod accelerator;
 pub mod dlpack;
 mod element;
 mod error;
@@ -72,6 +73,7 @@ mod share;
 mod tensor;
 mod view;
 
+pub use accelerator::{Accelerator, DeviceMemory, Timeline, TimelinePoint};
 pub use dlpack::DlpackError;
 pub use element::Element;
 pub use error::TensorError;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The seam between devices that work by themselves and the links that carry frames in their memory.
+//!
+//! A link never learns which driver stands behind a device. It asks an [`Accelerator`] for memory, for copies, and for
+//! the one thing that orders the work of several processes: *words* of host memory that a stream writes when it gets
+//! there, and waits for ([`Timeline`]). A driver's crate implements these traits; the crate that users add introduces
+//! it to the links.
+//!
+//! Nothing here waits for a device. Every call puts work into a stream and returns, or fails and has put none in.
+//!
+//! Errors are `io::Error`s with the driver's own error inside: `OutOfMemory`, `Unsupported`, `NotFound` and
+//! `PermissionDenied` have those kinds, `ResourceBusy` says that a stream is being captured, and `BrokenPipe` that the
+//! device is lost to this process for good.
+
+use std::{fmt, io};
+
+use uncopy_core::{Device, DeviceUuid, Stream};
+
+use crate::{Access, Export, Region, ShareHandle, Tensor};
+
+/// A device of this process, with memory and streams of its own.
+pub trait Accelerator: Send + Sync + fmt::Debug {
+    /// The device, as this process counts it.
+    fn device(&self) -> Device;
+
+    /// The same device's name in every process.
+    fn uuid(&self) -> DeviceUuid;
+
+    /// Makes zeroed memory that other processes may map, of at least `len_bytes` bytes.
+    ///
+    /// # Errors
+    /// No memory left (nothing is kept then), or a driver that cannot share memory.
+    fn allocate(&self, len_bytes: usize) -> io::Result<Box<dyn DeviceMemory>>;
+
+    /// Maps memory that a peer [shared](Export::share), at least `len_bytes` of it. The handle is consumed, also on
+    /// refusal; what the peer said about its memory is checked, never believed.
+    ///
+    /// The region unmaps with its last clone and does not wait for the device: whoever drops it knows that the device
+    /// is done with it.
+    ///
+    /// # Errors
+    /// Memory that is smaller, not of this device, or no memory at all.
+    fn import(&self, handle: ShareHandle, len_bytes: usize, access: Access) -> io::Result<Region>;
+
+    /// Lets the streams of this device write and await words of host memory, mapped in whole pages.
+    ///
+    /// # Errors
+    /// Memory that can't be pinned, or a device without such operations.
+    fn timeline(&self, words: Region) -> io::Result<Box<dyn Timeline>>;
+
+    /// A stream of this accelerator's own, not ordered after the default stream. It lives as long as the accelerator.
+    ///
+    /// # Errors
+    /// The driver's.
+    fn stream(&self) -> io::Result<Stream>;
+
+    /// Puts a copy into `stream`: `from`, wherever it lies, packed in C order into the first bytes of `to`. Either may
+    /// be on this device or in host memory; both must stay until the stream has made the copy.
+    ///
+    /// # Errors
+    /// A layout that the device can't pack by itself, or `to` too small or read-only.
+    fn copy(&self, from: &Tensor, to: &Region, stream: Stream) -> io::Result<()>;
+
+    /// Whether `stream` is recording work into a graph instead of doing it.
+    ///
+    /// # Errors
+    /// The driver's.
+    fn is_capturing(&self, stream: Stream) -> io::Result<bool>;
+}
+
+/// Memory on a device that other processes may map.
+pub trait DeviceMemory: Export + Send + Sync {
+    /// All of it, writable. It is freed with this object *and* the last clone of the region, without waiting for the
+    /// device: whoever drops the last knows that the device is done with it.
+    fn region(&self) -> Region;
+}
+
+/// Words of host memory, shared by processes, that streams of one device write and wait for.
+pub trait Timeline: Send + Sync {
+    /// Everything that is put into `stream` after this waits until each word has [reached](TimelinePoint::is_reached)
+    /// its value. No value must be waited for that nobody is bound to write: a stream that waits cannot be ended.
+    ///
+    /// # Errors
+    /// The driver's; `ResourceBusy` while the stream is being captured.
+    fn wait(&self, stream: Stream, points: &[TimelinePoint]) -> io::Result<()>;
+
+    /// Writes the word once everything that was put into each of the streams before this call is done. The last
+    /// stream writes; it waits for the others, and nothing waits for it.
+    ///
+    /// # Errors
+    /// The driver's; `ResourceBusy` while one of the streams is being captured, and then nothing was put in.
+    fn write(&self, after: &[Stream], point: TimelinePoint) -> io::Result<()>;
+}
+
+/// A word of a timeline and a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimelinePoint {
+    /// Where the word lies, from the first byte of the timeline's memory; a multiple of 4.
+    pub offset_bytes: usize,
+    /// The value.
+    pub value: u32,
+}
+
+impl TimelinePoint {
+    /// Whether a word that reads `now` has reached this point. Values wrap, so that the comparison is cyclic: that of
+    /// `cuStreamWaitValue32` with `CU_STREAM_WAIT_VALUE_GEQ`.
+    #[must_use]
+    pub fn is_reached(self, now: u32) -> bool {
+        now.wrapping_sub(self.value).cast_signed() >= 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_is_reached_by_its_value_and_the_two_billion_after_it() {
+        let point = TimelinePoint { offset_bytes: 0, value: u32::MAX };
+        assert!(point.is_reached(u32::MAX) && point.is_reached(0) && point.is_reached(0x7FFF_FFFE));
+        assert!(!point.is_reached(u32::MAX - 1) && !point.is_reached(0x7FFF_FFFF));
+    }
+}
