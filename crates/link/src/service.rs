@@ -118,11 +118,12 @@ pub(crate) fn ask_until_done(task: impl FnMut() -> bool + Send + 'static) {
     }
     let mut current = CURRENT.lock();
     let running = current.as_ref().filter(|service| service.generation == fork_generation());
-    let task = match running.map(|service| service.insert_task(task)) {
-        Some(None) => return,
-        Some(Some(task)) => task,
-        None => task,
-    };
+    if let Some(service) = running {
+        match service.insert_task(task) {
+            None => return,
+            Some(refused) => task = refused,
+        }
+    }
     match Service::start(Entries { tasks: vec![task], ..Entries::default() }) {
         Ok(service) => *current = Some(service),
         Err((error, entries)) => {
@@ -192,7 +193,7 @@ impl Service {
         *lock(&service.entries) = entries;
         let running = Arc::clone(&service);
         match spawn_quiet("uncopy-service", move || running.run()) {
-            Ok(()) => Ok(service),
+            Ok(_) => Ok(service),
             Err(error) => {
                 let entries = std::mem::take(&mut *lock(&service.entries));
                 Err((error, entries))

@@ -122,6 +122,7 @@ impl Attachment {
         wanted: Where,
     ) -> Result<Arc<Self>, LinkError> {
         kill_point("consumer.welcomed");
+        let conversation = Arc::new(conversation);
         let name = conversation.name();
         let corrupt = |detail: String| LinkError::Corrupt { name: name.to_owned(), detail };
         let Message::Welcome { place, control_len, epoch, slots, memory } = message else {
@@ -151,8 +152,6 @@ impl Attachment {
                 header.slots
             )));
         }
-        let conversation = Arc::new(conversation);
-        let name = conversation.name();
         let maps = Maps::new(&control, place, wanted, &conversation);
         let mut inbox = Inbox::default();
         if epoch != 0 {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    OsError, SlotMemory, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos,
+    OsError, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos,
     slot_align_bytes, watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor, Timeline};
