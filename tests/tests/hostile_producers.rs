@@ -205,7 +205,7 @@ fn f20_another_major_version_and_unknown_required_features_are_named_and_what_is
     for change in [
         &(|h: &mut [u8; HEADER_BYTES]| h[10..12].fill(0xFF)) as &dyn Fn(&mut [u8; HEADER_BYTES]),
         &|h| h[32..40].fill(0xFF),
-        &|h| h[192..252].fill(0xAB),
+        &|h| h[200..252].fill(0xAB),
     ] {
         let mut sub = with(change).unwrap();
         assert_eq!(sub.newest().unwrap().unwrap().form().shape(), [64, 64]);

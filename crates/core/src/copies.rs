@@ -107,8 +107,15 @@ mod tests {
 
     #[test]
     fn wire_numbers_never_move() {
-        let golden =
-            [(1, "send"), (2, "gather"), (3, "asked"), (4, "alignment"), (5, "device"), (6, "dtype"), (7, "mirror")];
+        let golden = [
+            (1, "send"),
+            (2, "gather"),
+            (3, "asked"),
+            (4, "alignment"),
+            (5, "device"),
+            (6, "dtype"),
+            (7, "mirror"),
+        ];
         let ours: Vec<_> = CopyReason::ALL.iter().map(|r| (r.0, r.name().unwrap())).collect();
         assert_eq!(ours, golden);
     }

@@ -33,6 +33,9 @@ pub fn introduce(accelerators: &'static dyn Accelerators) {
 /// Who was introduced.
 pub(crate) fn known() -> io::Result<&'static dyn Accelerators> {
     KNOWN.get().copied().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::Unsupported, "this build of uncopy has no support for devices; enable its feature 'cuda'")
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this build of uncopy has no support for devices; enable its feature 'cuda'",
+        )
     })
 }

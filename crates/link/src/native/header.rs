@@ -8,8 +8,8 @@ use uncopy_core::LinkName;
 use uncopy_os::ProcessId;
 
 use super::wire::{
-    self, KNOWN_REQUIRED_FEATURES, MAX_SLOTS, MIN_SLOTS, VERSION_MAJOR, VERSION_MINOR, ages, block, device, header,
-    place,
+    self, KNOWN_REQUIRED_FEATURES, MAX_SLOTS, MIN_SLOTS, VERSION_MAJOR, VERSION_MINOR, ages, block, device,
+    header, place,
 };
 use crate::error::LinkError;
 

@@ -36,12 +36,12 @@ mod server;
 mod waker;
 pub(crate) mod wire;
 
+pub use attachment::Where;
 #[cfg(feature = "futures")]
 pub use consumer::FrameStream;
 pub use consumer::{
     Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait, wait_with,
 };
-pub use attachment::Where;
 pub use frame::Frame;
 pub use leftovers::{Cleaning, Fate, RuntimeFiles, clean_in};
 pub use observe::{Answer, ConsumerInfo, HeldFrame, LinkInfo, info, list, list_in};

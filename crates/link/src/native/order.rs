@@ -284,7 +284,9 @@ mod tests {
     #[test]
     fn counters_wrap() {
         let words = Words::new();
-        for word in [words.promised(0), words.ready(0), words.mirrored(0), words.wanted(0, 0), words.done(0, 0)] {
+        for word in
+            [words.promised(0), words.ready(0), words.mirrored(0), words.wanted(0, 0), words.done(0, 0)]
+        {
             word.store(u32::MAX, Relaxed);
         }
         assert_eq!(promise(&words, 0, 0).ready.value, 0);

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    OsError, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos,
-    slot_align_bytes, watch_read_only,
+    OsError, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos, slot_align_bytes,
+    watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor, Timeline};
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use uncopy_core::{Device, DeviceUuid};
 use uncopy_os::{Mapping, WatchGuard, watch_read_only};
-use uncopy_tensor::{Access, Accelerator, Region, ShareHandle, Timeline};
+use uncopy_tensor::{Accelerator, Access, Region, ShareHandle, Timeline};
 
 use super::reading::DeviceMap;
 use crate::accelerators;
@@ -188,7 +188,8 @@ impl Maps {
                 }
             }
             (kind, _) => {
-                let detail = format!("epoch {epoch} has memory of kind {kind}, which this version does not know");
+                let detail =
+                    format!("epoch {epoch} has memory of kind {kind}, which this version does not know");
                 return Err(LinkError::Corrupt { name: self.name.clone(), detail });
             }
         };
@@ -233,8 +234,10 @@ impl Maps {
         let unreachable = |error| self.unreachable(info, error);
         let reader = self.reader(DeviceUuid(info.uuid))?;
         let handle = handle.try_clone().map_err(unreachable)?;
-        let region =
-            reader.accelerator.import(handle, need, Access::ReadWrite).map_err(|error| self.unreachable(info, error))?;
+        let region = reader
+            .accelerator
+            .import(handle, need, Access::ReadWrite)
+            .map_err(|error| self.unreachable(info, error))?;
         Ok(DeviceMap::new(region, reader, self.control.clone(), self.place, Arc::clone(&self.conversation)))
     }
 
@@ -243,9 +246,10 @@ impl Maps {
         if let Some(reader) = known.as_ref().filter(|reader| reader.accelerator.uuid() == uuid) {
             return Ok(reader.clone());
         }
-        let accelerator = accelerators::known().and_then(|known| known.find_by_uuid(uuid)).map_err(|source| {
-            LinkError::DeviceUnreachable { name: self.name.clone(), device: uuid, source }
-        })?;
+        let accelerator =
+            accelerators::known().and_then(|known| known.find_by_uuid(uuid)).map_err(|source| {
+                LinkError::DeviceUnreachable { name: self.name.clone(), device: uuid, source }
+            })?;
         let timeline = timeline_over(&self.name, &self.control, &accelerator)?;
         Ok(known.insert(Reader { accelerator, timeline }).clone())
     }

@@ -86,7 +86,7 @@ impl DeviceMap {
         let control = self.control.live();
         let before = control.wanted(slot, self.place).load(Relaxed);
         let ticket = order::take_ticket(&control, slot, self.place);
-        kill_point("consumer.ticketed");
+        kill_point("device.ticketed");
         let ordered = ticket.after.map_or(Ok(()), |after| self.reader.timeline.wait(last, &[after]));
         match ordered.and_then(|()| self.reader.timeline.write(&uses, ticket.point)) {
             Ok(()) => {

@@ -27,7 +27,10 @@ use std::sync::atomic::Ordering::Acquire;
 pub(super) enum Target {
     Host,
     /// By work that is put into this stream.
-    Device { accelerator: Arc<dyn Accelerator>, stream: Stream },
+    Device {
+        accelerator: Arc<dyn Accelerator>,
+        stream: Stream,
+    },
 }
 
 impl Target {
@@ -130,7 +133,7 @@ impl Publisher {
         if let Some(ClaimMemory::Device(loan)) = &claim.memory {
             loan.copy_from(source, form)?;
         }
-        kill_point("producer.copied");
+        kill_point("device.copied");
         let contiguous = source.layout().is_c_contiguous();
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
         let len_bytes = form.len_bytes() as u64;
@@ -275,7 +278,10 @@ impl DeviceLoan {
         });
         let points = points.get(..count).unwrap_or_default();
         if !points.is_empty() {
-            self.slots.timeline.wait(self.stream, points).map_err(self.failed("ordering a stream after its readers"))?;
+            self.slots
+                .timeline
+                .wait(self.stream, points)
+                .map_err(self.failed("ordering a stream after its readers"))?;
         }
         self.promise = order::promise(&control, self.slot, written.wrapping_add(1));
         Ok(())

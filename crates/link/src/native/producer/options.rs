@@ -9,7 +9,7 @@ use std::time::Duration;
 use uncopy_core::LinkName;
 use uncopy_os::{ProcessId, RuntimeDir, boot_id, fork_generation, kill_point, monotonic_nanos, random_id};
 
-use super::{Patience, Publisher, SlotState, WhenFull};
+use super::{Patience, Publisher, SlotState, Target, WhenFull};
 use crate::error::LinkError;
 use crate::errors::{ErrorLog, Side};
 use crate::form::Form;
@@ -162,8 +162,7 @@ impl PublishOptions {
             small_frames: 0,
         };
         if let Some(form) = self.form {
-            // Where frames lie is known with the first.
-            publisher.check_form(&form)?;
+            publisher.prepare(&form, &Target::Host)?;
             publisher.fixed = Some(form);
         }
         kill_point("producer.open");

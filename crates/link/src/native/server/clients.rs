@@ -368,7 +368,9 @@ impl Server {
         };
         // The queue of a connection that has just been made is empty, so that this is sent or fails.
         let _ = match epoch {
-            Some((_, memory)) => memory.with_handles(send).map_err(on_device(self.name(), "sharing memory"))??,
+            Some((_, memory)) => {
+                memory.with_handles(send).map_err(on_device(self.name(), "sharing memory"))??
+            }
             None => send(&[])?,
         };
         client.epoch_sent = epoch.map_or(0, |(number, _)| *number);
