@@ -97,7 +97,7 @@ fn register(
             let token = WAKE_TOKEN + 1;
             let handlers = HashMap::from([(token, (handler, key))]);
             let entries = Entries { next_token: token, handlers, ..Entries::default() };
-            let service = Service::start(entries).map_err(|(error, _)| error)?;
+            let service = Service::start(entries).map_err(|refused| refused.0)?;
             *current = Some(Arc::clone(&service));
             (service, token)
         }
@@ -126,7 +126,8 @@ pub(crate) fn ask_until_done(task: impl FnMut() -> bool + Send + 'static) {
     }
     match Service::start(Entries { tasks: vec![task], ..Entries::default() }) {
         Ok(service) => *current = Some(service),
-        Err((error, entries)) => {
+        Err(refused) => {
+            let (error, entries) = *refused;
             tracing::warn!(%error, "memory of a device is kept, because nothing can look after it");
             std::mem::forget(entries);
         }
@@ -175,7 +176,7 @@ impl Entries {
 
 impl Service {
     /// Starts a service with its first entries; gives them back where it can't.
-    fn start(entries: Entries) -> Result<Arc<Self>, (OsError, Entries)> {
+    fn start(entries: Entries) -> Result<Arc<Self>, Box<(OsError, Entries)>> {
         let made = || -> Result<Arc<Self>, OsError> {
             let service = Arc::new(Self {
                 generation: fork_generation(),
@@ -188,7 +189,7 @@ impl Service {
         };
         let service = match made() {
             Ok(service) => service,
-            Err(error) => return Err((error, entries)),
+            Err(error) => return Err(Box::new((error, entries))),
         };
         *lock(&service.entries) = entries;
         let running = Arc::clone(&service);
@@ -196,7 +197,7 @@ impl Service {
             Ok(_) => Ok(service),
             Err(error) => {
                 let entries = std::mem::take(&mut *lock(&service.entries));
-                Err((error, entries))
+                Err(Box::new((error, entries)))
             }
         }
     }
