@@ -13,7 +13,7 @@ pub fn has_card() -> bool {
         Ok(_) => true,
         Err(error) if std::env::var_os("UNCOPY_TEST_NEEDS_CUDA").is_some() => panic!("no device: {error}"),
         Err(error) => {
-            println!("skipped: no CUDA device: {error}");
+            println!("SKIP no CUDA device: {error}");
             false
         }
     }
