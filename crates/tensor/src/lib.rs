@@ -78,6 +78,7 @@ pub use dlpack::DlpackError;
 pub use element::Element;
 pub use error::TensorError;
 pub use host::HostBuffer;
+pub use pack::{Axis as PackAxis, Plan as PackPlan};
 pub use region::{Access, Region, has_addresses};
 pub use share::{Export, Import, Ready, ShareHandle};
 pub use tensor::Tensor;
