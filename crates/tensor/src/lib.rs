@@ -79,6 +79,7 @@ pub use dlpack::DlpackError;
 pub use element::Element;
 pub use error::TensorError;
 pub use host::HostBuffer;
+pub use pack::{Axis as PackAxis, Plan as PackPlan};
 pub use pages::SharedPages;
 pub use region::{Access, Region, has_addresses};
 pub use share::{Export, Import, Ready, ShareHandle};

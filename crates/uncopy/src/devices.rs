@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use uncopy_core::{Device, DeviceUuid};
+use uncopy_core::{Device, DeviceKind, DeviceUuid};
 use uncopy_link::{Accelerators, PublishOptions, SubscribeOptions, introduce};
 use uncopy_tensor::Accelerator;
 
@@ -12,12 +12,21 @@ struct Cuda;
 
 impl Accelerators for Cuda {
     fn find(&self, device: Device) -> io::Result<Arc<dyn Accelerator>> {
-        Ok(uncopy_cuda::CudaDevice::find(device)?)
+        Ok(find(device)?)
     }
 
     fn find_by_uuid(&self, uuid: DeviceUuid) -> io::Result<Arc<dyn Accelerator>> {
-        Ok(uncopy_cuda::CudaDevice::find_by_uuid(uuid)?)
+        Ok(uncopy_cuda::CudaDevice::with_uuid(uuid)?)
     }
+}
+
+fn find(device: Device) -> io::Result<Arc<uncopy_cuda::CudaDevice>> {
+    if device.kind != DeviceKind::CUDA {
+        let what =
+            format!("frames on {device} are not carried by links; copy them to the host or to a CUDA device");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+    }
+    Ok(uncopy_cuda::CudaDevice::with_ordinal(device.id)?)
 }
 
 /// See [`uncopy_link::publish`].

@@ -37,11 +37,16 @@
 //! | hold arrays, exchange them with other libraries | [`Tensor`], [`Region`], [`HostBuffer`], [`dlpack`] |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cuda")]
+mod devices;
+
+#[cfg(feature = "cuda")]
+pub use devices::{publish, subscribe};
 pub use uncopy_core::*;
 pub use uncopy_link::*;
 pub use uncopy_tensor::{
-    Access, DlpackError, Element, Export, HostBuffer, Import, Ready, Region, ShareHandle, Tensor,
-    TensorError, View, dlpack,
+    Accelerator, Access, DeviceMemory, DlpackError, Element, Export, HostBuffer, Import, Ready, Region,
+    ShareHandle, Tensor, TensorError, View, dlpack,
 };
 
 /// Operating system services, for the bindings and tools of uncopy itself. Not covered by its promises of stability.

@@ -130,7 +130,8 @@ impl Card {
             arguments.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         // SAFETY: every parameter of our kernels is 64 bits wide, the callers above pass as many as each takes, and the
         // arrays stay until the caller has waited for the stream; a race is what the tests look for.
-        unsafe { kernel.launch(blocks, threads, &mut places, stream) }.expect("a kernel is put into a stream");
+        unsafe { kernel.launch(blocks, threads, &mut places, stream) }
+            .expect("a kernel is put into a stream");
     }
 
     /// Waits for everything in `stream`.
@@ -196,7 +197,8 @@ fn words_of(tensor: &Tensor) -> u64 {
 /// # Errors
 /// Its index.
 pub fn check_on_host(bytes: &[u8], key: u64) -> Result<(), usize> {
-    let words = bytes.chunks_exact(WORD_BYTES).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
+    let words =
+        bytes.chunks_exact(WORD_BYTES).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
     match words.zip(0u64..).position(|(word, at)| word != word_of(key, at)) {
         None => Ok(()),
         Some(at) => Err(at),

@@ -27,7 +27,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use uncopy::{Form, Frame, LinkError, Meta, Publisher, Read, Sent, Stream, Subscriber, Tensor, WhenFull, Where};
+use uncopy::{
+    Form, Frame, LinkError, Meta, Publisher, Read, Sent, Stream, Subscriber, Tensor, WhenFull, Where,
+};
 use uncopy_tests::script::{Commands, Words, emit, emit_error};
 
 use crate::card::{Array, Card, Counter, check_on_host};

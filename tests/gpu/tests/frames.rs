@@ -34,8 +34,8 @@ fn run(producer: &[&str], consumer: &[&str], frames: u64, how: &str, look: &str)
     all_right(&verified);
     assert_eq!(verified.number("frames"), frames);
     producer.expect("ran");
-    consumer.finish();
-    producer.finish();
+    consumer.quit();
+    producer.quit();
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn f42_a_slot_is_kept_until_the_last_stream_that_reads_it_is_done() {
     producer.tell("idle");
     producer.expect("ran");
     producer.expect("idle");
-    consumer.finish();
-    producer.finish();
+    consumer.quit();
+    producer.quit();
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn a_frame_that_is_held_stays_as_it_is() {
     producer.expect("ran");
     consumer.tell("check");
     all_right(&consumer.expect("verified"));
-    consumer.finish();
-    producer.finish();
+    consumer.quit();
+    producer.quit();
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn a_loan_that_is_dropped_is_written_anew_after_its_stream_is_done() {
         consumer.tell("run 1 cpu");
         all_right(&consumer.expect("verified"));
     }
-    consumer.finish();
-    producer.finish();
+    consumer.quit();
+    producer.quit();
 }
 
 #[test]
@@ -132,6 +132,6 @@ fn frames_may_change_their_size_and_their_place() {
         all_right(&consumer.expect("verified"));
         producer.expect("ran");
     }
-    consumer.finish();
-    producer.finish();
+    consumer.quit();
+    producer.quit();
 }

@@ -21,12 +21,18 @@ const ARROWS: &[Row] = &[
     Row { package: "uncopy-tensor", may_use: &["uncopy-core"] },
     Row { package: "uncopy-os", may_use: &["uncopy-core", "uncopy-tensor"] },
     Row { package: "uncopy-link", may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os"] },
-    Row { package: "uncopy", may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link"] },
+    Row { package: "uncopy-cuda", may_use: &["uncopy-core", "uncopy-tensor"] },
+    Row {
+        package: "uncopy",
+        may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda"],
+    },
     Row { package: "uncopy-pyo3", may_use: &["uncopy"] },
     Row { package: "uncopy-cli", may_use: &["uncopy"] },
     Row { package: "uncopy-python", may_use: &["uncopy", "uncopy-pyo3", "uncopy-cli"] },
     Row { package: "uncopy-tests", may_use: LIBRARIES },
     Row { package: "uncopy-bench", may_use: LIBRARIES },
+    // Its stages and scripts are those of the tests.
+    Row { package: "uncopy-gpu-tests", may_use: &["uncopy", "uncopy-cuda", "uncopy-tests"] },
     // Its hostile peers are those of the tests.
     Row {
         package: "uncopy-fuzz",
@@ -37,7 +43,7 @@ const ARROWS: &[Row] = &[
 ];
 
 /// What nothing else may use, not even in its tests.
-const ENDS: &[&str] = &["uncopy-tests", "uncopy-bench", "uncopy-fuzz", "xtask"];
+const ENDS: &[&str] = &["uncopy-tests", "uncopy-gpu-tests", "uncopy-bench", "uncopy-fuzz", "xtask"];
 
 /// Every member uses only what its row names.
 pub fn check(metadata: &Metadata) -> Check {

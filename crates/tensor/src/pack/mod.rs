@@ -11,7 +11,8 @@ mod plan;
 
 use crate::{Tensor, TensorError};
 use copy::copy_axes;
-use plan::Plan;
+
+pub use plan::{Axis, Plan};
 
 /// See [`Tensor::copy_packed_into`].
 pub(crate) fn copy_packed(tensor: &Tensor, out: &mut [u8]) -> Result<(), TensorError> {

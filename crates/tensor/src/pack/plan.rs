@@ -5,24 +5,30 @@ use uncopy_core::{Layout, LayoutError, MAX_NDIM};
 
 /// One axis of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Axis {
+pub struct Axis {
     /// Steps along the axis; at least 2.
     pub len: usize,
     /// Bytes from one step to the next; may be 0 or negative.
     pub stride_bytes: isize,
 }
 
-/// A non-empty layout as the fewest axes of contiguous units, outermost first.
+/// How to pack a layout: its elements as the fewest axes of contiguous *units*, outermost first. For those who copy
+/// with something else than the CPU; [`Tensor::copy_packed_into`](crate::Tensor::copy_packed_into) is the CPU's.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub struct Plan {
     axes: [Axis; MAX_NDIM],
     ndim: usize,
+    /// Bytes of a unit: the longest run that is contiguous in the layout.
     pub unit_bytes: usize,
 }
 
 impl Plan {
     /// Drops axes of one step, joins neighbours that are one longer axis, and takes a contiguous innermost axis into
     /// the unit. An empty layout gives some plan that must not be run.
+    ///
+    /// # Errors
+    ///
+    /// Items under a byte that are not packed already.
     pub fn new(layout: &Layout) -> Result<Plan, LayoutError> {
         let mut plan = Plan {
             axes: [Axis { len: 1, stride_bytes: 0 }; MAX_NDIM],
@@ -47,6 +53,7 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The axes along which units stand, outermost first; none for a packed array.
     pub fn axes(&self) -> &[Axis] {
         self.axes.get(..self.ndim).unwrap_or_default()
     }

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory that is shared by descriptor: making it and taking a peer's.
+
+use std::io;
+
+use uncopy_core::Device;
+use uncopy_tensor::{Accelerator, Access, DeviceMemory, Export, Region, ShareHandle};
+
+use super::CudaDevice;
+use crate::CudaError;
+use crate::site::Site;
+
+/// Memory of ours. The descriptor and the region each keep it.
+pub(super) struct SharedDeviceMemory {
+    handle: ShareHandle,
+    region: Region,
+}
+
+impl Export for SharedDeviceMemory {
+    fn device(&self) -> Device {
+        self.region.device()
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.region.len_bytes()
+    }
+
+    fn share(&self) -> io::Result<ShareHandle> {
+        self.handle.try_clone()
+    }
+}
+
+impl DeviceMemory for SharedDeviceMemory {
+    fn region(&self) -> Region {
+        self.region.clone()
+    }
+}
+
+/// Makes memory: created, exported, mapped and zeroed. What fails undoes what was done before it.
+///
+/// It is exported at once, since some systems (WSL2) promise sharing and refuse it only then.
+#[cfg(unix)]
+pub(super) fn allocate(device: &CudaDevice, len_bytes: usize) -> Result<SharedDeviceMemory, CudaError> {
+    device.can_share_memory()?;
+    let entered = device.context.enter()?;
+    let _relaxed = entered.relaxed()?;
+    let len_bytes = rounded_up(len_bytes, entered.granularity_bytes(true)?)?;
+    let memory = entered.create(len_bytes)?;
+    let handle = ShareHandle::from(entered.export(&memory)?);
+    let region = entered.map(&memory, len_bytes, Access::ReadWrite)?.into_region(len_bytes);
+    let stream = device.house.stream();
+    entered.zero(&region, stream)?;
+    if !Site::MEMORY_ZEROED.is_skipped() {
+        entered.synchronize(stream)?;
+    }
+    Ok(SharedDeviceMemory { handle, region })
+}
+
+/// Maps memory of a peer. The descriptor is closed with the handle; the mapping keeps the memory.
+#[cfg(unix)]
+pub(super) fn import(
+    device: &CudaDevice,
+    handle: ShareHandle,
+    len_bytes: usize,
+    access: Access,
+) -> Result<Region, CudaError> {
+    use std::os::fd::AsFd;
+
+    device.can_share_memory()?;
+    let entered = device.context.enter()?;
+    let _relaxed = entered.relaxed()?;
+    // Rounded by the least that the driver accepts: the peer may have rounded by no more.
+    let mapped_bytes = rounded_up(len_bytes, entered.granularity_bytes(false)?)?;
+    let memory = entered.import(handle.as_fd())?;
+    match entered.device_of(&memory) {
+        Ok(Ok(found)) if found == device.context.device() => {}
+        Ok(Ok(found)) => return Err(other_device(device, format!("cuda:{found}"))),
+        Ok(Err(found)) => return Err(other_device(device, found)),
+        // A driver that can't say where memory lies still refuses to map what it can't reach.
+        Err(CudaError::Missing { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(entered.map(&memory, mapped_bytes, access)?.into_region(len_bytes))
+}
+
+#[cfg(unix)]
+fn other_device(device: &CudaDevice, found: String) -> CudaError {
+    CudaError::OtherDevice { found, wanted: device.device() }
+}
+
+#[cfg(unix)]
+fn rounded_up(len_bytes: usize, granularity_bytes: usize) -> Result<usize, CudaError> {
+    let rounded = len_bytes.max(1).checked_next_multiple_of(granularity_bytes);
+    let code = crate::DriverCode::OUT_OF_MEMORY;
+    rounded
+        .filter(|bytes| isize::try_from(*bytes).is_ok())
+        .ok_or(CudaError::Driver { call: "cuMemCreate", code })
+}
+
+#[cfg(windows)]
+pub(super) fn allocate(device: &CudaDevice, _len_bytes: usize) -> Result<SharedDeviceMemory, CudaError> {
+    Err(not_here(device))
+}
+
+#[cfg(windows)]
+pub(super) fn import(
+    device: &CudaDevice,
+    _handle: ShareHandle,
+    _len_bytes: usize,
+    _access: Access,
+) -> Result<Region, CudaError> {
+    Err(not_here(device))
+}
+
+#[cfg(windows)]
+fn not_here(device: &CudaDevice) -> CudaError {
+    let hint = "sharing device memory on Windows is not built yet";
+    CudaError::Unsupported { what: "sharing memory", device: device.device(), hint }
+}
