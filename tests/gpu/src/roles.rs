@@ -17,7 +17,7 @@
 //! | command of a consumer | event |
 //! |---|---|
 //! | `run N [cpu\|gpu]` receives and checks N frames; `gpu`: the stream waits for the content | `verified` |
-//! | `forever` the same until the next command, through restarts | `verified` |
+//! | `forever` the same until the next command, through restarts | `first` of each producer, `gone`, at last `verified` |
 //! | `hold` keeps the newest frame | `held` |
 //! | `check` checks the kept frame | `verified` |
 //! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
@@ -118,6 +118,10 @@ impl Producer {
                 while !commands.waiting() {
                     self.publish(&form, how(rest.first()), at)?;
                     at += 1;
+                    if at % 8 == 0 {
+                        // A processor that runs ahead of its device without end shows frames that are never recent.
+                        self.streams.iter().for_each(|stream| self.card.wait(*stream));
+                    }
                 }
                 Ok(json!({ "event": "ran", "seq": self.out.seq() }))
             }
@@ -224,22 +228,25 @@ impl Consumer {
         match words {
             ["run", frames, rest @ ..] => {
                 for _ in 0..frames.parse().expect("a number of frames") {
+                    let stream = self.next_stream();
                     let frame = match rest {
-                        ["gpu"] => self.sub.recv_on(self.streams[0], PATIENCE)?,
+                        ["gpu"] => self.sub.recv_on(stream.expect("a device"), PATIENCE)?,
                         _ => self.sub.recv(PATIENCE)?,
                     };
-                    self.judge(&frame)?;
+                    self.judge(&frame, stream)?;
                 }
                 Ok(self.verified())
             }
             ["forever"] => {
+                let mut life = 0;
                 while !commands.waiting() {
                     match self.sub.recv(SLICE) {
                         Ok(frame) => {
-                            if self.frames == 0 {
+                            let now = key_of(&frame) >> 40;
+                            if std::mem::replace(&mut life, now) != now {
                                 emit(&json!({ "event": "first", "seq": frame.seq() }));
                             }
-                            self.judge(&frame)?;
+                            self.judge(&frame, self.next_stream())?;
                         }
                         Err(LinkError::TimedOut { .. } | LinkError::NotFound(_)) => {}
                         Err(LinkError::ProducerLost { .. } | LinkError::ProducerClosed { .. }) => {
@@ -259,7 +266,7 @@ impl Consumer {
             }
             ["check"] => {
                 if let Some(frame) = self.held.clone() {
-                    self.judge(&frame)?;
+                    self.judge(&frame, self.next_stream())?;
                 }
                 Ok(self.verified())
             }
@@ -278,16 +285,20 @@ impl Consumer {
         }
     }
 
-    /// Has a kernel check a frame, in one stream after the other. The frame may go before the kernel has come to it.
-    fn judge(&mut self, frame: &Frame) -> Result<(), LinkError> {
+    /// The stream for the next frame: one after the other; none on the host.
+    fn next_stream(&self) -> Option<Stream> {
+        self.streams.get(self.frames as usize % self.streams.len().max(1)).copied()
+    }
+
+    /// Has a kernel check a frame. The frame may go before the kernel has come to it.
+    fn judge(&mut self, frame: &Frame, stream: Option<Stream>) -> Result<(), LinkError> {
         self.frames += 1;
         self.missed += frame.missed();
         let key = key_of(frame);
-        let (Some(card), Some(counter)) = (&self.card, &self.counter) else {
+        let (Some(card), Some(counter), Some(stream)) = (&self.card, &self.counter, stream) else {
             self.wrong_on_host += u64::from(check_on_host(frame.bytes(), key).is_err());
             return Ok(());
         };
-        let stream = self.streams[self.frames as usize % self.streams.len()];
         let tensor = frame.tensor()?;
         frame.used_on(stream);
         card.check(&tensor, key, counter, stream);

@@ -30,17 +30,15 @@ fn f01_a_producer_killed_at_work_is_followed_by_the_next() {
             consumer
         });
         producer.tell(&format!("forever {FORM} send"));
-        if life == 1 {
-            consumer.expect("first");
-        } else {
-            consumer.until("gone", &["first"]);
-        }
+        consumer.until("first", &["gone"]);
         producer.kill();
+        consumer.expect("gone");
     }
     let mut consumer = consumer.unwrap();
     consumer.tell("drop");
     let verified = consumer.until("verified", &["gone"]);
     all_right(&verified);
+    assert_eq!(verified.number("restarts"), 3, "{verified}");
     consumer.expect("dropped");
     consumer.quit();
 }
