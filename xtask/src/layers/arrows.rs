@@ -30,7 +30,10 @@ const ARROWS: &[Row] = &[
     Row { package: "uncopy-cli", may_use: &["uncopy"] },
     Row { package: "uncopy-python", may_use: &["uncopy", "uncopy-pyo3", "uncopy-cli"] },
     Row { package: "uncopy-tests", may_use: LIBRARIES },
-    Row { package: "uncopy-bench", may_use: LIBRARIES },
+    Row {
+        package: "uncopy-bench",
+        may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy", "uncopy-cuda"],
+    },
     // Its stages and scripts are those of the tests.
     Row { package: "uncopy-gpu-tests", may_use: &["uncopy", "uncopy-cuda", "uncopy-tests"] },
     // Its hostile peers are those of the tests.
