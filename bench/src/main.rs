@@ -44,6 +44,10 @@ enum Command {
     /// Measure frames on a GPU and print the rows as JSON.
     #[cfg(feature = "cuda")]
     Gpu(gpu::Options),
+    /// Time the parts of the producer's call on a GPU.
+    #[cfg(feature = "cuda")]
+    #[command(hide = true)]
+    GpuParts,
     /// Be the other process of a measurement.
     #[command(hide = true)]
     Side {
@@ -59,6 +63,8 @@ fn main() -> ExitCode {
         Command::Measure { topic, options } => measure(topic, options),
         #[cfg(feature = "cuda")]
         Command::Gpu(options) => gpu::measure(&options),
+        #[cfg(feature = "cuda")]
+        Command::GpuParts => gpu::measure_parts(),
         Command::Side { role, arguments } => role.play(&side::Arguments::new(arguments)),
     };
     match done {

@@ -7,6 +7,7 @@
 
 mod card;
 mod consumer;
+mod parts;
 mod producer;
 mod report;
 mod steps;
@@ -15,6 +16,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 pub use consumer::play as play_side;
+pub use parts::measure as measure_parts;
 
 /// How much to measure.
 #[derive(Args, Clone, Debug)]
