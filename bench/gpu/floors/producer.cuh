@@ -98,8 +98,9 @@ private:
 
     void add_to(Report& report, const Step& step, unsigned frames) const {
         const bool is_alone = is_of_one_process(step.about->row);
-        report.add(step.about->name, step, is_alone ? page_.producer_ns : page_.consumer_ns, frames);
-        if (step.about->call) report.add(step.about->call, step, page_.producer_ns, frames);
+        const About& about = *step.about;
+        report.add(about.name, about.what, step.size, is_alone ? page_.producer_ns : page_.consumer_ns, frames);
+        if (about.call) report.add(about.call, "the producer's calls for it", step.size, page_.producer_ns, frames);
     }
 
     const Options& options_;

@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "rows.hpp"
-
 namespace floors {
 
 /// The value that this share of the sorted samples does not exceed, by nearest rank.
@@ -28,7 +26,7 @@ public:
                 "\", \"driver_api\": " + std::to_string(driver_api) + ", \"mps\": " + (is_mps ? "true" : "false")) {}
 
     /// Adds a row; `samples_ns` has at least one.
-    void add(const char* name, const Step& step, const std::uint64_t* samples_ns, std::size_t count) {
+    void add(const char* name, const char* what, const char* size, const std::uint64_t* samples_ns, std::size_t count) {
         std::vector<std::uint64_t> sorted(samples_ns, samples_ns + count);
         std::sort(sorted.begin(), sorted.end());
         const double p50 = percentile_us(sorted, 0.5), p99 = percentile_us(sorted, 0.99), min = percentile_us(sorted, 0.0);
@@ -36,9 +34,9 @@ public:
         std::snprintf(line, sizeof line,
                       "{\"name\": \"%s\", \"size\": \"%s\", \"unit\": \"us\", \"p50\": %.3f, \"p99\": %.3f, "
                       "\"min\": %.3f, \"n\": %zu, \"what\": \"%s\"}",
-                      name, step.size, p50, p99, min, count, step.about->what);
+                      name, size, p50, p99, min, count, what);
         rows_.push_back(line);
-        std::fprintf(stderr, "  %-18s %-10s p50 %9.2f  p99 %9.2f  min %9.2f us\n", name, step.size, p50, p99, min);
+        std::fprintf(stderr, "  %-18s %-10s p50 %9.2f  p99 %9.2f  min %9.2f us\n", name, size, p50, p99, min);
     }
 
     void print() const {

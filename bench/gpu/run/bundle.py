@@ -43,7 +43,13 @@ class Bundle:
 
     def environment(self) -> dict[str, str]:
         """What every program of ours is told."""
-        return {"UNCOPY_RUNTIME_DIR": str(self.runtime_dir()), "UNCOPY_TEST_PROGRAMS": str(self.work / "programs")}
+        return {
+            "UNCOPY_RUNTIME_DIR": str(self.runtime_dir()),
+            # Where tests find the programs that they start.
+            "UNCOPY_TEST_PROGRAMS": str(self.work / "programs"),
+            # There is a card, so that a test that finds none has failed.
+            "UNCOPY_TEST_NEEDS_CUDA": "1",
+        }
 
     def site(self) -> tuple[Path | None, str]:
         """A directory from which our package is imported, or the reason why there is none."""

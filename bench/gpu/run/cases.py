@@ -77,16 +77,17 @@ def cases_of_libtest(part: str, program: str, done: Finished) -> list[Case]:
     return cases
 
 
-def _outputs(output: str) -> dict[str, str]:
-    """What each test printed, by its name."""
+def _outputs(output: str) -> dict[str, list[str]]:
+    """The lines that each test printed, by its name."""
     parts = re.split(r"^---- (\S+) stdout ----$", output, flags=re.M)
-    return {name: text for name, text in zip(parts[1::2], parts[2::2])}
+    # Below the last output stands a list of names.
+    until_list = [re.split(r"^(?:successes|failures):$", text, flags=re.M)[0] for text in parts[2::2]]
+    return {name: text.splitlines() for name, text in zip(parts[1::2], until_list)}
 
 
 def _skip_reasons(output: str) -> dict[str, str]:
     reasons = {}
-    for name, text in _outputs(output).items():
-        lines = text.split("\n\n")[0].splitlines()
+    for name, lines in _outputs(output).items():
         found = [line.removeprefix(SKIP).strip() for line in lines if line.startswith(SKIP)]
         if found:
             reasons[name] = "; ".join(found)
@@ -95,6 +96,6 @@ def _skip_reasons(output: str) -> dict[str, str]:
 
 def _panic_of(output: str, name: str) -> str:
     """What a failed test said last."""
-    lines = _outputs(output).get(name, "").split("\n\n")[0].splitlines()
+    lines = _outputs(output).get(name, [])
     said = [line.strip() for line in lines if line.strip() and not line.startswith("note: ")]
     return said[-1] if said else "it said nothing"

@@ -131,6 +131,8 @@ def table(runs: list[dict]) -> None:
             if row["size"] in (GOALS_SIZE, "any"):
                 key = (document["program"], row["name"], document["mps"])
                 found.setdefault(key, []).append(row)
+    if not found:
+        return
     say(f"\nworst round of each, {GOALS_SIZE} where it has a size")
     for (program, name, is_mps), rows in found.items():
         p50, p99 = (max(row[key] for row in rows) for key in ("p50", "p99"))

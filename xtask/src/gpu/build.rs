@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Building what the bundle needs, with optimisation, and finding where cargo put it.
 
-use super::contents::{GPU_PACKAGE, GPU_PREFIX, Program, Tests, Which};
+use super::contents::{GPU_PACKAGES, GPU_PREFIX, Program, Tests, Which};
 use crate::{
     error::Error,
     layers::metadata::{Metadata, Package},
@@ -111,7 +111,7 @@ fn built_in(messages: &str, package: &str) -> Vec<Built> {
             (true, true) => format!("{package}-lib"),
             (true, false) => format!("{package}-{target}"),
         };
-        let uses_gpu = is_test && (package == GPU_PACKAGE || target.starts_with(GPU_PREFIX));
+        let uses_gpu = is_test && (GPU_PACKAGES.contains(&package) || target.starts_with(GPU_PREFIX));
         Some(Built { name, path: message.executable?, is_test, uses_gpu })
     })
     .collect()
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn all_tests_of_the_driver_need_a_gpu() {
-        assert!(names(GPU_PACKAGE).iter().all(|(_, is_test, uses_gpu)| is_test == uses_gpu));
+        assert!(names("uncopy-cuda").iter().all(|(_, is_test, uses_gpu)| is_test == uses_gpu));
     }
 
     #[test]

@@ -27,16 +27,23 @@ pub const GPU_PREFIX: &str = "gpu_";
 pub const TESTS: &[Tests] = &[
     Tests { package: "uncopy-cuda", features: &[], which: Which::All, limit_s: 240 },
     Tests {
+        package: "uncopy-gpu-tests",
+        features: &["kill-points"],
+        which: Which::All,
+        // Hundreds of thousands of frames.
+        limit_s: 540,
+    },
+    Tests {
         package: "uncopy-tests",
-        features: &["kill-points", "cuda"],
+        features: &["kill-points"],
         // That links work at all on the kernel of that machine.
         which: Which::NamedAndGpu(&["frames"]),
-        limit_s: 600,
+        limit_s: 240,
     },
 ];
 
-/// A package all of whose tests need a GPU, whatever they are called.
-pub const GPU_PACKAGE: &str = "uncopy-cuda";
+/// Packages all of whose tests need a GPU, whatever they are called.
+pub const GPU_PACKAGES: &[&str] = &["uncopy-cuda", "uncopy-gpu-tests"];
 
 /// A program that users have, or that measures.
 pub struct Program {
@@ -89,7 +96,6 @@ pub const FILES: &[Files] = &[
     Files { from: "bench/gpu/python", to: "python", extension: Some("py") },
     Files { from: "tests/gpu/python", to: "tests/python", extension: Some("py") },
     Files { from: "xtask/python/case_log.py", to: "plugins/case_log.py", extension: None },
-    Files { from: "crates/cuda", to: "kernels", extension: Some("ptx") },
 ];
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ impl<'a> Bundle<'a> {
         for files in contents::FILES {
             let copied = copy_files(self.repo, files, &self.home.join(files.to))?;
             if copied == 0 {
-                self.leave_out(files.to, format!("there is nothing in {} yet", files.from));
+                self.leave_out(files.from, "there is nothing yet".to_string());
             }
         }
         Ok(())

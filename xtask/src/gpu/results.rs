@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask gpu-results DIR`: what `run.sh` measured, as results beside those of other machines.
+//! `cargo xtask gpu-results DIR...`: what `run.sh` measured, as results beside those of other machines.
 //!
 //! Every row becomes a figure, `ROW_SIZE` where it is uncopy's own and `PROGRAM_ROW_SIZE` otherwise, with `_mps` at its
 //! end where it was measured under MPS. Rounds stay apart, so that a ratio is of one minute.
@@ -17,7 +17,10 @@ use crate::{
     repo::Repo,
 };
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Rounds of a full measurement; fewer show whether everything runs, and do not count.
 const ROUNDS: usize = 3;
@@ -30,15 +33,14 @@ const NO_SIZE: &str = "any";
 /// Where the results are.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The directory that run.sh was given with --out.
-    dir: PathBuf,
+    /// The directory that run.sh was given with --out; several, where its parts ran one by one.
+    #[arg(required = true)]
+    dirs: Vec<PathBuf>,
 }
 
 /// Keeps them; false when a test or a measurement had failed there.
 pub fn run(repo: &Repo, options: &Options) -> Result<bool, Error> {
-    let path = options.dir.join("results.json");
-    let document: Document =
-        serde_json::from_str(&read_text(&path)?).map_err(|e| Error::form(path.display().to_string(), e))?;
+    let document = Document::joined(options.dirs.iter().map(|dir| Document::read(dir)))?;
     for case in document.cases.iter().filter(|case| case.outcome == "failed") {
         println!("failed: {} {}: {}", case.part, case.name, case.why);
     }
@@ -157,6 +159,30 @@ impl Key {
 type Rows = BTreeMap<Key, BTreeMap<usize, Row>>;
 
 impl Document {
+    fn read(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join("results.json");
+        serde_json::from_str(&read_text(&path)?).map_err(|e| Error::form(path.display().to_string(), e))
+    }
+
+    /// All of them as one, as far as they are of one version on one card.
+    fn joined(all: impl Iterator<Item = Result<Self, Error>>) -> Result<Self, Error> {
+        let joined = all.reduce(|one, other| one?.with(other?));
+        joined.unwrap_or_else(|| Err(Error::Missing("no directory with results was named".to_string())))
+    }
+
+    fn with(mut self, other: Self) -> Result<Self, Error> {
+        let of = |document: &Self| format!("{} on {}", document.bundle.commit, document.machine.gpu.card);
+        if of(&self) != of(&other) {
+            return Err(Error::form(
+                "the results",
+                format!("some are of {}, some of {}", of(&self), of(&other)),
+            ));
+        }
+        self.cases.extend(other.cases);
+        self.runs.extend(other.runs);
+        Ok(self)
+    }
+
     fn count(&self, outcome: &str) -> usize {
         self.cases.iter().filter(|case| case.outcome == outcome).count()
     }
@@ -390,6 +416,26 @@ mod tests {
         assert_eq!(enough.versions.python.as_deref(), Some("python 3.12.3, torch 2.11.0"));
         assert_eq!(named(&enough.figures, "cases_skipped").ours.worst(P50), 1.0);
         assert_eq!(named(&enough.figures, "cases_failed").ours.worst(P50), 0.0);
+    }
+
+    #[test]
+    fn parts_that_ran_one_by_one_are_joined_if_they_are_of_one_version_and_card() {
+        let part = |program| document(&run(program, 1, "x", "any", 1.0, false));
+        let joined = Document::joined([Ok(part("one")), Ok(part("two"))].into_iter()).unwrap();
+        assert_eq!((joined.runs.len(), joined.cases.len()), (2, 4));
+        let mut other = part("two");
+        other.bundle.commit = "d".to_string();
+        let error = Document::joined([Ok(part("one")), Ok(other)].into_iter()).err().unwrap();
+        assert!(error.to_string().contains("d on NVIDIA H200"), "{error}");
+    }
+
+    #[test]
+    fn what_the_runner_is_known_to_write_is_read() {
+        // The runner's own tests hold what it writes against this file.
+        let text = read_text(&Repo::this().join("bench/gpu/tests/sample.json")).unwrap();
+        let results = serde_json::from_str::<Document>(&text).unwrap().into_results();
+        assert_eq!(named(&results.figures, "floors_copy_known_1080p_f32_mps").ours.worst(P50), 24_000.0);
+        assert_eq!((results.machine.name.as_str(), results.machine.cores), ("h200", 8));
     }
 
     #[test]
