@@ -76,6 +76,12 @@ public:
         return {name_, version};
     }
 
+    /// Whether an MPS daemon runs this process's work. A driver that does not know the question says no.
+    bool is_under_mps() const {
+        int value = 0;
+        return cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, device_) == CUDA_SUCCESS && value != 0;
+    }
+
     CUdeviceptr memory(std::size_t len_bytes) const {
         CUdeviceptr memory;
         MUST(page_, cuMemAlloc(&memory, len_bytes));

@@ -26,7 +26,7 @@ public:
     /// Plays every step beside the consumer.
     Report measure() {
         const auto [name, driver_api] = card_.name_and_driver_api();
-        Report report(name, driver_api, card_.attribute(CU_DEVICE_ATTRIBUTE_MPS_ENABLED) != 0);
+        Report report(name, driver_api, card_.is_under_mps());
         std::uint32_t number = 0;
         for (std::size_t at = 0; at < options_.steps.size(); ++at) {
             const Step& step = options_.steps[at];

@@ -49,10 +49,10 @@ class Page:
             self.words = memoryview(mmap.mmap(file.fileno(), PAGE_LEN_BYTES)).cast("Q")
 
     def spin_until(self, word: int, value: int) -> None:
-        words = self.words
-        while words[word] != value:
-            if words[FAILED]:
-                raise RuntimeError("the other process failed")
+        while self.words[word] != value:
+            self.end_if_other_failed()
+            # Other threads of this process may have work: the one of a queue sends what was put into it.
+            time.sleep(0)
 
     def end_if_other_failed(self) -> None:
         if self.words[FAILED]:

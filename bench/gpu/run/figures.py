@@ -3,11 +3,12 @@
 
 import json
 import sys
-from dataclasses import dataclass, field
 
+import others
 from bundle import Bundle
 from cases import Cases
 from process import Finished, complain, run, say
+from program import Program, python_path
 from rust_tests import build
 
 PART = "figures"
@@ -20,23 +21,12 @@ GOALS_SIZE = "1080p_f32"
 """The size that the goals are about; other sizes are measured beside it."""
 
 
-@dataclass
-class Program:
-    """Something that prints rows. It runs in the first `rounds` rounds."""
-
-    name: str
-    command: list
-    environment: dict[str, str] = field(default_factory=dict)
-    rounds: int = 1_000_000
-    limit_s: int = 240
-
-
 def measure(bundle: Bundle, cases: Cases, runs: list[dict], rounds: int, mps: dict[str, str] | None = None) -> None:
     """Appends what each program printed to `runs`. With `mps`, its clients' environment, only what the goals need."""
     part = PART if mps is None else "mps"
     programs = [*floors(bundle, cases, part), *ours(bundle, cases, part)]
     if mps is None:
-        programs += others(bundle, cases)
+        programs += others.programs(bundle, cases)
     failed = set()
     for round_number in range(1, rounds + 1):
         for program in programs:
@@ -99,28 +89,6 @@ def ours(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
     if not programs:
         cases.skipped(part, "uncopy's own figures", "this bundle has no program that measures uncopy on a GPU")
     return programs
-
-
-def others(bundle: Bundle, cases: Cases) -> list[Program]:
-    """Once each: no goal is a ratio to them, and they take long to start."""
-    programs = [peer(bundle, "with_torch_mp.py", None)]
-    site, why_not = bundle.cuda_link_site()
-    if site is None:
-        cases.skipped(PART, "with_cuda_link", why_not)
-    else:
-        programs.append(peer(bundle, "with_cuda_link.py", site))
-    return programs
-
-
-def peer(bundle: Bundle, script: str, site) -> Program:
-    path = bundle.home / "peers" / script
-    command = [sys.executable, "-B", path]
-    return Program(path.stem, command, python_path(bundle, site), rounds=1, limit_s=400)
-
-
-def python_path(bundle: Bundle, site) -> dict[str, str]:
-    """Where scripts find what they share, and the package that they measure."""
-    return {"PYTHONPATH": ":".join(str(path) for path in (bundle.home / "peers", site) if path)}
 
 
 def table(runs: list[dict]) -> None:

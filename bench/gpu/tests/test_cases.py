@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """What the runner makes of the output of a Rust test program."""
 
+import bundled  # noqa: F401
 from cases import Case, Cases, cases_of_libtest
 from process import Finished
 

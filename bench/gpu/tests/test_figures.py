@@ -3,8 +3,8 @@
 
 import json
 import re
-from pathlib import Path
 
+import bundled
 import figures
 import pytest
 from process import Finished
@@ -38,7 +38,7 @@ def test_anything_else_is_refused_with_its_reason(done):
 
 
 def test_every_row_of_the_floors_is_asked_for_once():
-    source = (Path(figures.__file__).parent.parent / "floors/rows.hpp").read_text()
+    source = (bundled.HOME / "floors/rows.hpp").read_text()
     rows = re.findall(r'\{Row::\w+, "(\w+)", (?:nullptr|"\w+"), (?:true|false), (true|false),', source)
     assert [name for name, is_paced in rows if is_paced == "true"] == figures.PACED.split(",")
     assert [name for name, is_paced in rows if is_paced == "false"] == figures.UNPACED.split(",")

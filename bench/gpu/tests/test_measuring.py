@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Two processes in step, without a GPU: a word of the page stands for the frame."""
 
+import bundled  # noqa: F401
 import measuring
 import pytest
 from measuring import Pair, consumer_rounds, paced_rounds, producer_rounds, time_row

@@ -13,8 +13,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from bundled import HOME
 
-HOME = Path(__file__).resolve().parent.parent
 DOCUMENT = {"program": "floors", "rows": [{"name": "copy_known", "size": "1080p_f32", "unit": "us", "p50": 24.0, "p99": 30.0, "min": 23.0, "n": 400, "what": "w"}]}
 LIBTEST = "running 1 test\ntest a_frame ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
 
