@@ -363,11 +363,13 @@ mod tests {
             runs.push(run("floors", round, "copy_known", "4k_f32", 1.0, false));
             runs.push(run("floors", round, "copy_known", "1080p_f32", 1.0, true));
             runs.push(run("uncopy", round, "send_known", "1080p_f32", ours, false));
+            runs.push(run("uncopy", round, "send_known", "1080p_f32", 3.0, true));
         }
         let figures = figures(&runs);
         let figure = named(&figures, "send_known_1080p_f32");
         assert_eq!(figure.worst_ratio(P50), Some(1.5));
         assert_eq!(figure.ours.worst(P50), 60_000.0);
+        assert_eq!(named(&figures, "send_known_1080p_f32_mps").worst_ratio(P50), Some(3.0));
         let floor = named(&figures, "floors_copy_known_1080p_f32_mps");
         assert_eq!((floor.ours.worst(P50), floor.reference.is_none()), (1000.0, true));
     }
