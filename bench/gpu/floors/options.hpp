@@ -42,7 +42,9 @@ struct Options {
 inline unsigned number_of(const char* text, unsigned most) {
     char* end = nullptr;
     const unsigned long value = std::strtoul(text, &end, 10);
-    if (end == text || *end != '\0' || value > most) refuse(std::string(text) + " is no number up to " + std::to_string(most));
+    if (end == text || *end != '\0' || value > most) {
+        refuse(std::string(text) + " is no number up to " + std::to_string(most));
+    }
     return static_cast<unsigned>(value);
 }
 
@@ -53,8 +55,8 @@ std::vector<const Entry*> chosen_of(const Entry (&table)[COUNT], const std::stri
     std::size_t named = list.empty() ? COUNT : 1;
     for (const char letter : list) named += letter == ',';
     for (const Entry& entry : table) {
-        const std::string within = "," + list + ",";
-        if (list.empty() || within.find("," + std::string(entry.name) + ",") != std::string::npos) chosen.push_back(&entry);
+        const std::string within = "," + list + ",", name = "," + std::string(entry.name) + ",";
+        if (list.empty() || within.find(name) != std::string::npos) chosen.push_back(&entry);
     }
     if (chosen.size() != named) refuse("'" + list + "' names something that there is not, or something twice");
     return chosen;

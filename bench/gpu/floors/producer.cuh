@@ -14,7 +14,8 @@ constexpr std::uint64_t PERIOD_NS = 1000000000u / 60;
 class Producer {
 public:
     /// `mirror` is host memory that the consumer sees, too.
-    Producer(Page& page, const Options& options, void* mirror) : options_(options), page_(page), card_(page), mirror_(mirror) {
+    Producer(Page& page, const Options& options, void* mirror)
+        : options_(options), page_(page), card_(page), mirror_(mirror) {
         source_ = card_.memory(LARGEST_LEN_BYTES);
         frame_ = card_.memory(LARGEST_LEN_BYTES);
         pinned_ = card_.pinned_memory(LARGEST_LEN_BYTES);

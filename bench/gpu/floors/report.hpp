@@ -29,7 +29,8 @@ public:
     void add(const char* name, const char* what, const char* size, const std::uint64_t* samples_ns, std::size_t count) {
         std::vector<std::uint64_t> sorted(samples_ns, samples_ns + count);
         std::sort(sorted.begin(), sorted.end());
-        const double p50 = percentile_us(sorted, 0.5), p99 = percentile_us(sorted, 0.99), min = percentile_us(sorted, 0.0);
+        const double p50 = percentile_us(sorted, 0.5), p99 = percentile_us(sorted, 0.99);
+        const double min = percentile_us(sorted, 0.0);
         char line[512];
         std::snprintf(line, sizeof line,
                       "{\"name\": \"%s\", \"size\": \"%s\", \"unit\": \"us\", \"p50\": %.3f, \"p99\": %.3f, "

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """What every Python measurement on a card shares: two processes in step, their clocks, and rows of JSON.
 
-The parent makes frames and the child gets them, one frame under way at a time. They are joined by words in shared memory
-alone, so that nothing is measured but what carries the frame. The form of the rows is that of `bench/gpu/README.md`.
+The parent makes frames and the child gets them, one frame under way at a time. They are joined by words in shared
+memory alone, so that nothing is measured but what carries the frame. The form of the rows is that of
+`bench/gpu/README.md`.
 """
 
 import argparse

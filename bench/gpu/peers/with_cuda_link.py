@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """cuda-link's own producer and consumer, measured like ours.
 
-cuda-link is on no package index: give a wheel or a source tree of it to `cargo xtask gpu-bundle --cuda-link PATH`. Both of
-its programming interfaces are known here, the one of 1.1 and the one since 1.5; its settings are its defaults.
+cuda-link is on no package index: give a wheel or a source tree of it to `cargo xtask gpu-bundle --cuda-link PATH`. Both
+of its programming interfaces are known here, the one of 1.1 and the one since 1.5; its settings are its defaults.
 """
 
 import time

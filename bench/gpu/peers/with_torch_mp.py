@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """torch.multiprocessing, measured like ours: a queue with a CUDA tensor, which is what PyTorch's own users do.
 
-The producer copies each frame into one of four tensors and puts it into the queue; the consumer has it when its stream is
-done with what the queue made it wait for.
+The producer copies each frame into one of four tensors and puts it into the queue; the consumer has it when its stream
+is done with what the queue made it wait for.
 """
 
 import multiprocessing
@@ -37,8 +37,9 @@ def of_size(size, frames):
     with Pair(consume, frames, queue) as pair:
         calls = producer_rounds(pair.page, frames, make, send)
         waits = pair.result()
+    what = "a copied tensor put into a torch.multiprocessing.Queue until its data is there"
     return [
-        time_row("known", size, waits, "a copied tensor put into a torch.multiprocessing.Queue until its data is there"),
+        time_row("known", size, waits, what),
         time_row("call", size, calls, "the producer's copy and put"),
     ]
 

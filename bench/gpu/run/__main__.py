@@ -12,8 +12,6 @@ import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 import figures
 import machine
 import python_tests
@@ -48,7 +46,8 @@ def main() -> int:
 def parsed() -> argparse.Namespace:
     parts = "; ".join(f"{name}: {what}" for name, what in PARTS.items())
     parser = argparse.ArgumentParser(prog="run.sh", description="Runs uncopy's GPU tests and measurements.")
-    parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=f"this part, may be given again ({parts})")
+    only = f"this part, may be given again ({parts})"
+    parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=only)
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES", help="also the long run, for so long")
     parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="where results.json goes (here)")
     parser.add_argument("--rounds", type=int, default=3, help="of the measurements (3; the worst counts)")
@@ -72,7 +71,8 @@ class Run:
 
     def all(self) -> int:
         gpu = self.head["machine"]["gpu"]
-        say(f"{gpu['card']}, driver {gpu['driver']}, CUDA {gpu['cuda']}; uncopy at {self.head['bundle']['commit'][:12]}")
+        commit = self.head["bundle"]["commit"][:12]
+        say(f"{gpu['card']}, driver {gpu['driver']}, CUDA {gpu['cuda']}; uncopy at {commit}")
         for absent in self.bundle.manifest["absent"]:
             self.cases.skipped("bundle", absent["what"], absent["why"])
         for part in self.options.only or PARTS:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The machine that measures: enough to judge a figure by, and nothing that tells whose it is. Nothing here changes a setting."""
+"""The machine that measures: enough to judge a figure by, and nothing that tells whose it is.
+
+Nothing here changes a setting.
+"""
 
 import importlib.metadata
 import os

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Other libraries, each with a script in `peers/`. They run once: no goal is a ratio to them, and they take long to start."""
+"""Other libraries, each with a script in `peers/`.
+
+They run once: no goal is a ratio to them, and they take long to start.
+"""
 
 import os
 import sys

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Running other programs: each in a group of its own, with a limit, so that one that hangs does not take the others' time."""
+"""Running other programs, each in a group of its own.
+
+Each has a limit, so that one that hangs does not take the others' time.
+"""
 
 import os
 import signal

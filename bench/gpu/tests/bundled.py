@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The runner's files import each other by their bare names, as they do in a bundle: importing this makes that work here.
+"""Importing this lets the runner's files be imported by their bare names, as they import each other in a bundle.
 
 No conftest.py, since pytest knows one module of that name, and the package's tests have it.
 """
