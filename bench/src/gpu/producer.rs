@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use uncopy::{Form, LinkError, Meta, Publisher, Tensor};
+use uncopy::{Accelerator, Form, LinkError, Meta, Publisher, Tensor};
 
 use super::Options;
 use super::card::{Array, Card};
@@ -42,7 +42,7 @@ fn one_step(
     let consumers = if row == Row::SendCall8 { 8 } else { 1 };
     let form = step.size.form()?;
     let out = uncopy::publish(&name).slots(4.max(consumers + 2)).mirror(row == Row::MirrorKnown).open()?;
-    let mut producer = Producer { card, out, source: card.array(&form)?, form, row };
+    let mut producer = Producer { card, out, source: card.array(&form)?, form, row, parts: Default::default() };
     let mut others = Vec::new();
     for _ in 0..consumers {
         let page = Page::create()?;
@@ -87,6 +87,11 @@ fn one_step(
     }
     let samples = if row == Row::SendCall8 { calls } else { took };
     report.add_nanos(about.name, size, about.what, samples)?;
+    for (name, samples) in ["part_claim", "part_copy", "part_commit"].into_iter().zip(producer.parts) {
+        if !samples.is_empty() {
+            report.add_nanos(name, size, "a part of the producer's call", samples)?;
+        }
+    }
     if is_paced {
         let what = "CPU time of the process, of one core, at 60 frames a second";
         report.add_share("producer_cpu_60hz", size, what, cpu);
@@ -101,6 +106,8 @@ struct Producer<'c> {
     source: Array,
     form: Form,
     row: Row,
+    /// Of each call: claim, copy, commit.
+    parts: [Vec<u64>; 3],
 }
 
 impl Producer<'_> {
@@ -135,7 +142,7 @@ impl Producer<'_> {
     }
 
     fn call(&mut self, number: u64) -> Result<(), Failure> {
-        let Self { card, out, source, form, row } = self;
+        let Self { card, out, source, form, row, parts } = self;
         let (device, stream) = (card.id(), card.stream);
         match row {
             Row::LoanKnown => {
@@ -144,6 +151,21 @@ impl Producer<'_> {
                 card.fill(&slot, words_of(&slot), number)?;
                 drop(slot);
                 out.commit(claim, Meta::default())?;
+            }
+            Row::SendParts => {
+                let begun = monotonic_nanos();
+                let claim = out.claim_on(form, device, stream, None)?;
+                let slot = claim.tensor()?;
+                let claimed = monotonic_nanos();
+                let copied = card.device.copy(&source.tensor, slot.region(), stream);
+                copied.map_err(|error| Failure::system("copy", error))?;
+                drop(slot);
+                let done = monotonic_nanos();
+                out.commit(claim, Meta::default())?;
+                let ends = [claimed - begun, done - claimed, monotonic_nanos() - done];
+                for (part, nanos) in parts.iter_mut().zip(ends) {
+                    part.push(nanos);
+                }
             }
             Row::SignalKnown => {
                 let claim = out.claim_on(form, device, stream, None)?;

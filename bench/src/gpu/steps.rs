@@ -25,6 +25,8 @@ pub enum Row {
     SendKnown60Hz,
     /// The producer's call with eight consumers.
     SendCall8,
+    /// As the first, each part of the call timed alone.
+    SendParts,
 }
 
 /// How a row is called and what it does.
@@ -35,6 +37,9 @@ pub struct About {
     pub call: Option<&'static str>,
     pub what: &'static str,
 }
+
+/// Measured only when named.
+const ON_DEMAND: &[Row] = &[Row::SendParts];
 
 pub const ROWS: &[About] = &[
     About {
@@ -90,6 +95,12 @@ pub const ROWS: &[About] = &[
         name: "send_call_8_consumers",
         call: None,
         what: "the call of send with eight consumers attached",
+    },
+    About {
+        row: Row::SendParts,
+        name: "send_parts",
+        call: None,
+        what: "send in parts until the consumer's CPU knows",
     },
 ];
 
@@ -179,7 +190,10 @@ pub fn chosen(rows: &[String], sizes: &[String]) -> Result<Vec<Step>, Failure> {
     let is_chosen =
         |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
     let mut steps = Vec::new();
-    for about in ROWS.iter().filter(|about| is_chosen(rows, about.name)) {
+    let is_wanted = |about: &&About| {
+        is_chosen(rows, about.name) && (!rows.is_empty() || !ON_DEMAND.contains(&about.row))
+    };
+    for about in ROWS.iter().filter(is_wanted) {
         let has_one_size = matches!(about.row, Row::SignalKnown | Row::SendKnown60Hz | Row::SendCall8);
         for size in SIZES.iter().filter(|size| is_chosen(sizes, size.name)) {
             if !has_one_size || size.name == OF_GOALS {
