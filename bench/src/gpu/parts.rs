@@ -21,7 +21,8 @@ const PAUSE_NANOS: u64 = 60_000;
 pub fn measure() -> Result<(), Failure> {
     let card = Card::open()?;
     let mut report = Report::default();
-    let size = SIZES.iter().find(|size| size.name == OF_GOALS).ok_or_else(|| Failure::Side("a size".into()))?;
+    let size =
+        SIZES.iter().find(|size| size.name == OF_GOALS).ok_or_else(|| Failure::Side("a size".into()))?;
     let form = size.form()?;
     let (one, other) = (card.array(&form)?, card.array(&form)?);
     let len = form.len_bytes();
@@ -42,7 +43,9 @@ pub fn measure() -> Result<(), Failure> {
     time(&card, &mut report, "copy plain to vmm", || copy(vmm, plain[1]))?;
     time(&card, &mut report, "copy vmm to vmm", || copy(vmm, vmm2))?;
     time(&card, &mut report, "accelerator copy vmm to vmm", || {
-        card.device.copy(&one.tensor, other.tensor.region(), card.stream).map_err(|e| Failure::system("copy", e))
+        card.device
+            .copy(&one.tensor, other.tensor.region(), card.stream)
+            .map_err(|e| Failure::system("copy", e))
     })?;
     time(&card, &mut report, "is_capturing", || {
         card.device.is_capturing(card.stream).map(drop).map_err(|e| Failure::system("ask", e))

@@ -42,7 +42,8 @@ fn one_step(
     let consumers = if row == Row::SendCall8 { 8 } else { 1 };
     let form = step.size.form()?;
     let out = uncopy::publish(&name).slots(4.max(consumers + 2)).mirror(row == Row::MirrorKnown).open()?;
-    let mut producer = Producer { card, out, source: card.array(&form)?, form, row, parts: Default::default() };
+    let mut producer =
+        Producer { card, out, source: card.array(&form)?, form, row, parts: Default::default() };
     let mut others = Vec::new();
     for _ in 0..consumers {
         let page = Page::create()?;

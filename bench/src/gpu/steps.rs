@@ -190,9 +190,8 @@ pub fn chosen(rows: &[String], sizes: &[String]) -> Result<Vec<Step>, Failure> {
     let is_chosen =
         |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
     let mut steps = Vec::new();
-    let is_wanted = |about: &&About| {
-        is_chosen(rows, about.name) && (!rows.is_empty() || !ON_DEMAND.contains(&about.row))
-    };
+    let is_wanted =
+        |about: &&About| is_chosen(rows, about.name) && (!rows.is_empty() || !ON_DEMAND.contains(&about.row));
     for about in ROWS.iter().filter(is_wanted) {
         let has_one_size = matches!(about.row, Row::SignalKnown | Row::SendKnown60Hz | Row::SendCall8);
         for size in SIZES.iter().filter(|size| is_chosen(sizes, size.name)) {
