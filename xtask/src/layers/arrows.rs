@@ -13,7 +13,7 @@ struct Row {
 }
 
 const LIBRARIES: &[&str] =
-    &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy", "uncopy-pyo3"];
+    &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda", "uncopy", "uncopy-pyo3"];
 
 /// A new crate gets a row here.
 const ARROWS: &[Row] = &[
@@ -21,7 +21,11 @@ const ARROWS: &[Row] = &[
     Row { package: "uncopy-tensor", may_use: &["uncopy-core"] },
     Row { package: "uncopy-os", may_use: &["uncopy-core", "uncopy-tensor"] },
     Row { package: "uncopy-link", may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os"] },
-    Row { package: "uncopy", may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link"] },
+    Row { package: "uncopy-cuda", may_use: &["uncopy-core", "uncopy-tensor"] },
+    Row {
+        package: "uncopy",
+        may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda"],
+    },
     Row { package: "uncopy-pyo3", may_use: &["uncopy"] },
     Row { package: "uncopy-cli", may_use: &["uncopy"] },
     Row { package: "uncopy-python", may_use: &["uncopy", "uncopy-pyo3", "uncopy-cli"] },

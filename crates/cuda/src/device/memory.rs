@@ -3,11 +3,12 @@
 
 use std::io;
 
-use uncopy_core::Device;
+use uncopy_core::{Device, Stream};
 use uncopy_tensor::{Accelerator, Access, DeviceMemory, Export, Region, ShareHandle};
 
 use super::CudaDevice;
 use crate::CudaError;
+use crate::driver::context::Entered;
 use crate::site::Site;
 
 /// Memory of ours. The descriptor and the region each keep it.
@@ -50,10 +51,32 @@ pub(super) fn allocate(device: &CudaDevice, len_bytes: usize) -> Result<SharedDe
     let region = entered.map(&memory, len_bytes, Access::ReadWrite)?.into_region(len_bytes);
     let stream = device.house.stream();
     entered.zero(&region, stream)?;
-    if !Site::MEMORY_ZEROED.is_skipped() {
-        entered.synchronize(stream)?;
+    if !Site::MEMORY_ZEROED.is_skipped()
+        && let Err(error) = entered.synchronize(stream)
+    {
+        give_up(&entered, region, stream);
+        return Err(error);
     }
     Ok(SharedDeviceMemory { handle, region })
+}
+
+/// Unmaps memory that could not be waited for, once no work uses it. What the driver says nothing about stays mapped.
+#[cfg(unix)]
+fn give_up(entered: &Entered<'_>, region: Region, stream: Stream) {
+    loop {
+        match entered.is_done(stream) {
+            Ok(true) => return,
+            // A fill, which ends soon.
+            Ok(false) => std::thread::yield_now(),
+            // With the context its work has ended.
+            Err(_) if entered.context().loss().is_some() => return,
+            Err(error) => {
+                tracing::error!(%error, len_bytes = region.len_bytes(), "device memory stays mapped");
+                std::mem::forget(region);
+                return;
+            }
+        }
+    }
 }
 
 /// Maps memory of a peer. The descriptor is closed with the handle; the mapping keeps the memory.
