@@ -85,7 +85,9 @@ pub enum CudaError {
         hint: &'static str,
     },
     /// A peer's handle leads to less memory than it said.
-    #[error("memory of a peer has fewer than {wanted_bytes} bytes: the driver refused to map that many ({code})")]
+    #[error(
+        "memory of a peer has fewer than {wanted_bytes} bytes: the driver refused to map that many ({code})"
+    )]
     TooSmall {
         /// Bytes asked for.
         wanted_bytes: usize,
@@ -101,7 +103,9 @@ pub enum CudaError {
         wanted: Device,
     },
     /// The elements stand in an order that the copy engines do not pack.
-    #[error("{device} cannot pack strides {strides:?} of {layout} by itself: make the array contiguous first")]
+    #[error(
+        "{device} cannot pack strides {strides:?} of {layout} by itself: make the array contiguous first"
+    )]
     Strides {
         /// The device.
         device: Device,
@@ -231,7 +235,8 @@ mod tests {
 
     #[test]
     fn an_error_goes_through_the_seam_with_its_kind_and_itself_inside() {
-        let lost = CudaError::Poisoned { call: "cuMemCreate", first_call: "cuStreamQuery", code: DriverCode(700) };
+        let lost =
+            CudaError::Poisoned { call: "cuMemCreate", first_call: "cuStreamQuery", code: DriverCode(700) };
         let io = io::Error::from(lost);
         assert_eq!(io.kind(), io::ErrorKind::BrokenPipe);
         let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<CudaError>()).unwrap();

@@ -63,8 +63,7 @@ const CORE: &[&str] = &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-lin
 const MOST_IN_CORE: usize = 25;
 
 /// Features that open a product for its tests.
-const TEST_FEATURES: &[&str] =
-    &["feature \"fuzzing\"", "feature \"kill-points\"", "feature \"skip-waits\""];
+const TEST_FEATURES: &[&str] = &["feature \"fuzzing\"", "feature \"kill-points\"", "feature \"skip-waits\""];
 
 pub fn check(repo: &Repo, metadata: &Metadata) -> Result<Vec<Check>, Error> {
     let (mut never, mut not_on_cpu) = (Vec::new(), Vec::new());

@@ -135,23 +135,18 @@ mod tests {
     #[test]
     fn a_batch_of_cropped_images_is_a_copy_of_planes() {
         // two images of 8 rows of 16, of which 3 rows of 5 are taken
-        let planes = CopyShape::Planes {
-            width_bytes: 10,
-            rows: 3,
-            pitch_bytes: 32,
-            planes: 2,
-            rows_per_plane: 8,
-        };
+        let planes =
+            CopyShape::Planes { width_bytes: 10, rows: 3, pitch_bytes: 32, planes: 2, rows_per_plane: 8 };
         assert_eq!(shape(&[2, 3, 5], &[128, 16, 1]).unwrap(), planes);
     }
 
     #[test]
     fn what_the_copy_engines_do_not_pack_is_refused_with_its_strides() {
         let cases: [(&[usize], &[isize]); 5] = [
-            (&[3, 4], &[1, 3]),           // transposed
-            (&[4, 3], &[-3, 1]),          // upside down
-            (&[4, 3], &[0, 1]),           // broadcast
-            (&[2, 3, 5], &[129, 16, 1]),  // planes that are no whole rows apart
+            (&[3, 4], &[1, 3]),                   // transposed
+            (&[4, 3], &[-3, 1]),                  // upside down
+            (&[4, 3], &[0, 1]),                   // broadcast
+            (&[2, 3, 5], &[129, 16, 1]),          // planes that are no whole rows apart
             (&[2, 2, 2, 2], &[900, 300, 100, 1]), // more axes than a copy has
         ];
         for (extent, strides) in cases {

@@ -129,12 +129,7 @@ fn event_in<'e>(
     }
 }
 
-fn order_by(
-    entered: &Entered<'_>,
-    event: &Event,
-    earlier: Stream,
-    later: Stream,
-) -> Result<(), CudaError> {
+fn order_by(entered: &Entered<'_>, event: &Event, earlier: Stream, later: Stream) -> Result<(), CudaError> {
     // SAFETY: the event lives while it is borrowed, and no other thread records it (it is taken, or new); the stream
     // exists (rule 2 of the layer).
     unsafe { entered.event_record(event.handle, earlier.into()) }?;

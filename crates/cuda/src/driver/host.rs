@@ -64,9 +64,8 @@ impl Registered {
         }
         let mut device_address = 0;
         // SAFETY: a place for an address, alive during the call; the base is registered, and with an address.
-        let asked = unsafe {
-            entered.mem_host_get_device_pointer(&raw mut device_address, base.as_ptr().cast(), 0)
-        };
+        let asked =
+            unsafe { entered.mem_host_get_device_pointer(&raw mut device_address, base.as_ptr().cast(), 0) };
         if let (Err(error), true) = (&asked, is_new) {
             tracing::debug!(%error, "registered pages have no address on the device");
             // SAFETY: registered just now by this call, and in no entry yet.

@@ -144,9 +144,7 @@ impl Finder {
         let (mut address, mut status) = (std::ptr::null_mut(), 0);
         let name = entry.name_with_nul.as_ptr().cast();
         // SAFETY: a text that ends with a zero, and two places, all alive during the call.
-        let code = unsafe {
-            get_proc_address(name, &raw mut address, entry.version, 0, &raw mut status)
-        };
+        let code = unsafe { get_proc_address(name, &raw mut address, entry.version, 0, &raw mut status) };
         if code == 0 { NonNull::new(address) } else { None }
     }
 }

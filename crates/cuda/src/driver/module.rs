@@ -83,9 +83,7 @@ impl Kernel<'_> {
         // SAFETY: the kernel's module is loaded while it is borrowed, the stream exists (rule 2 of the layer), and the
         // rest is the caller's promise.
         unsafe {
-            entered.launch_kernel(
-                self.handle, blocks, 1, 1, threads, 1, 1, 0, stream.into(), arguments, none,
-            )
+            entered.launch_kernel(self.handle, blocks, 1, 1, threads, 1, 1, 0, stream.into(), arguments, none)
         }
     }
 }

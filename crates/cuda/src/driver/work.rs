@@ -99,8 +99,7 @@ impl Entered<'_> {
             CopyShape::Planes { width_bytes, rows, pitch_bytes, planes, rows_per_plane } => {
                 let source = side_3d(here, from.device(), from.address(), pitch_bytes, rows_per_plane);
                 let destination = side_3d(here, to.device(), to.address(), width_bytes, rows);
-                let copy =
-                    Memcpy3d { source, destination, width_bytes, height: rows, depth: planes };
+                let copy = Memcpy3d { source, destination, width_bytes, height: rows, depth: planes };
                 // SAFETY: as above; what a plane has beyond its rows is not touched.
                 unsafe { self.memcpy_3d_async(&raw const copy, stream) }
             }

@@ -75,9 +75,16 @@ fn f31_a_library_without_the_drivers_symbols_is_no_driver_and_names_one() {
 fn another_library() -> PathBuf {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let paths = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
-    paths.filter(|path| path.contains("libgcc_s") || path.contains("libm.so")).map(PathBuf::from).next().unwrap_or_else(
-        || maps.lines().find_map(|line| line.find('/').map(|at| &line[at..]).filter(|path| path.contains("libc.so"))).unwrap().into(),
-    )
+    paths
+        .filter(|path| path.contains("libgcc_s") || path.contains("libm.so"))
+        .map(PathBuf::from)
+        .next()
+        .unwrap_or_else(|| {
+            maps.lines()
+                .find_map(|line| line.find('/').map(|at| &line[at..]).filter(|path| path.contains("libc.so")))
+                .unwrap()
+                .into()
+        })
 }
 
 fn no_driver() {

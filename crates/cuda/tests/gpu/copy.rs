@@ -25,10 +25,10 @@ fn packable() -> Vec<(Layout, usize)> {
         (Layout::contiguous(DType::U8, &[5, 7, 4]).unwrap(), 0),
         (Layout::contiguous(DType::F32, &[]).unwrap(), 8),
         (Layout::contiguous(DType::U8, &[3, 0, 4]).unwrap(), 0),
-        (strided(DType::U8, &[9, 5, 3], &[64, 3, 1]), 3),        // rows with a pitch
-        (strided(DType::F16, &[33], &[3]), 2),                   // every third element
-        (strided(DType::U8, &[16, 16, 3], &[64, 4, 1]), 0),      // three of four channels
-        (strided(DType::F32, &[2, 3, 5], &[128, 16, 1]), 4),     // a batch of cropped images
+        (strided(DType::U8, &[9, 5, 3], &[64, 3, 1]), 3), // rows with a pitch
+        (strided(DType::F16, &[33], &[3]), 2),            // every third element
+        (strided(DType::U8, &[16, 16, 3], &[64, 4, 1]), 0), // three of four channels
+        (strided(DType::F32, &[2, 3, 5], &[128, 16, 1]), 4), // a batch of cropped images
         (strided(DType::U8, &[3, 8, 8, 4], &[1024, 64, 4, 1]), 0), // a batch with padded rows
     ]
 }
@@ -70,7 +70,10 @@ fn through_device(device: &Arc<CudaDevice>, tensor: &Tensor) -> Vec<u8> {
     device.synchronize(stream).unwrap();
     let beyond = read(device, &place.region(), LEN_BYTES).split_off(tensor.layout().len_bytes());
     assert!(beyond.iter().all(|byte| *byte == 0), "nothing is written behind the elements");
-    read(device, &place.region(), tensor.layout().len_bytes().max(1)).split_at(tensor.layout().len_bytes()).0.to_vec()
+    read(device, &place.region(), tensor.layout().len_bytes().max(1))
+        .split_at(tensor.layout().len_bytes())
+        .0
+        .to_vec()
 }
 
 fn straight_to_host(device: &CudaDevice, tensor: &Tensor) -> Vec<u8> {

@@ -28,7 +28,7 @@ fn lost_by_a_kernel() {
     }
     let error = device.synchronize(everything.stream).unwrap_err();
     assert_eq!(error.code(), Some(DriverCode(700)), "{error}");
-    everything.is_lost_to(&device, "cuStreamSynchronize", 700);
+    everything.expect_lost_to(&device, "cuStreamSynchronize", 700);
 }
 
 /// Calls that each can be the first to find the context lost.
@@ -68,7 +68,7 @@ fn lost_by_a_fault() {
     assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{error}");
     let call = std::env::var("UNCOPY_TEST_CALL").unwrap();
     let code = std::env::var("UNCOPY_TEST_CODE").unwrap().parse().unwrap();
-    everything.is_lost_to(&device, call.trim_end_matches("_v2"), code);
+    everything.expect_lost_to(&device, call.trim_end_matches("_v2"), code);
 }
 
 /// One of each thing that can be used.
@@ -104,7 +104,7 @@ impl Everything {
     }
 
     /// Every use of the context is refused, naming the call that found the loss.
-    fn is_lost_to(self, device: &CudaDevice, first_call: &str, code: i32) {
+    fn expect_lost_to(self, device: &CudaDevice, first_call: &str, code: i32) {
         let point = TimelinePoint { offset_bytes: 0, value: 1 };
         let refusals = [
             device.allocate(1).map(|_| ()).unwrap_err(),

@@ -4,13 +4,17 @@
 use std::io::ErrorKind;
 use std::thread;
 
-use uncopy_cuda::CudaError;
+use uncopy_cuda::{CudaDevice, CudaError, Driver};
 use uncopy_os::SharedMemory;
 use uncopy_tensor::{Accelerator, Access, ShareHandle};
 
 use crate::support::{Role, device, ours, pattern, play_in_child, read, standin, write};
 
-pub const ROLES: &[Role] = &[("memory/rolled-back", rolled_back), ("memory/import-rolled-back", import_rolled_back)];
+pub const ROLES: &[Role] = &[
+    ("memory/rolled-back", rolled_back),
+    ("memory/import-rolled-back", import_rolled_back),
+    ("memory/another-card", of_another_card),
+];
 
 #[test]
 fn new_memory_is_zero_at_least_as_long_as_asked_for_and_keeps_what_is_written() {
@@ -128,13 +132,39 @@ fn f16_a_handle_that_is_no_device_memory_is_refused_and_the_context_survives() {
 }
 
 #[test]
+fn f32_memory_of_another_card_is_refused_by_name() {
+    if standin().is_some() || Driver::get().is_ok_and(|driver| driver.device_count().unwrap() > 1) {
+        play_in_child("memory/another-card", |command| {
+            command.env("UNCOPY_STANDIN_DEVICES", "2");
+        });
+    } else {
+        println!("skipped: needs two devices");
+    }
+}
+
+fn of_another_card() {
+    let (first, second) = (CudaDevice::with_ordinal(0).unwrap(), CudaDevice::with_ordinal(1).unwrap());
+    assert_ne!(first.uuid(), second.uuid());
+    let memory = first.allocate(4096).unwrap();
+    let error = second.import(memory.share().unwrap(), 4096, Access::ReadOnly).unwrap_err();
+    assert!(matches!(ours(&error), CudaError::OtherDevice { found, .. } if found == "cuda:0"), "{error}");
+    assert_eq!(second.context().ordinal(), 1);
+    // Each has its own.
+    let memory = second.allocate(4096).unwrap();
+    write(&second, &[2; 4096], &memory.region());
+    assert_eq!(read(&second, &memory.region(), 4096), [2; 4096]);
+    assert_eq!(memory.device(), uncopy_core::Device::cuda(1));
+}
+
+#[test]
 fn f17_more_than_the_memory_has_is_refused_and_less_is_not() {
     let Some(device) = device() else { return };
     let memory = device.allocate(1).unwrap();
     let len_bytes = memory.len_bytes();
     for too_many in [len_bytes + 1, len_bytes * 2, len_bytes * 1000] {
         let error = device.import(memory.share().unwrap(), too_many, Access::ReadOnly).unwrap_err();
-        let is_too_small = matches!(ours(&error), CudaError::TooSmall { wanted_bytes, .. } if *wanted_bytes >= too_many);
+        let is_too_small =
+            matches!(ours(&error), CudaError::TooSmall { wanted_bytes, .. } if *wanted_bytes >= too_many);
         assert!(is_too_small, "{too_many}: {error}");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }

@@ -4,12 +4,12 @@
 
 use std::ffi::c_void;
 
+use std::sync::Arc;
 use uncopy_core::Stream;
 use uncopy_cuda::raw::{CUgraph, CUstream};
 use uncopy_cuda::{CudaDevice, CudaError, Module};
 use uncopy_os::Mapping;
 use uncopy_tensor::{Access, Region, ShareHandle};
-use std::sync::Arc;
 
 fn driver_stream(stream: Stream) -> CUstream {
     CUstream(stream.raw() as usize)
@@ -108,8 +108,6 @@ pub fn pages(handle: &ShareHandle, len_bytes: usize, access: Access) -> (Region,
     let owner = mapping.clone();
     // SAFETY: 1. the mapping is that long and the owner keeps it. 2. All of it is readable, and writable when it was
     // opened so. 3. The tests take no slice of it: they read words through atomics.
-    let region = unsafe {
-        Region::from_raw(address, len_bytes, uncopy_core::Device::CPU, access, owner)
-    };
+    let region = unsafe { Region::from_raw(address, len_bytes, uncopy_core::Device::CPU, access, owner) };
     (region, mapping)
 }
