@@ -7,10 +7,11 @@ use uncopy_core::{Device, DeviceUuid};
 use uncopy_cuda::{CudaDevice, CudaError, DeviceReport, Driver, list_devices};
 use uncopy_tensor::Accelerator;
 
-use crate::raw::{fork, leave, wait_for};
+use crate::raw::{current_context, fork, leave, wait_for};
 use crate::support::{Child, Role, device, hear, play_in_child, standin, tell};
 
-pub const ROLES: &[Role] = &[("devices/list", tell_devices), ("devices/fork", use_after_fork)];
+pub const ROLES: &[Role] =
+    &[("devices/list", tell_devices), ("devices/guards", guards), ("devices/fork", use_after_fork)];
 
 #[test]
 fn a_device_is_one_object_by_ordinal_and_by_uuid() {
@@ -18,6 +19,40 @@ fn a_device_is_one_object_by_ordinal_and_by_uuid() {
     let again = CudaDevice::with_uuid(first.uuid()).unwrap();
     assert!(Arc::ptr_eq(&first, &again));
     assert_eq!(first.device(), Device::cuda(0));
+}
+
+#[test]
+fn a_context_is_current_while_its_guard_lives_and_what_was_current_before_comes_back() {
+    if standin().is_some() || Driver::get().is_ok_and(|driver| driver.device_count().unwrap() > 1) {
+        play_in_child("devices/guards", |command| {
+            command.env("UNCOPY_STANDIN_DEVICES", "2");
+        });
+    } else {
+        println!("skipped: needs two devices");
+    }
+}
+
+fn guards() {
+    let (first, second) = (CudaDevice::with_ordinal(0).unwrap(), CudaDevice::with_ordinal(1).unwrap());
+    std::thread::spawn(move || {
+        let before = current_context();
+        let outer = first.context().enter().unwrap();
+        assert_eq!(current_context(), first.context().handle());
+        {
+            let _same = first.context().enter().unwrap();
+            let _other = second.context().enter().unwrap();
+            assert_eq!(current_context(), second.context().handle());
+            first.allocate(1).unwrap();
+            assert_eq!(current_context(), second.context().handle());
+        }
+        assert_eq!(current_context(), first.context().handle());
+        drop(outer);
+        assert_eq!(current_context(), before);
+        second.allocate(1).unwrap();
+        assert_eq!(current_context(), before, "calls leave nothing current");
+    })
+    .join()
+    .unwrap();
 }
 
 #[test]

@@ -8,12 +8,14 @@ use uncopy_cuda::{CudaDevice, CudaError, Driver};
 use uncopy_os::SharedMemory;
 use uncopy_tensor::{Accelerator, Access, ShareHandle};
 
+use crate::raw::limit_address_space;
 use crate::support::{Role, device, ours, pattern, play_in_child, read, standin, write};
 
 pub const ROLES: &[Role] = &[
     ("memory/rolled-back", rolled_back),
     ("memory/import-rolled-back", import_rolled_back),
     ("memory/another-card", of_another_card),
+    ("memory/address-space", address_space),
 ];
 
 #[test]
@@ -212,6 +214,23 @@ fn a_region_outlives_its_memory_and_its_device_and_drops_on_a_thread_without_a_c
     assert_eq!(read(&device, &region, 4096), [4; 4096]);
     drop(device);
     thread::spawn(move || drop(region)).join().unwrap();
+}
+
+#[test]
+fn f28_regions_that_come_and_go_take_no_address_space() {
+    if standin().is_some() {
+        play_in_child("memory/address-space", |_| {});
+    }
+}
+
+/// In a process that has less address space than all of these regions together.
+fn address_space() {
+    limit_address_space(6 << 30);
+    let device = device().unwrap();
+    let memory = device.allocate(64 << 20).unwrap();
+    for _ in 0..100 {
+        device.import(memory.share().unwrap(), 64 << 20, Access::ReadOnly).unwrap();
+    }
 }
 
 #[test]

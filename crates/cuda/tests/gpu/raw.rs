@@ -6,8 +6,8 @@ use std::ffi::c_void;
 
 use std::sync::Arc;
 use uncopy_core::Stream;
-use uncopy_cuda::raw::{CUgraph, CUstream};
-use uncopy_cuda::{CudaDevice, CudaError, Module};
+use uncopy_cuda::raw::{CUcontext, CUgraph, CUstream};
+use uncopy_cuda::{CudaDevice, CudaError, Driver, Module};
 use uncopy_os::Mapping;
 use uncopy_tensor::{Access, Region, ShareHandle};
 
@@ -99,6 +99,32 @@ pub fn break_the_context(device: &CudaDevice, stream: Stream) -> Option<()> {
             None
         }
     }
+}
+
+/// Lets this process have no more address space than this.
+pub fn limit_address_space(len_bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: len_bytes, rlim_max: len_bytes };
+    // SAFETY: the value is alive during the call.
+    let answer = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+    assert_eq!(answer, 0);
+}
+
+/// The context that is current on this thread.
+pub fn current_context() -> CUcontext {
+    let mut current = CUcontext::NULL;
+    // SAFETY: a place for a context, alive during the call.
+    unsafe { Driver::get().unwrap().calls().ctx_get_current(&raw mut current) }.unwrap();
+    current
+}
+
+/// Registers pages with the driver, past our own list of what is registered, and lets go of them.
+pub fn register_and_let_go(device: &CudaDevice, pages: &Region) -> Result<(), CudaError> {
+    let entered = device.context().enter()?;
+    let address = pages.as_ptr().cast();
+    // SAFETY: the pages are mapped, and the region keeps them.
+    unsafe { entered.mem_host_register(address, pages.len_bytes(), 0) }?;
+    // SAFETY: registered just now, and used by nothing.
+    unsafe { entered.mem_host_unregister(address) }
 }
 
 /// All pages of shared memory, writable, as a timeline takes them.

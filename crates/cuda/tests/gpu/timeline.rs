@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use uncopy_core::Stream;
-use uncopy_cuda::{CudaDevice, CudaError};
+use uncopy_cuda::{CudaDevice, CudaError, DriverCode};
 use uncopy_os::{Mapping, SharedMemory};
 use uncopy_tensor::{Accelerator, Access, Region, Timeline, TimelinePoint};
 
-use crate::raw::{begin_global_capture, end_capture, pages};
+use crate::raw::{begin_global_capture, end_capture, pages, register_and_let_go};
 use crate::support::{Role, bytes_of, device, ours, pattern, play_in_child, read_after, write};
 
 pub const ROLES: &[Role] = &[
@@ -202,6 +202,20 @@ fn one_memory_is_a_timeline_by_two_mappings_and_twice_by_one() {
     // Registered anew, after the last holder of that mapping is gone.
     let (region, _mapping) = pages(publisher.memory.handle(), 4096, Access::ReadWrite);
     device.timeline(region).unwrap();
+}
+
+#[test]
+fn pages_are_registered_while_a_timeline_is_over_them_and_no_longer() {
+    let Some(device) = device() else { return };
+    let memory = SharedMemory::create("registered", 4096).unwrap();
+    let (region, _mapping) = pages(memory.handle(), 4096, Access::ReadWrite);
+    let (first, second) =
+        (device.timeline(region.clone()).unwrap(), device.timeline(region.clone()).unwrap());
+    drop(first);
+    let error = register_and_let_go(&device, &region).unwrap_err();
+    assert_eq!(error.code(), Some(DriverCode::ALREADY_REGISTERED), "{error}");
+    drop(second);
+    register_and_let_go(&device, &region).unwrap();
 }
 
 #[test]
