@@ -11,7 +11,8 @@ use uncopy_tensor::{Accelerator, Access, TimelinePoint};
 use crate::raw::{break_the_context, pages};
 use crate::support::{Role, bytes_of, device, ours, play_in_child, standin};
 
-pub const ROLES: &[Role] = &[("loss/kernel", lost_by_a_kernel), ("loss/fault", lost_by_a_fault)];
+pub const ROLES: &[Role] =
+    &[("loss/kernel", lost_by_a_kernel), ("loss/fault", lost_by_a_fault), ("loss/once", a_call_fails_once)];
 
 #[test]
 fn f29_a_kernel_that_writes_astray_loses_the_context_for_good() {
@@ -71,6 +72,85 @@ fn lost_by_a_fault() {
     everything.expect_lost_to(&device, call.trim_end_matches("_v2"), code);
 }
 
+/// Every call that a device makes from being opened to being dropped.
+const EVERY_CALL: &[&str] = &[
+    "cuDeviceGet",
+    "cuDeviceGetUuid_v2",
+    "cuDevicePrimaryCtxRetain",
+    "cuCtxGetCurrent",
+    "cuCtxPushCurrent_v2",
+    "cuCtxPopCurrent_v2",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamIsCapturing",
+    "cuStreamSynchronize",
+    "cuStreamWaitEvent",
+    "cuStreamWriteValue32_v2",
+    "cuStreamBatchMemOp_v2",
+    "cuThreadExchangeStreamCaptureMode",
+    "cuEventCreate",
+    "cuEventRecord",
+    "cuEventDestroy_v2",
+    "cuDeviceGetAttribute",
+    "cuMemGetAllocationGranularity",
+    "cuMemCreate",
+    "cuMemRelease",
+    "cuMemExportToShareableHandle",
+    "cuMemImportFromShareableHandle",
+    "cuMemGetAllocationPropertiesFromHandle",
+    "cuMemAddressReserve",
+    "cuMemAddressFree",
+    "cuMemMap",
+    "cuMemUnmap",
+    "cuMemSetAccess",
+    "cuMemsetD8Async",
+    "cuMemcpyDtoDAsync_v2",
+    "cuMemHostRegister_v2",
+    "cuMemHostUnregister",
+    "cuMemHostGetDevicePointer_v2",
+];
+
+#[test]
+fn f29_each_call_that_fails_once_is_at_most_one_error_and_the_next_frames_go_through() {
+    if standin().is_none() {
+        return;
+    }
+    for call in EVERY_CALL {
+        for nth in 1..=3 {
+            play_in_child("loss/once", |command| {
+                command.env("UNCOPY_STANDIN_FAULTS", format!("{call}:{nth}=304"));
+            });
+        }
+    }
+}
+
+fn a_call_fails_once() {
+    let mut errors = Vec::new();
+    for _ in 0..3 {
+        errors.extend(a_life().err());
+    }
+    assert!(errors.len() <= 1, "one call failed, and so did {errors:?}");
+    for error in errors {
+        let of_the_driver = matches!(ours(&error), CudaError::Driver { code: DriverCode(304), .. });
+        assert!(of_the_driver, "{error}");
+    }
+}
+
+/// A device from being opened to being dropped.
+fn a_life() -> std::io::Result<()> {
+    let device = CudaDevice::with_ordinal(0)?;
+    let everything = Everything::try_of(&device)?;
+    let frames = everything.use_all(&device).and_then(|()| everything.use_all(&device));
+    // Whatever failed, what was put in ends, and only then may the memory go.
+    for stream in [everything.stream, everything.other] {
+        while let Err(error) = device.synchronize(stream) {
+            assert_eq!(error.code(), Some(DriverCode(304)), "{error}");
+        }
+    }
+    drop(device.import(everything.memory.share()?, 1, Access::ReadOnly)?);
+    frames
+}
+
 /// One of each thing that can be used.
 struct Everything {
     memory: Box<dyn uncopy_tensor::DeviceMemory>,
@@ -81,14 +161,18 @@ struct Everything {
 
 impl Everything {
     fn of(device: &CudaDevice) -> Everything {
+        Everything::try_of(device).unwrap()
+    }
+
+    fn try_of(device: &CudaDevice) -> std::io::Result<Everything> {
         let words = SharedMemory::create("words", 4096).unwrap();
         let (region, _mapping) = pages(words.handle(), 4096, Access::ReadWrite);
-        Everything {
-            memory: device.allocate(4096).unwrap(),
-            timeline: device.timeline(region).unwrap(),
-            stream: device.stream().unwrap(),
-            other: device.stream().unwrap(),
-        }
+        Ok(Everything {
+            memory: device.allocate(4096)?,
+            timeline: device.timeline(region)?,
+            stream: device.stream()?,
+            other: device.stream()?,
+        })
     }
 
     /// Every call of a frame's way, and an allocation.
