@@ -34,6 +34,7 @@
 //! | receive frames | [`subscribe`], [`Subscriber`], [`Frame`] |
 //! | look at links | [`list`], [`info`] |
 //! | describe arrays | [`Form`], [`Layout`], [`DType`], [`Device`], [`PixelFormat`] |
+//! | use NVIDIA GPUs (feature `cuda`) | `cuda` |
 //! | hold arrays, exchange them with other libraries | [`Tensor`], [`Region`], [`HostBuffer`], [`dlpack`] |
 #![forbid(unsafe_code)]
 
@@ -48,6 +49,10 @@ pub use uncopy_tensor::{
     Accelerator, Access, DeviceMemory, DlpackError, Element, Export, HostBuffer, Import, Ready, Region,
     ShareHandle, Tensor, TensorError, View, dlpack,
 };
+
+/// NVIDIA GPUs. Without a driver every call answers with the reason.
+#[cfg(feature = "cuda")]
+pub use uncopy_cuda as cuda;
 
 /// Operating system services, for the bindings and tools of uncopy itself. Not covered by its promises of stability.
 #[doc(hidden)]

@@ -13,7 +13,7 @@ struct Row {
 }
 
 const LIBRARIES: &[&str] =
-    &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy", "uncopy-pyo3"];
+    &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda", "uncopy", "uncopy-pyo3"];
 
 /// A new crate gets a row here.
 const ARROWS: &[Row] = &[

@@ -11,7 +11,8 @@ use crate::{
 
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 /// The libraries without Python; what is not there yet on Windows answers "unsupported" at run time.
-const FOR_WINDOWS: &[&str] = &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy"];
+const FOR_WINDOWS: &[&str] =
+    &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda", "uncopy"];
 
 pub fn check(repo: &Repo, metadata: &Metadata) -> Vec<Check> {
     vec![windows(repo, metadata), minimum_rust(repo, metadata)]

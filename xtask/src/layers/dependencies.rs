@@ -14,6 +14,7 @@ const SHIPPED: &[&str] = &[
     "uncopy-tensor",
     "uncopy-os",
     "uncopy-link",
+    "uncopy-cuda",
     "uncopy",
     "uncopy-pyo3",
     "uncopy-cli",
@@ -62,12 +63,15 @@ const CORE: &[&str] = &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-lin
 const MOST_IN_CORE: usize = 25;
 
 /// Features that open a product for its tests.
-const TEST_FEATURES: &[&str] = &["feature \"fuzzing\"", "feature \"kill-points\""];
+const TEST_FEATURES: &[&str] = &["feature \"fuzzing\"", "feature \"kill-points\"", "feature \"skip-waits\""];
 
 pub fn check(repo: &Repo, metadata: &Metadata) -> Result<Vec<Check>, Error> {
     let (mut never, mut not_on_cpu) = (Vec::new(), Vec::new());
     for package in SHIPPED.iter().filter(|name| metadata.is_member(name)) {
         never.extend(found(package, &tree(repo, package, &["--all-features", "--target", "all"])?, NEVER));
+        if NOT_ON_CPU.contains(package) {
+            continue;
+        }
         let cpu_only = tree(repo, package, &["--no-default-features", "--target", LINUX])?;
         not_on_cpu.extend(found(package, &cpu_only, NOT_ON_CPU));
     }

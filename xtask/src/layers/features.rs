@@ -11,8 +11,10 @@ struct Breaking {
     only_for: &'static str,
 }
 
-const BREAKING: &[Breaking] =
-    &[Breaking { feature: "leases-off", of: "uncopy-link", only_for: "uncopy-tests" }];
+const BREAKING: &[Breaking] = &[
+    Breaking { feature: "leases-off", of: "uncopy-link", only_for: "uncopy-tests" },
+    Breaking { feature: "skip-waits", of: "uncopy-cuda", only_for: "uncopy-tests" },
+];
 
 pub fn check(metadata: &Metadata) -> Check {
     let wrong = BREAKING.iter().flat_map(|breaking| reached(breaking, metadata)).collect();

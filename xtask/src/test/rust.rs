@@ -34,7 +34,10 @@ pub fn clippy(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let strict = ["--", "-D", "warnings"];
     let plain = with(with(cargo(context.repo), &common), &strict);
     let mut cases = context.check(name, plain, 0)?;
-    let features = ["--features", "uncopy-tests/kill-points,uncopy-tests/leases-off,uncopy-fuzz/doors"];
+    let features = [
+        "--features",
+        "uncopy-tests/kill-points,uncopy-tests/leases-off,uncopy-fuzz/doors,uncopy-cuda/skip-waits",
+    ];
     let testing = with(with(with(cargo(context.repo), &common), &features), &strict);
     cases.extend(context.check("clippy has no complaint about the features of tests", testing, 0)?);
     Ok(cases)

@@ -3,11 +3,12 @@
 
 use std::io;
 
-use uncopy_core::Device;
+use uncopy_core::{Device, Stream};
 use uncopy_tensor::{Accelerator, Access, DeviceMemory, Export, Region, ShareHandle};
 
 use super::CudaDevice;
 use crate::CudaError;
+use crate::driver::context::Entered;
 use crate::site::Site;
 
 /// Memory of ours. The descriptor and the region each keep it.
@@ -39,39 +40,56 @@ impl DeviceMemory for SharedDeviceMemory {
 /// Makes memory: created, exported, mapped and zeroed. What fails undoes what was done before it.
 ///
 /// It is exported at once, since some systems (WSL2) promise sharing and refuse it only then.
-#[cfg(unix)]
 pub(super) fn allocate(device: &CudaDevice, len_bytes: usize) -> Result<SharedDeviceMemory, CudaError> {
     device.can_share_memory()?;
     let entered = device.context.enter()?;
     let _relaxed = entered.relaxed()?;
     let len_bytes = rounded_up(len_bytes, entered.granularity_bytes(true)?)?;
     let memory = entered.create(len_bytes)?;
-    let handle = ShareHandle::from(entered.export(&memory)?);
+    let handle = entered.export(&memory)?;
     let region = entered.map(&memory, len_bytes, Access::ReadWrite)?.into_region(len_bytes);
     let stream = device.house.stream();
     entered.zero(&region, stream)?;
-    if !Site::MEMORY_ZEROED.is_skipped() {
-        entered.synchronize(stream)?;
+    if !Site::MEMORY_ZEROED.is_skipped()
+        && let Err(error) = entered.synchronize(stream)
+    {
+        give_up(&entered, region, stream);
+        return Err(error);
     }
     Ok(SharedDeviceMemory { handle, region })
 }
 
+/// Unmaps memory that could not be waited for, once no work uses it. What the driver says nothing about stays mapped.
+fn give_up(entered: &Entered<'_>, region: Region, stream: Stream) {
+    loop {
+        match entered.is_done(stream) {
+            Ok(true) => return,
+            // A fill, which ends soon.
+            Ok(false) => std::thread::yield_now(),
+            // With the context its work has ended.
+            Err(_) if entered.context().loss().is_some() => return,
+            Err(error) => {
+                tracing::error!(%error, len_bytes = region.len_bytes(), "device memory stays mapped");
+                std::mem::forget(region);
+                return;
+            }
+        }
+    }
+}
+
 /// Maps memory of a peer. The descriptor is closed with the handle; the mapping keeps the memory.
-#[cfg(unix)]
 pub(super) fn import(
     device: &CudaDevice,
     handle: ShareHandle,
     len_bytes: usize,
     access: Access,
 ) -> Result<Region, CudaError> {
-    use std::os::fd::AsFd;
-
     device.can_share_memory()?;
     let entered = device.context.enter()?;
     let _relaxed = entered.relaxed()?;
     // Rounded by the least that the driver accepts: the peer may have rounded by no more.
     let mapped_bytes = rounded_up(len_bytes, entered.granularity_bytes(false)?)?;
-    let memory = entered.import(handle.as_fd())?;
+    let memory = entered.import(&handle)?;
     match entered.device_of(&memory) {
         Ok(Ok(found)) if found == device.context.device() => {}
         Ok(Ok(found)) => return Err(other_device(device, format!("cuda:{found}"))),
@@ -83,37 +101,14 @@ pub(super) fn import(
     Ok(entered.map(&memory, mapped_bytes, access)?.into_region(len_bytes))
 }
 
-#[cfg(unix)]
 fn other_device(device: &CudaDevice, found: String) -> CudaError {
     CudaError::OtherDevice { found, wanted: device.device() }
 }
 
-#[cfg(unix)]
 fn rounded_up(len_bytes: usize, granularity_bytes: usize) -> Result<usize, CudaError> {
     let rounded = len_bytes.max(1).checked_next_multiple_of(granularity_bytes);
     let code = crate::DriverCode::OUT_OF_MEMORY;
     rounded
         .filter(|bytes| isize::try_from(*bytes).is_ok())
         .ok_or(CudaError::Driver { call: "cuMemCreate", code })
-}
-
-#[cfg(windows)]
-pub(super) fn allocate(device: &CudaDevice, _len_bytes: usize) -> Result<SharedDeviceMemory, CudaError> {
-    Err(not_here(device))
-}
-
-#[cfg(windows)]
-pub(super) fn import(
-    device: &CudaDevice,
-    _handle: ShareHandle,
-    _len_bytes: usize,
-    _access: Access,
-) -> Result<Region, CudaError> {
-    Err(not_here(device))
-}
-
-#[cfg(windows)]
-fn not_here(device: &CudaDevice) -> CudaError {
-    let hint = "sharing device memory on Windows is not built yet";
-    CudaError::Unsupported { what: "sharing memory", device: device.device(), hint }
 }

@@ -85,13 +85,13 @@ impl Context {
     /// The error that later calls get, once the context is lost.
     pub fn loss(&self) -> Option<CudaError> {
         let loss = self.calls.loss()?;
-        Some(CudaError::Poisoned { call: "this", first_call: loss.call, code: loss.code })
+        Some(CudaError::Poisoned { call: "a later call", first_call: loss.call, code: loss.code })
     }
+}
 
-    /// Entries that need no context, for drops: whether the context is lost does not matter to them.
-    pub(super) fn calls_without_context(&self) -> Option<&'static Calls> {
-        Driver::loaded().map(Driver::calls)
-    }
+/// Entries that need no context, for drops: whether a context is lost does not matter to them.
+pub(super) fn calls_without_context() -> Option<&'static Calls> {
+    Driver::loaded().map(Driver::calls)
 }
 
 /// A thread on which a context is current. It derefs to the driver's [`Calls`].
@@ -124,7 +124,7 @@ impl Drop for Entered<'_> {
             return;
         }
         let mut popped = CUcontext::NULL;
-        let Some(calls) = self.context.calls_without_context() else { return };
+        let Some(calls) = calls_without_context() else { return };
         // SAFETY: a place for a `CUcontext`, alive during the call. What is popped is what `enter` pushed: guards drop
         // on their own thread, innermost first. Also of a lost context, so that it does not stay current.
         let popping = unsafe { calls.ctx_pop_current(&raw mut popped) };

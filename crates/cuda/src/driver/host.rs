@@ -19,7 +19,7 @@ static REGISTERED: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 struct Entry {
     /// The pages, kept alive: they must not be unmapped while they are registered.
     pages: SharedPages,
-    /// How many [`Registered`] there are.
+    /// How many [`Registered`] there are. None when the driver did not let go of them.
     holders: usize,
 }
 
@@ -122,12 +122,15 @@ impl Drop for Registered {
         if entry.holders > 0 {
             return;
         }
-        let entry = entries.swap_remove(at);
         // SAFETY: the entry was registered with this address, its last holder goes, and the lock keeps others from
         // finding it. That no work of the device uses it is what whoever drops a timeline knows.
         let unregistered = unsafe { entered.mem_host_unregister(pointer_to(&entry.pages)) };
-        // It fails when the driver is gone, and the registration with it.
-        let _ = unregistered;
+        if let Err(error) = unregistered {
+            // They stay registered, and so must stay mapped: the entry keeps them, and who needs them again finds it.
+            tracing::debug!(%error, "pages stay registered");
+            return;
+        }
+        let entry = entries.swap_remove(at);
         drop(entries);
         // The pages may be unmapped by this, which runs code of others.
         drop(entry);

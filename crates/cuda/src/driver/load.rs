@@ -24,6 +24,9 @@ const LIBRARY: &str = "nvcuda.dll";
 type GetProcAddress =
     unsafe extern "system" fn(*const c_char, *mut *mut c_void, c_int, u64, *mut c_int) -> c_int;
 
+/// `cuDriverGetVersion`.
+type DriverGetVersion = unsafe extern "system" fn(*mut c_int) -> c_int;
+
 static ANSWER: OnceLock<Result<Driver, NoCuda>> = OnceLock::new();
 
 impl Driver {
@@ -50,6 +53,11 @@ impl Driver {
 
 fn start() -> Result<Driver, NoCuda> {
     let library = open().map_err(|reason| NoCuda::NoLibrary { tried: LIBRARY, reason })?;
+    // Asked before all else: an old driver lacks entries that are required, and that is not what is wrong with it.
+    let version = version(&library)?;
+    if version < DriverVersion::NEEDED {
+        return Err(NoCuda::TooOld { found: version, needed: DriverVersion::NEEDED });
+    }
     let finder = Finder { get_proc_address: get_proc_address(&library), library };
     // SAFETY: the finder answers with what the driver itself names as the entry of that name and version, or with the
     // export whose name is that of that version; the library is kept below.
@@ -58,10 +66,6 @@ fn start() -> Result<Driver, NoCuda> {
     std::mem::forget(finder);
     let table = table.map_err(|symbol| NoCuda::MissingSymbol { library: LIBRARY, symbol })?;
     let calls = Calls::without_context(table, fork::watch());
-    let version = version(&calls)?;
-    if version < DriverVersion::NEEDED {
-        return Err(NoCuda::TooOld { found: version, needed: DriverVersion::NEEDED });
-    }
     let driver = Driver { calls, version };
     // SAFETY: takes no pointer; may be called any number of times.
     unsafe { driver.calls.init(0) }.map_err(|error| no_init(&driver, &error))?;
@@ -72,12 +76,18 @@ fn start() -> Result<Driver, NoCuda> {
     }
 }
 
-fn version(calls: &Calls) -> Result<DriverVersion, NoCuda> {
+/// What the driver supports. It may be asked before `cuInit`.
+fn version(library: &Library) -> Result<DriverVersion, NoCuda> {
+    let symbol = "cuDriverGetVersion";
+    let missing = NoCuda::MissingSymbol { library: LIBRARY, symbol };
+    let address = exported(library, "cuDriverGetVersion\0").ok_or(missing)?;
+    // SAFETY: the export of that name has this signature in every version of `cuda.h`.
+    let driver_get_version = unsafe { std::mem::transmute::<NonNull<c_void>, DriverGetVersion>(address) };
     let mut version = 0;
     // SAFETY: a place for an `int`, alive during the call.
-    let answered = unsafe { calls.driver_get_version(&raw mut version) };
+    let code = unsafe { driver_get_version(&raw mut version) };
     // A driver that cannot say its version is older than anything.
-    Ok(DriverVersion(answered.map_or(0, |()| version)))
+    Ok(DriverVersion(if code == 0 { version } else { 0 }))
 }
 
 fn no_init(driver: &Driver, error: &CudaError) -> NoCuda {
@@ -112,9 +122,9 @@ fn get_proc_address(library: &Library) -> Option<GetProcAddress> {
 }
 
 fn exported(library: &Library, name_with_nul: &str) -> Option<NonNull<c_void>> {
-    // SAFETY: the address is not used as a value of its type here, only kept as a number.
+    // SAFETY: the symbol is a function, so that a pointer is what it is; it is kept as a number and not called here.
     let symbol = unsafe { library.get::<*mut c_void>(name_with_nul.as_bytes()) };
-    NonNull::new(symbol.ok()?.into_raw())
+    NonNull::new(*symbol.ok()?)
 }
 
 /// How entries are found.

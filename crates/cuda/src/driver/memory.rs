@@ -4,20 +4,18 @@
 //! Each step is a guard, so that a step that fails undoes those before it. The physical memory lives while any of these
 //! does: its handle, a descriptor of it in any process, a mapping of it in any process.
 
-use std::ffi::c_int;
-
 use super::context::{Context, Entered};
 use super::{Calls, Driver};
 use crate::raw::numbers::*;
 use crate::raw::*;
 use crate::{CudaError, DriverCode};
 use uncopy_core::Device;
-use uncopy_tensor::{Access, Region};
+use uncopy_tensor::{Access, Region, ShareHandle};
 
 use std::ptr::NonNull;
 
 #[cfg(unix)]
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 /// Memory of the device `ordinal` that can be shared by a descriptor.
 fn properties_of(device: CUdevice) -> AllocationProp {
@@ -102,8 +100,8 @@ impl Entered<'_> {
 
     /// A descriptor of physical memory, closed when another program is started.
     #[cfg(unix)]
-    pub(crate) fn export(&self, memory: &Physical) -> Result<OwnedFd, CudaError> {
-        let mut descriptor: c_int = -1;
+    pub(crate) fn export(&self, memory: &Physical) -> Result<ShareHandle, CudaError> {
+        let mut descriptor: std::ffi::c_int = -1;
         let place = (&raw mut descriptor).cast();
         // SAFETY: for this type of handle the place is one for an `int`, alive during the call; the handle is alive.
         unsafe { self.mem_export(place, memory.handle, HANDLE_POSIX_FILE_DESCRIPTOR, 0) }?;
@@ -114,23 +112,46 @@ impl Entered<'_> {
         // SAFETY: the driver made this descriptor for us just now, and leaves it to us.
         let exported = unsafe { OwnedFd::from_raw_fd(descriptor) };
         // The driver does not say whether children inherit it; a duplicate is not inherited.
-        exported.try_clone().map_err(|source| CudaError::System {
+        let duplicate = exported.try_clone().map_err(|source| CudaError::System {
             call: "dup",
             what: "a descriptor of device memory",
             source,
-        })
+        })?;
+        Ok(ShareHandle::from(duplicate))
     }
 
     /// The physical memory behind a peer's descriptor. Any descriptor may come: what is no memory is refused.
     #[cfg(unix)]
-    pub(crate) fn import(&self, descriptor: BorrowedFd<'_>) -> Result<Physical, CudaError> {
+    pub(crate) fn import(&self, handle: &ShareHandle) -> Result<Physical, CudaError> {
         let calls = driver_calls()?;
-        let mut handle = 0;
-        let as_pointer = std::ptr::without_provenance_mut(descriptor.as_raw_fd() as usize);
+        let descriptor = handle.as_fd().as_raw_fd();
+        let as_pointer = std::ptr::without_provenance_mut(descriptor as usize);
+        let mut memory = 0;
         // SAFETY: a place for a handle, alive during the call. For this type of handle the "pointer" is the descriptor
         // itself, which is open while it is borrowed; the driver takes no ownership of it.
-        unsafe { self.mem_import(&raw mut handle, as_pointer, HANDLE_POSIX_FILE_DESCRIPTOR) }?;
-        Ok(Physical { calls, handle })
+        unsafe { self.mem_import(&raw mut memory, as_pointer, HANDLE_POSIX_FILE_DESCRIPTOR) }?;
+        Ok(Physical { calls, handle: memory })
+    }
+
+    /// Refused: the driver shares memory by descriptor on Linux only.
+    #[cfg(windows)]
+    pub(crate) fn export(&self, _memory: &Physical) -> Result<ShareHandle, CudaError> {
+        Err(self.no_descriptors())
+    }
+
+    /// Refused: the driver shares memory by descriptor on Linux only.
+    #[cfg(windows)]
+    pub(crate) fn import(&self, _handle: &ShareHandle) -> Result<Physical, CudaError> {
+        Err(self.no_descriptors())
+    }
+
+    #[cfg(windows)]
+    fn no_descriptors(&self) -> CudaError {
+        CudaError::Unsupported {
+            what: "sharing memory by descriptor",
+            device: Device::cuda(self.context().ordinal()),
+            hint: "frames go through the host on Windows",
+        }
     }
 
     /// Where physical memory lies, as the driver knows it: a device of this process, or words for something else.

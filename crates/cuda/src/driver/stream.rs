@@ -17,7 +17,7 @@ impl From<Stream> for CUstream {
 
 /// A stream that ends with this object; work in it is finished by the driver.
 #[derive(Debug)]
-pub struct OwnStream {
+pub(crate) struct OwnStream {
     context: &'static Context,
     handle: CUstream,
 }
@@ -34,7 +34,7 @@ impl OwnStream {
     }
 
     /// The stream's number, good while this object lives.
-    pub fn stream(&self) -> Stream {
+    pub(crate) fn stream(&self) -> Stream {
         Stream::from_raw(self.handle.0 as u64)
     }
 }

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Words that streams write and wait for: in order, in cycles, in two processes, and never in a capture.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use uncopy_core::Stream;
+use uncopy_cuda::{CudaDevice, CudaError, DriverCode};
+use uncopy_os::{Mapping, SharedMemory};
+use uncopy_tensor::{Accelerator, Access, Region, Timeline, TimelinePoint};
+
+use crate::raw::{begin_global_capture, end_capture, pages, register_and_let_go};
+use crate::support::{Role, bytes_of, device, ours, pattern, play_in_child, read_after, shared, write};
+
+pub const ROLES: &[Role] = &[
+    ("timeline/after-its-stream", after_its_stream),
+    ("timeline/after-every-stream", after_every_stream),
+    ("timeline/waits", waits),
+];
+
+const LEN_BYTES: usize = 4 << 20;
+
+/// Shared words and a timeline over them.
+struct Words {
+    memory: SharedMemory,
+    mapping: Arc<Mapping>,
+    timeline: Box<dyn Timeline>,
+}
+
+impl Words {
+    fn new(device: &CudaDevice) -> Words {
+        let memory = SharedMemory::create("timeline", 4096).unwrap();
+        let (region, mapping) = pages(memory.handle(), 4096, Access::ReadWrite);
+        let timeline = device.timeline(shared(&region)).unwrap();
+        Words { memory, mapping, timeline }
+    }
+
+    fn word(&self, offset_bytes: usize) -> &AtomicU32 {
+        self.mapping.words().u32_at(offset_bytes).unwrap()
+    }
+
+    /// Spins until the device has written the point.
+    fn await_on_cpu(&self, point: TimelinePoint) {
+        while !point.is_reached(self.word(point.offset_bytes).load(Ordering::Acquire)) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn at(offset_bytes: usize, value: u32) -> TimelinePoint {
+    TimelinePoint { offset_bytes, value }
+}
+
+/// Streams of the stand-in that are late, in the order in which they are made; a card does not look at it. The first is
+/// the device's own.
+fn late(lags: &str) -> impl FnOnce(&mut std::process::Command) {
+    let lags = lags.to_owned();
+    move |command| {
+        command.env("UNCOPY_STANDIN_LAG_US", lags);
+    }
+}
+
+#[test]
+fn a_word_is_written_after_everything_before_it_in_its_stream() {
+    if device().is_some() {
+        play_in_child("timeline/after-its-stream", late("0,30000,0"));
+    }
+}
+
+fn after_its_stream() {
+    let device = device().unwrap();
+    let (writer, reader) = (device.stream().unwrap(), device.stream().unwrap());
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    let words = Words::new(&device);
+    for value in 1..4 {
+        let bytes = pattern(LEN_BYTES, value);
+        let source = bytes_of(&Region::from_vec(bytes.clone()), LEN_BYTES);
+        device.copy(&source, &memory.region(), writer).unwrap();
+        words.timeline.write(&[writer], at(64, value)).unwrap();
+        words.await_on_cpu(at(64, value));
+        assert!(read_after(&device, &memory.region(), LEN_BYTES, reader) == bytes, "frame {value} is torn");
+    }
+}
+
+#[test]
+fn f27_a_word_is_written_after_every_stream_that_was_named() {
+    if device().is_some() {
+        play_in_child("timeline/after-every-stream", late("0,30000,15000,0,0"));
+    }
+}
+
+fn after_every_stream() {
+    let device = device().unwrap();
+    let streams: [Stream; 4] = std::array::from_fn(|_| device.stream().unwrap());
+    let [slow, slower, writer, reader] = streams;
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    let words = Words::new(&device);
+    let half = LEN_BYTES / 2;
+    let halves = [memory.region().part(0, half, ()).unwrap(), memory.region().part(half, half, ()).unwrap()];
+    for value in 1..4 {
+        let bytes = pattern(LEN_BYTES, value);
+        for ((stream, to), from) in [slow, slower].into_iter().zip(&halves).zip(bytes.chunks(half)) {
+            let source = bytes_of(&Region::from_vec(from.to_vec()), half);
+            device.copy(&source, to, stream).unwrap();
+        }
+        words.timeline.write(&[slow, slower, writer], at(0, value)).unwrap();
+        words.await_on_cpu(at(0, value));
+        assert!(read_after(&device, &memory.region(), LEN_BYTES, reader) == bytes, "frame {value} is torn");
+    }
+}
+
+#[test]
+fn f27_a_stream_waits_until_each_of_its_words_is_reached() {
+    if device().is_some() {
+        play_in_child("timeline/waits", late("0,0,30000,0"));
+    }
+}
+
+fn waits() {
+    let device = device().unwrap();
+    let (stream, slow) = (device.stream().unwrap(), device.stream().unwrap());
+    let words = Words::new(&device);
+    let memory = device.allocate(4096).unwrap();
+    write(&device, &[1; 4096], &memory.region());
+    // More than go to the driver at once.
+    let points: Vec<_> = (0..70).map(|index| at(index * 4, 1)).collect();
+    words.timeline.wait(stream, &points).unwrap();
+    let source = bytes_of(&Region::from_vec(vec![2; 4096]), 4096);
+    device.copy(&source, &memory.region(), stream).unwrap();
+    // Time in which a stream that does not wait would be done.
+    device.copy(&source, &Region::from_vec(vec![0; 4096]), slow).unwrap();
+    device.synchronize(slow).unwrap();
+    for point in &points {
+        assert!(!device.is_done(stream).unwrap(), "word {} is not reached", point.offset_bytes);
+        words.word(point.offset_bytes).store(1, Ordering::Release);
+    }
+    assert_eq!(read_after(&device, &memory.region(), 4096, stream), [2; 4096]);
+}
+
+#[test]
+fn values_wrap_around() {
+    let Some(device) = device() else { return };
+    let words = Words::new(&device);
+    let stream = device.stream().unwrap();
+    words.word(0).store(u32::MAX - 1, Ordering::Release);
+    words.timeline.wait(stream, &[at(0, u32::MAX)]).unwrap();
+    assert!(!device.is_done(stream).unwrap());
+    words.word(0).store(1, Ordering::Release);
+    device.synchronize(stream).unwrap();
+    words.timeline.write(&[stream], at(0, 0)).unwrap();
+    device.synchronize(stream).unwrap();
+    assert_eq!(words.word(0).load(Ordering::Acquire), 0);
+}
+
+#[test]
+fn nothing_to_wait_for_is_nothing_put_in() {
+    let Some(device) = device() else { return };
+    let words = Words::new(&device);
+    words.timeline.wait(device.stream().unwrap(), &[]).unwrap();
+}
+
+#[test]
+fn a_stream_that_is_being_captured_is_refused_and_its_capture_goes_on() {
+    let Some(device) = device() else { return };
+    let words = Words::new(&device);
+    let (captured, free) = (device.stream().unwrap(), device.stream().unwrap());
+    assert!(!device.is_capturing(captured).unwrap());
+    begin_global_capture(&device, captured);
+    assert!(device.is_capturing(captured).unwrap() && !device.is_capturing(free).unwrap());
+    let refusals = [
+        words.timeline.write(&[captured], at(0, 7)).unwrap_err(),
+        words.timeline.write(&[captured, free], at(0, 7)).unwrap_err(),
+        words.timeline.write(&[free, captured], at(0, 7)).unwrap_err(),
+        words.timeline.wait(captured, &[at(0, 7)]).unwrap_err(),
+    ];
+    for error in refusals {
+        assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}");
+        assert!(matches!(ours(&error), CudaError::Capturing { stream } if *stream == captured), "{error}");
+    }
+    end_capture(&device, captured).unwrap();
+    device.synchronize(free).unwrap();
+    assert_eq!(words.word(0).load(Ordering::Acquire), 0, "nothing was put in");
+}
+
+#[test]
+fn one_memory_is_a_timeline_by_two_mappings_and_twice_by_one() {
+    let Some(device) = device() else { return };
+    let publisher = Words::new(&device);
+    let (region, mapping) = pages(publisher.memory.handle(), 4096, Access::ReadWrite);
+    let subscriber = device.timeline(shared(&region)).unwrap();
+    let again = device.timeline(shared(&region)).unwrap();
+    let stream = device.stream().unwrap();
+    publisher.timeline.write(&[stream], at(8, 5)).unwrap();
+    subscriber.wait(stream, &[at(8, 5)]).unwrap();
+    drop(subscriber);
+    again.write(&[stream], at(12, 6)).unwrap();
+    device.synchronize(stream).unwrap();
+    assert_eq!(mapping.words().u32_at(8).unwrap().load(Ordering::Acquire), 5);
+    assert_eq!(publisher.word(12).load(Ordering::Acquire), 6);
+    drop(again);
+    // Registered anew, after the last holder of that mapping is gone.
+    let (region, _mapping) = pages(publisher.memory.handle(), 4096, Access::ReadWrite);
+    device.timeline(shared(&region)).unwrap();
+}
+
+#[test]
+fn pages_are_registered_while_a_timeline_is_over_them_and_no_longer() {
+    let Some(device) = device() else { return };
+    let memory = SharedMemory::create("registered", 4096).unwrap();
+    let (region, _mapping) = pages(memory.handle(), 4096, Access::ReadWrite);
+    let (first, second) =
+        (device.timeline(shared(&region)).unwrap(), device.timeline(shared(&region)).unwrap());
+    drop(first);
+    let error = register_and_let_go(&device, &region).unwrap_err();
+    assert_eq!(error.code(), Some(DriverCode::ALREADY_REGISTERED), "{error}");
+    drop(second);
+    register_and_let_go(&device, &region).unwrap();
+}
+
+#[test]
+fn what_are_no_words_is_refused_and_nothing_is_put_in() {
+    let Some(device) = device() else { return };
+    let words = Words::new(&device);
+    let stream = device.stream().unwrap();
+    for offset_bytes in [1, 2, 4094, 4096, 4100, usize::MAX] {
+        for error in [
+            words.timeline.write(&[stream], at(offset_bytes, 1)).unwrap_err(),
+            words.timeline.wait(stream, &[at(0, 1), at(offset_bytes, 1)]).unwrap_err(),
+        ] {
+            assert!(matches!(ours(&error), CudaError::NoSuchWord { .. }), "{offset_bytes}: {error}");
+        }
+    }
+    device.synchronize(stream).unwrap();
+    let error = words.timeline.write(&[], at(0, 1)).unwrap_err();
+    assert!(matches!(ours(&error), CudaError::NoStream), "{error}");
+    let memory = device.allocate(4096).unwrap();
+    for region in [Region::from_vec(vec![0; 100]), Region::from_vec(vec![]), memory.region()] {
+        let error = device.timeline(shared(&region)).map(|_| ()).unwrap_err();
+        assert!(matches!(ours(&error), CudaError::NotPages { .. }), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+}
+
+/// The tests that must fail when a wait is left out, each in a process of its own.
+#[cfg(feature = "skip-waits")]
+mod without_waits {
+    use std::process::Command;
+
+    use uncopy_cuda::Site;
+
+    use crate::support::standin;
+
+    const TESTS: &[&str] = &[
+        "timeline::a_word_is_written_after_everything_before_it_in_its_stream",
+        "timeline::f27_a_word_is_written_after_every_stream_that_was_named",
+        "timeline::f27_a_stream_waits_until_each_of_its_words_is_reached",
+        "memory::new_memory_is_zero_at_least_as_long_as_asked_for_and_keeps_what_is_written",
+    ];
+
+    fn is_noticed(site: &str) -> bool {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(TESTS).args(["--exact", "--test-threads=1"]);
+        // The device's own stream is late, for what comes too late there; the other tests set their own.
+        command.env("UNCOPY_SKIP_WAIT", site).env("UNCOPY_STANDIN_LAG_US", "30000,0");
+        !command.output().unwrap().status.success()
+    }
+
+    #[test]
+    fn f27_each_wait_that_is_left_out_is_noticed() {
+        if standin().is_none() {
+            return;
+        }
+        assert!(!is_noticed("none"), "the tests pass with every wait in its place");
+        for site in Site::ALL {
+            assert!(is_noticed(site.name()), "nobody misses {}", site.name());
+        }
+    }
+}
