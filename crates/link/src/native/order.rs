@@ -115,21 +115,28 @@ pub(crate) fn keep_promise<C: DeviceCells>(cells: &C, slot: usize, value: u32, p
     word.store(value, Release);
 }
 
-/// Calls `add` with what a stream that is to write `slot` must wait for: the slot's last write, the `promised`-th, and
-/// its mirroring, and every reading that is not done. Meant for who has just claimed the slot; before that it is a
-/// hint.
+/// The last write of a slot, as its producer remembers it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastWrite {
+    /// Which one it was.
+    pub(crate) number: u32,
+    /// It was mirrored, by another stream.
+    pub(crate) has_mirror: bool,
+}
+
+/// Calls `add` with what a stream that is to write `slot` must wait for: the slot's last write, its mirroring, and
+/// every reading that is not done. Meant for who has just claimed the slot; before that it is a hint.
 pub(crate) fn unfinished<C: DeviceCells>(
     cells: &C,
     slot: usize,
-    promised: u32,
-    has_mirror: bool,
+    last: LastWrite,
     mut add: impl FnMut(TimelinePoint),
 ) {
-    if !is_reached(cells.ready(slot).load(Acquire), promised) {
-        add(point(slot, device::READY, promised));
+    if !is_reached(cells.ready(slot).load(Acquire), last.number) {
+        add(point(slot, device::READY, last.number));
     }
-    if has_mirror && !is_reached(cells.mirrored(slot).load(Acquire), promised) {
-        add(point(slot, device::MIRRORED, promised));
+    if last.has_mirror && !is_reached(cells.mirrored(slot).load(Acquire), last.number) {
+        add(point(slot, device::MIRRORED, last.number));
     }
     for place in 0..MAX_CONSUMERS as u32 {
         // pairs with: the claim, which sees what was stored before the hold was given back.
@@ -141,9 +148,9 @@ pub(crate) fn unfinished<C: DeviceCells>(
 }
 
 /// Whether [`unfinished`] has anything to say.
-pub(crate) fn is_unfinished<C: DeviceCells>(cells: &C, slot: usize, promised: u32, has_mirror: bool) -> bool {
+pub(crate) fn is_unfinished<C: DeviceCells>(cells: &C, slot: usize, last: LastWrite) -> bool {
     let mut any = false;
-    unfinished(cells, slot, promised, has_mirror, |_| any = true);
+    unfinished(cells, slot, last, |_| any = true);
     any
 }
 
@@ -246,8 +253,9 @@ mod tests {
 
     fn all_unfinished(words: &Words, slot: usize) -> Vec<TimelinePoint> {
         let mut all = Vec::new();
-        let promised = words.promised(slot).load(Relaxed);
-        unfinished(words, slot, promised, true, |point| all.push(point));
+        let number = words.promised(slot).load(Relaxed);
+        let last = LastWrite { number, has_mirror: true };
+        unfinished(words, slot, last, |point| all.push(point));
         all
     }
 

@@ -85,8 +85,9 @@ struct SlotState {
     seq: u64,
     /// How often a device was let at it.
     writes: u32,
-    /// What is being copied into it, kept until the device has done so.
-    source: Option<Tensor>,
+    /// What is being copied into it, and by which write: kept until the device has done so. Looked at when the slot's
+    /// turn comes again.
+    sources: Vec<(Tensor, u32)>,
 }
 
 impl SlotState {

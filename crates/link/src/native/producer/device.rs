@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use uncopy_core::{CopyReason, CopyRecord, Device, DeviceUuid, Stream};
+use uncopy_core::{CopyReason, CopyRecord, DType, Device, DeviceUuid, Layout, Stream};
 use uncopy_os::{SlotMemory, kill_point};
 use uncopy_tensor::{Accelerator, Region, Tensor, Timeline, TimelinePoint};
 
@@ -18,7 +18,7 @@ use crate::meta::Meta;
 use crate::native::consumer::Waiting;
 use crate::native::control::Live;
 use crate::native::frame_memory::on_device;
-use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
+use crate::native::order::{self, DeviceCells, DeviceWord, LastWrite, Part, Promise};
 use crate::native::server::Server;
 use crate::native::wire::MAX_CONSUMERS;
 use crate::service::ask_until_done;
@@ -50,8 +50,10 @@ pub(super) struct DeviceLoan {
     slot: usize,
     stream: Stream,
     promise: Promise,
-    /// The streams have been told to say when they are done.
+    /// The stream has been told to say when it is done.
     is_finished: bool,
+    /// So has that of the mirror.
+    is_mirrored: bool,
 }
 
 /// The most words that a stream waits for before it writes a slot: its last write, its mirroring, and its readers.
@@ -148,7 +150,7 @@ impl Publisher {
         let record = CopyRecord { reason, from: source.device(), to: source.device(), len_bytes };
         let seq = self.try_commit(&mut claim, &meta.copied(record))?;
         if let Some(state) = self.slots.get_mut(claim.slot) {
-            state.source = Some(source.clone());
+            state.sources.push((source.clone(), state.writes));
         }
         Ok(Sent::Published { seq })
     }
@@ -169,45 +171,36 @@ impl Publisher {
 
     /// Takes a slot on the device of the current epoch, if there is one.
     pub(super) fn try_claim_on(&mut self, stream: Stream) -> Result<Option<Claim>, LinkError> {
-        self.let_sources_go();
         let Some(FrameMemory::Device(slots)) = self.epoch.as_ref().map(|epoch| &epoch.memory) else {
             return Err(LinkError::ForeignClaim);
         };
         let slots = Arc::clone(slots);
         let has_mirror = slots.mirror.is_some();
         let is_idle = |control: Live<'_>, slot: usize, state: &SlotState| {
-            !order::is_unfinished(&control, slot, state.writes, has_mirror)
+            !order::is_unfinished(&control, slot, state.last_write(has_mirror))
         };
         // One that is idle costs the stream no wait.
         let Some(slot) = self.claim_slot(is_idle).or_else(|| self.claim_slot(|_, _, _| true)) else {
             return Ok(None);
         };
-        let written = self.slots.get(slot).map_or(0, |state| state.writes);
-        let mut loan = DeviceLoan { slots, slot, stream, promise: Promise::default(), is_finished: false };
-        if let Err(error) = loan.begin(self.control.live(), written) {
+        let control = self.control.live();
+        let Some(state) = self.slots.get_mut(slot) else { return Err(LinkError::ForeignClaim) };
+        state.let_sources_go(control, slot);
+        let last = state.last_write(has_mirror);
+        let mut loan = DeviceLoan {
+            slots,
+            slot,
+            stream,
+            promise: Promise::default(),
+            is_finished: false,
+            is_mirrored: false,
+        };
+        if let Err(error) = loan.begin(control, last) {
             self.server.give_back(slot);
             return Err(on_stream(&self.server, error, stream));
         }
-        if let Some(state) = self.slots.get_mut(slot) {
-            state.writes = written.wrapping_add(1);
-        }
+        state.writes = loan.promise.ready.value;
         self.lend(slot, ClaimMemory::Device(loan)).map(Some)
-    }
-
-    /// Gives back what has been copied. On the caller's thread: a tensor's owner may be anybody's.
-    pub(super) fn let_sources_go(&mut self) {
-        let control = self.control.live();
-        let has_mirror = self.is_mirrored;
-        for (slot, state) in self.slots.iter_mut().enumerate() {
-            if state.source.is_none() {
-                continue;
-            }
-            let reached = |word: u32| TimelinePoint { offset_bytes: 0, value: state.writes }.is_reached(word);
-            let is_copied = reached(DeviceWord::load(control.ready(slot), Acquire));
-            if is_copied && (!has_mirror || reached(DeviceWord::load(control.mirrored(slot), Acquire))) {
-                state.source = None;
-            }
-        }
     }
 
     /// New frame memory where `target` is.
@@ -237,9 +230,11 @@ impl Publisher {
         let Some(FrameMemory::Device(slots)) = self.epoch.take().map(|epoch| epoch.memory) else { return };
         let control = self.control.clone();
         let writes: Vec<u32> = self.slots.iter().map(|state| state.writes).collect();
-        // Sources stay with this thread unless it ends the link before they are copied.
-        self.let_sources_go();
-        let sources: Vec<Option<Tensor>> = self.slots.iter_mut().map(|state| state.source.take()).collect();
+        // Dropped on this thread unless it ends the link before they are copied.
+        for (slot, state) in self.slots.iter_mut().enumerate() {
+            state.let_sources_go(control.live(), slot);
+        }
+        let sources: Vec<_> = self.slots.iter_mut().map(|state| std::mem::take(&mut state.sources)).collect();
         let has_mirror = slots.mirror.is_some();
         let mut kept = Some((slots, sources));
         ask_until_done(move || {
@@ -270,6 +265,41 @@ pub(super) fn on_stream(server: &Server, error: Refused, stream: Stream) -> Link
     }
 }
 
+impl SlotState {
+    /// The last write of the slot. A stream of the same number may be another one, so that it has no say in this.
+    #[inline]
+    fn last_write(&self, has_mirror: bool) -> LastWrite {
+        LastWrite { number: self.writes, has_mirror }
+    }
+
+    /// Gives back what has been copied into the slot. On the caller's thread: a tensor's owner may be anybody's.
+    #[inline]
+    fn let_sources_go(&mut self, control: Live<'_>, slot: usize) {
+        if !self.sources.is_empty() {
+            let ready = DeviceWord::load(control.ready(slot), Acquire);
+            let is_copied = |value| TimelinePoint { offset_bytes: 0, value }.is_reached(ready);
+            self.sources.retain(|(_, write)| !is_copied(*write));
+        }
+    }
+}
+
+/// How much of a frame is copied first, so that its mirror can begin; 0 for a frame that is small, or strided.
+fn head_of(source: &Tensor) -> usize {
+    /// Less is copied to the host in the time of a few calls.
+    const SMALL: usize = 1 << 20;
+    let len = source.layout().len_bytes();
+    if source.layout().is_c_contiguous() && len > SMALL { (len / 8).next_multiple_of(4096) } else { 0 }
+}
+
+/// Bytes of a region as an array.
+fn bytes_of(region: &Region, offset: usize, len: usize) -> Result<Tensor, LinkError> {
+    Ok(Tensor::new(part(region, offset, len)?, Layout::contiguous(DType::U8, &[len])?, 0)?)
+}
+
+fn part(region: &Region, offset: usize, len: usize) -> Result<Region, LinkError> {
+    Ok(region.part(offset, len, ())?)
+}
+
 /// Why work could not be put into a stream.
 pub(super) enum Refused {
     Link(LinkError),
@@ -296,12 +326,12 @@ impl DeviceLoan {
         self.stream
     }
 
-    /// Orders the stream after whoever wrote or read the slot, and promises its next write, the one after `written`.
+    /// Orders the stream after whoever wrote or read the slot, and promises its next write, the one after `last`.
     #[inline]
-    fn begin(&mut self, control: Live<'_>, written: u32) -> Result<(), Refused> {
+    fn begin(&mut self, control: Live<'_>, last: LastWrite) -> Result<(), Refused> {
         let mut points = [TimelinePoint::default(); MAX_WAITS];
         let mut count = 0;
-        order::unfinished(&control, self.slot, written, self.slots.mirror.is_some(), |point| {
+        order::unfinished(&control, self.slot, last, |point| {
             if let Some(place) = points.get_mut(count) {
                 *place = point;
                 count += 1;
@@ -312,57 +342,78 @@ impl DeviceLoan {
             let ordered = self.slots.timeline.wait(self.stream, points);
             ordered.map_err(refused("ordering a stream after its readers"))?;
         }
-        self.promise = order::promise(&control, self.slot, written.wrapping_add(1));
+        self.promise = order::promise(&control, self.slot, last.number.wrapping_add(1));
         Ok(())
     }
 
-    /// Copies a frame into the slot, and has the stream say when it is done; the mirror is made of the same source,
-    /// beside it.
+    /// Copies a frame into the slot, and has the stream say when it is done.
     #[inline]
     fn copy_from(&mut self, source: &Tensor) -> Result<(), Refused> {
-        let Self { slots, promise, stream, .. } = self;
-        if let Some(mirror) = &slots.mirror {
-            // Before the copy is put in: what makes the source is in the stream now.
-            let ordered = slots.accelerator.order(*stream, mirror.stream);
-            ordered.map_err(refused("ordering the mirror after a frame"))?;
+        let head = self.slots.mirror.as_ref().map_or(0, |_| head_of(source));
+        if head > 0 {
+            return self.copy_in_two(source, head);
         }
+        let Self { slots, promise, stream, .. } = self;
         let copied = slots.timeline.copy_and_write(source, slots.slot(self.slot)?, *stream, promise.ready);
         copied.map_err(refused("copying a frame"))?;
         self.is_finished = true;
-        if let Some(mirror) = &slots.mirror {
-            let to = mirror.slot(self.slot, slots.stride_bytes)?;
-            let mirrored = slots.timeline.copy_and_write(source, &to, mirror.stream, promise.mirrored);
-            mirrored.map_err(refused("mirroring a frame"))?;
-        }
         Ok(())
     }
 
-    /// Has the stream say when it is done, and the mirror made, unless that was done with a copy. Returns the record of
+    /// The same, with the mirror begun as soon as the first `head` bytes are there: the bus is the slowest by far, and
+    /// must not wait. The mirror is made of the slot: the source is the caller's again, in the order of its stream.
+    #[cold]
+    fn copy_in_two(&mut self, source: &Tensor, head: usize) -> Result<(), Refused> {
+        let Self { slots, promise, stream, .. } = self;
+        let Some(mirror) = &slots.mirror else { return Ok(()) };
+        let (slot, host) = (slots.slot(self.slot)?, mirror.slot(self.slot, slots.stride_bytes)?);
+        let len = source.layout().len_bytes();
+        let copying = || refused("copying a frame");
+        let first = bytes_of(source.region(), source.offset_bytes(), head)?;
+        slots.accelerator.copy(&first, slot, *stream).map_err(copying())?;
+        let ordered = slots.accelerator.order(*stream, mirror.stream);
+        ordered.map_err(refused("ordering the mirror after a frame"))?;
+        let rest = bytes_of(source.region(), source.offset_bytes() + head, len - head)?;
+        let to = part(slot, head, len - head)?;
+        slots.timeline.copy_and_write(&rest, &to, *stream, promise.ready).map_err(copying())?;
+        self.is_finished = true;
+        let mirrored = slots.accelerator.copy(&bytes_of(slot, 0, head)?, &host, mirror.stream);
+        mirrored.map_err(refused("mirroring a frame"))?;
+        self.mirror_from(head, len)?;
+        self.is_mirrored = true;
+        Ok(())
+    }
+
+    /// Has the mirror made of what is in the slot from `begin` to `end`, once that is there, and marked as made.
+    fn mirror_from(&self, begin: usize, end: usize) -> Result<(), Refused> {
+        let Self { slots, promise, .. } = self;
+        let Some(mirror) = &slots.mirror else { return Ok(()) };
+        let ordered = slots.timeline.wait(mirror.stream, &[promise.ready]);
+        ordered.map_err(refused("ordering the mirror after a frame"))?;
+        let from = bytes_of(slots.slot(self.slot)?, begin, end - begin)?;
+        let to = part(&mirror.slot(self.slot, slots.stride_bytes)?, begin, end - begin)?;
+        let mirrored = slots.timeline.copy_and_write(&from, &to, mirror.stream, promise.mirrored);
+        mirrored.map_err(refused("mirroring a frame"))
+    }
+
+    /// Has the stream say when it is done, unless that was done with a copy, and the mirror made. Returns the record of
     /// the mirror's copy, if there is one.
     #[inline]
     pub(super) fn finish(&mut self, form: &Form) -> Result<Option<CopyRecord>, Refused> {
-        let Self { slots, promise, stream, .. } = self;
         if !self.is_finished {
-            let written = slots.timeline.write(&[*stream], promise.ready);
+            let written = self.slots.timeline.write(&[self.stream], self.promise.ready);
             written.map_err(refused("marking a frame as written"))?;
             self.is_finished = true;
-            if let Some(mirror) = &slots.mirror {
-                let ordered = slots.timeline.wait(mirror.stream, &[promise.ready]);
-                ordered.map_err(refused("ordering the mirror after a frame"))?;
-                let len_bytes = form.len_bytes();
-                let from = slots.slot(self.slot)?.part(0, len_bytes, ()).map_err(LinkError::from)?;
-                let from = Tensor::new(from, *form.layout(), 0).map_err(LinkError::from)?;
-                let to = mirror.slot(self.slot, slots.stride_bytes)?;
-                let mirrored = slots.timeline.copy_and_write(&from, &to, mirror.stream, promise.mirrored);
-                mirrored.map_err(refused("mirroring a frame"))?;
-            }
         }
-        Ok(slots.mirror.as_ref().map(|_| CopyRecord {
-            reason: CopyReason::MIRROR,
-            from: slots.device(),
-            to: Device::CPU,
-            len_bytes: form.len_bytes() as u64,
-        }))
+        if self.slots.mirror.is_none() {
+            return Ok(None);
+        }
+        if !self.is_mirrored {
+            self.mirror_from(0, form.len_bytes())?;
+            self.is_mirrored = true;
+        }
+        let (reason, from, to) = (CopyReason::MIRROR, self.device(), Device::CPU);
+        Ok(Some(CopyRecord { reason, from, to, len_bytes: form.len_bytes() as u64 }))
     }
 
     /// Keeps the promise of a frame that is not published: the borrower may have put writes into the stream.
