@@ -13,6 +13,8 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(feature = "cuda")]
+mod gpu;
 mod topics;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +41,13 @@ enum Command {
         #[command(flatten)]
         options: run::Options,
     },
+    /// Measure frames on a GPU and print the rows as JSON.
+    #[cfg(feature = "cuda")]
+    Gpu(gpu::Options),
+    /// Time the parts of the producer's call on a GPU.
+    #[cfg(feature = "cuda")]
+    #[command(hide = true)]
+    GpuParts,
     /// Be the other process of a measurement.
     #[command(hide = true)]
     Side {
@@ -52,6 +61,10 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Measure { topic, options } => measure(topic, options),
+        #[cfg(feature = "cuda")]
+        Command::Gpu(options) => gpu::measure(&options),
+        #[cfg(feature = "cuda")]
+        Command::GpuParts => gpu::measure_parts(),
         Command::Side { role, arguments } => role.play(&side::Arguments::new(arguments)),
     };
     match done {

@@ -138,9 +138,9 @@ fn script(input: &mut Input<'_>, props: &Props) -> Script {
             0 => props.welcome.encode(),
             1 => welcome(input).encode(),
             2 => {
-                let mut body = u64::from(input.number::<u32>()).to_le_bytes().to_vec();
-                body.extend(input.number::<[u64; 2]>().map(u64::to_le_bytes).concat());
-                wire::message(kind::EPOCH, &body)
+                let epoch = input.number();
+                let [stride, len] = input.number();
+                wire::message(kind::EPOCH, &wire::epoch_of_host_memory(epoch, stride, len))
             }
             3 => {
                 let kind = input.number();

@@ -67,6 +67,8 @@ fn expected(bytes: &[u8; HEADER_BYTES], len: usize) -> Option<ErrorKind> {
         (116, 4096),
         (184, wire::ages_offset(count)),
         (188, 512),
+        (192, wire::device_offset(count)),
+        (196, 256),
     ];
     let is_laid_out = tables.iter().all(|(at, number)| u32_of(bytes, *at) as usize == *number);
     (!is_whole || !is_laid_out).then_some(ErrorKind::CorruptLink)

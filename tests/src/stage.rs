@@ -34,8 +34,18 @@ pub struct Stage {
     _turn: MutexGuard<'static, ()>,
 }
 
+/// Where a program lies that cargo built beside the tests.
+fn placed(program: &str) -> PathBuf {
+    let built = PathBuf::from(program);
+    match (std::env::var_os("UNCOPY_TEST_PROGRAMS"), built.file_name()) {
+        (Some(dir), Some(name)) => PathBuf::from(dir).join(name),
+        _ => built,
+    }
+}
+
 impl Stage {
-    /// Opens a stage. `peer` is the path of the peer binary: `env!("CARGO_BIN_EXE_peer")`.
+    /// Opens a stage. `peer` is the path of the peer binary: `env!("CARGO_BIN_EXE_peer")`. Where `UNCOPY_TEST_PROGRAMS`
+    /// names a directory, the one in there is taken: tests that run on another machine than they were built on.
     ///
     /// # Panics
     /// When no temporary directory can be made.
@@ -51,7 +61,7 @@ impl Stage {
         let root = root.canonicalize().expect("it was just made");
         Self {
             root,
-            peer: PathBuf::from(peer),
+            peer: placed(peer),
             peers: AtomicUsize::new(0),
             household: Arc::default(),
             before: Footprint::now(),

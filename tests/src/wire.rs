@@ -118,10 +118,8 @@ impl Welcome {
     pub fn encode(&self) -> Vec<u8> {
         let mut body = self.place.to_le_bytes().to_vec();
         body.extend(self.slots.to_le_bytes());
-        for number in [self.control_len, self.stride, self.frames_len] {
-            body.extend(number.to_le_bytes());
-        }
-        body.extend(u64::from(self.epoch).to_le_bytes());
+        body.extend(self.control_len.to_le_bytes());
+        body.extend(epoch_of_host_memory(self.epoch, self.stride, self.frames_len));
         message(kind::WELCOME, &body)
     }
 
@@ -136,11 +134,23 @@ impl Welcome {
             place: u32_at(16),
             slots: u32_at(20),
             control_len: u64_at(24),
-            stride: u64_at(32),
-            frames_len: u64_at(40),
-            epoch: u32_at(48),
+            epoch: u32_at(32),
+            stride: u64_at(40),
+            frames_len: u64_at(48),
         }
     }
+}
+
+/// The body of an EPOCH, and the end of a WELCOME's: frame memory in host memory, without a mirror.
+#[must_use]
+pub fn epoch_of_host_memory(epoch: u32, stride: u64, frames_len: u64) -> Vec<u8> {
+    let mut body = epoch.to_le_bytes().to_vec();
+    body.extend(0u32.to_le_bytes());
+    for number in [stride, frames_len, 0] {
+        body.extend(number.to_le_bytes());
+    }
+    body.extend([0; 16]);
+    body
 }
 
 /// The number at `at`.
@@ -254,6 +264,12 @@ impl Guest {
 /// Bytes of a control memory for `slots` slots.
 #[must_use]
 pub fn control_len(slots: usize) -> usize {
+    device_offset(slots) + (slots * 256).next_multiple_of(4096)
+}
+
+/// Where the device words start.
+#[must_use]
+pub fn device_offset(slots: usize) -> usize {
     ages_offset(slots) + 16 * 512
 }
 
@@ -292,6 +308,8 @@ pub fn header(name: &str, slots: usize) -> [u8; HEADER_BYTES] {
     put(120, name.as_bytes());
     put(184, &(ages_offset(slots) as u32).to_le_bytes());
     put(188, &512u32.to_le_bytes());
+    put(192, &(device_offset(slots) as u32).to_le_bytes());
+    put(196, &256u32.to_le_bytes());
     seal_header(&mut bytes);
     bytes
 }

@@ -254,7 +254,7 @@ fn f02_a_consumer_that_was_hung_up_on_gives_its_place_back_by_its_goodbye() {
     wire::store_u64(guest.control.words(), word, before | 1 << guest.welcome.place);
     // What no consumer says; and what a consumer says is not heard any more after it.
     for kind in [wire::kind::WELCOME, wire::kind::HELLO, wire::kind::EPOCH_TAKEN, 4242] {
-        guest.connection.send(&wire::message(kind, &[0; 40]), &[]).map(drop).unwrap();
+        guest.connection.send(&wire::message(kind, &[0; 64]), &[]).map(drop).unwrap();
     }
     assert!(wire::receive(&guest.connection).is_none(), "the producer hangs up");
     let info = stage.info("cam");

@@ -200,7 +200,7 @@ fn f41_a_fixed_link_refuses_another_form_with_both_named_and_goes_on() {
     let mut out = stage.publish("cam").form(form("64x64x4")).open().unwrap();
     let mut sub = stage.subscribe("cam").open().unwrap();
     // Its memory is there before the first frame.
-    assert_eq!(stage.info("cam").memory_bytes, 32_768 + 4 * 64 * 64 * 4);
+    assert_eq!(stage.info("cam").memory_bytes, 36_864 + 4 * 64 * 64 * 4);
     for wrong in ["64x64x3", "float32:64x64x4", "64x64x4x1", "1x1", "128x128x4"] {
         let error = out.loan(&form(wrong)).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::FormMismatch, "{wrong}: {error}");

@@ -15,6 +15,8 @@ mod env;
 mod error;
 mod figures;
 mod fuzz;
+mod git;
+mod gpu;
 mod layers;
 mod process;
 mod repo;
@@ -60,6 +62,10 @@ enum Task {
     Bench(bench::Options),
     /// Compare the results with the goals, and draw them.
     Figures(figures::Options),
+    /// Pack GPU tests and measurements into target/gpu, for a machine with a GPU and without Rust.
+    GpuBundle(gpu::BundleOptions),
+    /// Keep in bench/results what the bundle's run.sh measured.
+    GpuResults(gpu::ResultsOptions),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +94,8 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Coverage(options) => coverage::run(&repo, &options),
         Task::Bench(options) => bench::run(&repo, &options),
         Task::Figures(options) => figures::run(&repo, &options),
+        Task::GpuBundle(options) => gpu::bundle(&repo, &options),
+        Task::GpuResults(options) => gpu::import(&repo, &options),
     }
 }
 

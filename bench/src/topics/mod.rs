@@ -82,6 +82,9 @@ pub enum Role {
     Mortal,
     /// A consumer whose producers are killed.
     Mourner,
+    /// Receives frames on a GPU.
+    #[cfg(feature = "cuda")]
+    Gpu,
 }
 
 impl Role {
@@ -97,6 +100,8 @@ impl Role {
             Self::Toucher => every::toucher(arguments),
             Self::Mortal => restart::mortal(arguments),
             Self::Mourner => restart::mourner(arguments),
+            #[cfg(feature = "cuda")]
+            Self::Gpu => crate::gpu::play_side(arguments),
         }
     }
 }

@@ -58,6 +58,7 @@ copy_reasons! {
     4 ALIGNMENT "alignment" "the data was not aligned as the receiver needs it";
     5 DEVICE "device" "the receiver cannot reach the memory of the source's device";
     6 DTYPE "dtype" "the items had to be converted to another dtype";
+    7 MIRROR "mirror" "the producer keeps a mirror in host memory for consumers without the device";
 }
 
 impl fmt::Display for CopyReason {
@@ -106,8 +107,15 @@ mod tests {
 
     #[test]
     fn wire_numbers_never_move() {
-        let golden =
-            [(1, "send"), (2, "gather"), (3, "asked"), (4, "alignment"), (5, "device"), (6, "dtype")];
+        let golden = [
+            (1, "send"),
+            (2, "gather"),
+            (3, "asked"),
+            (4, "alignment"),
+            (5, "device"),
+            (6, "dtype"),
+            (7, "mirror"),
+        ];
         let ours: Vec<_> = CopyReason::ALL.iter().map(|r| (r.0, r.name().unwrap())).collect();
         assert_eq!(ours, golden);
     }

@@ -96,6 +96,7 @@ error_kinds! {
     24 CopyRequired "copy_required" 6 "It cannot be done without a copy, and the caller forbade copies.";
     25 System "system" 1 "A call of the operating system failed in a way that has no kind of its own.";
     26 ProducerClosed "producer_closed" 7 "The producer closed the link, and no other came in time.";
+    27 DeviceLost "device_lost" 1 "The device failed in a way that ends its use in this process.";
 }
 
 impl ErrorKind {
@@ -123,7 +124,7 @@ mod tests {
             assert_eq!(ErrorKind::from_code(expected), Some(*kind));
         }
         assert_eq!(ErrorKind::from_code(0), None);
-        assert_eq!(ErrorKind::from_code(27), None);
+        assert_eq!(ErrorKind::from_code(28), None);
         assert_eq!(ErrorKind::from_code(i32::MIN), None);
     }
 
@@ -132,7 +133,7 @@ mod tests {
         let golden = "invalid_argument invalid_name invalid_layout invalid_dtype form_mismatch unsupported not_found \
              name_taken permission_denied timed_out interrupted closed producer_lost superseded evicted \
              too_many_consumers no_free_slot version_mismatch corrupt_link out_of_memory out_of_resources \
-             forked_process read_only copy_required system producer_closed";
+             forked_process read_only copy_required system producer_closed device_lost";
         let names: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names.join(" "), golden);
     }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use uncopy_core::{DType, Layout, Stream};
 use uncopy_cuda::raw::CUstream;
 use uncopy_cuda::{CudaDevice, CudaError, PinnedBuffer};
-use uncopy_tensor::{Accelerator, Access, Region, Tensor, Timeline, TimelinePoint};
+use uncopy_tensor::{Accelerator, Region, SharedPages, Tensor, Timeline, TimelinePoint};
 
 const ROUNDS: usize = 301;
 /// Few enough that the driver's queue does not fill up.
@@ -94,13 +94,13 @@ impl Frame {
 }
 
 /// A page of host memory.
-fn page() -> Result<Region, Box<dyn Error>> {
+fn page() -> Result<SharedPages, Box<dyn Error>> {
     let layout = std::alloc::Layout::from_size_align(4096, 4096)?;
     // SAFETY: the layout has a size.
     let address = unsafe { std::alloc::alloc_zeroed(layout) };
     let address = std::ptr::NonNull::new(address).ok_or("no memory")?;
-    // SAFETY: 1. a page of our own that is never freed. 2. Initialised and writable. 3. Nobody takes a slice of it.
-    Ok(unsafe { Region::from_raw(address, 4096, uncopy_core::Device::CPU, Access::ReadWrite, ()) })
+    // SAFETY: 1. a page of our own that is never freed. 2. Nobody takes a reference to it.
+    Ok(unsafe { SharedPages::from_raw(address, 4096, std::sync::Arc::new(())) })
 }
 
 /// Nanoseconds of one call, over a round of them.

@@ -148,14 +148,12 @@ pub enum CudaError {
         len_bytes: usize,
     },
     /// Words that are not whole pages of host memory.
-    #[error("a timeline needs whole pages of host memory, not {len_bytes} bytes at {address:#x} on {device}")]
+    #[error("a timeline needs whole pages of host memory, not {len_bytes} bytes at {address:#x}")]
     NotPages {
         /// First byte.
         address: usize,
         /// Length.
         len_bytes: usize,
-        /// Where they lie.
-        device: Device,
     },
     /// A write without a stream that makes it.
     #[error("a timeline is written by a stream, and none was named")]

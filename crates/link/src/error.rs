@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use uncopy_core::{ErrorKind, LayoutError, NameError};
+use uncopy_core::{Device, DeviceUuid, ErrorKind, LayoutError, NameError, Stream};
 use uncopy_os::OsError;
 use uncopy_tensor::TensorError;
 
@@ -255,6 +255,52 @@ pub enum LinkError {
         /// The link.
         name: String,
     },
+    /// A device's driver refused something.
+    #[error("link '{name}', {what}: {source}")]
+    Device {
+        /// The link.
+        name: String,
+        /// What was being done.
+        what: &'static str,
+        /// The driver's answer.
+        source: std::io::Error,
+    },
+    /// A call that puts work into a stream met one that is being recorded into a graph.
+    #[error(
+        "link '{name}' can't work on {stream} while it is being captured: the graph would repeat one frame for ever; \
+         copy the frame into an input of the graph before each launch"
+    )]
+    Capturing {
+        /// The link.
+        name: String,
+        /// The stream.
+        stream: Stream,
+    },
+    /// Frames lie on a device that this process can't use.
+    #[error(
+        "frames of link '{name}' are on {device}, which this process can't use ({source}); have its producer open it \
+         with a mirror in host memory"
+    )]
+    DeviceUnreachable {
+        /// The link.
+        name: String,
+        /// The device.
+        device: DeviceUuid,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Host code asked for bytes that are on a device, or the other way round.
+    #[error("{what} of link '{name}' is on {found}, not on {wanted}")]
+    WrongPlace {
+        /// The link.
+        name: String,
+        /// A frame, a loan, or a tensor to be sent.
+        what: &'static str,
+        /// Where it is.
+        found: Device,
+        /// Where it would have to be.
+        wanted: Device,
+    },
     /// Not enough consumers came in time.
     #[error("{found} of {wanted} consumers of '{name}' came within {waited:.1?}")]
     FewConsumers {
@@ -337,8 +383,24 @@ impl LinkError {
             Self::EpochWithoutMemory { .. } => ErrorKind::OutOfResources,
             Self::UnsupportedScheme { .. } => ErrorKind::Unsupported,
             Self::Evicted { .. } => ErrorKind::Evicted,
+            Self::Device { source, .. } => device_kind(source),
+            Self::Capturing { .. } | Self::WrongPlace { .. } => ErrorKind::InvalidArgument,
+            Self::DeviceUnreachable { .. } => ErrorKind::Unsupported,
             Self::Interrupted => ErrorKind::Interrupted,
             Self::Forked { .. } => ErrorKind::ForkedProcess,
         }
+    }
+}
+
+/// The kind of a driver's error, as the tensor crate's `accelerator` has it.
+fn device_kind(error: &std::io::Error) -> ErrorKind {
+    match error.kind() {
+        std::io::ErrorKind::OutOfMemory => ErrorKind::OutOfMemory,
+        std::io::ErrorKind::Unsupported => ErrorKind::Unsupported,
+        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+        std::io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::ResourceBusy => ErrorKind::InvalidArgument,
+        std::io::ErrorKind::BrokenPipe => ErrorKind::DeviceLost,
+        _ => ErrorKind::System,
     }
 }

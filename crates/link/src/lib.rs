@@ -39,6 +39,7 @@ compile_error!(
     "the feature `leases-off` breaks every promise of this crate; it exists for debug builds of its tests only"
 );
 
+mod accelerators;
 mod ages;
 mod error;
 mod errors;
@@ -56,6 +57,7 @@ use std::path::PathBuf;
 use uncopy_core::{LinkName, Scheme};
 use uncopy_os::RuntimeDir;
 
+pub use accelerators::{Accelerators, introduce};
 pub use ages::Ages;
 pub use error::{LinkError, Missing};
 pub use errors::{ErrorRecord, Side, errors, errors_in};
@@ -67,7 +69,7 @@ pub use native::{
     Answer, Claim, Cleaning, ConsumerInfo, Fate, Frame, HeldFrame, LinkInfo, Loan, MAX_CONSUMERS,
     MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, Observer, Presence, PublishOptions, Published, Publisher,
     PublisherStats, Read, RuntimeFiles, Sent, SubscribeOptions, Subscriber, SubscriberStats, Waiting, Waker,
-    WhenFull, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
+    WhenFull, Where, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
 };
 
 pub use stamp::Stamp;

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use uncopy_os::{
     Event, EventFd, ForkLock, Interest, OsError, Pollable, Poller, fork_generation, spawn_quiet,
@@ -24,10 +25,18 @@ struct Service {
     entries: Mutex<Entries>,
 }
 
+/// What is asked again and again until it says that it is done. It must not block, and drops what it holds when told
+/// to go.
+type Task = Box<dyn FnMut() -> bool + Send>;
+
+/// Between two times that a [`Task`] is asked.
+const ASK_TASKS_EVERY: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 struct Entries {
     next_token: u64,
     handlers: HashMap<u64, (Arc<dyn Handler>, u64)>,
+    tasks: Vec<Task>,
     ended: bool,
 }
 
@@ -85,7 +94,10 @@ fn register(
     let (service, token) = match joined {
         Some(joined) => joined,
         None => {
-            let (service, token) = Service::start(handler, key)?;
+            let token = WAKE_TOKEN + 1;
+            let handlers = HashMap::from([(token, (handler, key))]);
+            let entries = Entries { next_token: token, handlers, ..Entries::default() };
+            let service = Service::start(entries).map_err(|refused| refused.0)?;
             *current = Some(Arc::clone(&service));
             (service, token)
         }
@@ -94,6 +106,32 @@ fn register(
     let registration = Registration { service, token, watched };
     registration.service.poller.add(&*registration.watched, token, interest)?;
     Ok(registration)
+}
+
+/// Asks `task` on the service thread, every millisecond, until it answers that it is done: for what a device will
+/// have done some time, of which nothing tells. Where there can be no thread, the task is leaked: what it keeps alive
+/// stays, which is safe.
+pub(crate) fn ask_until_done(task: impl FnMut() -> bool + Send + 'static) {
+    let mut task: Task = Box::new(task);
+    if task() {
+        return;
+    }
+    let mut current = CURRENT.lock();
+    let running = current.as_ref().filter(|service| service.generation == fork_generation());
+    if let Some(service) = running {
+        match service.insert_task(task) {
+            None => return,
+            Some(refused) => task = refused,
+        }
+    }
+    match Service::start(Entries { tasks: vec![task], ..Entries::default() }) {
+        Ok(service) => *current = Some(service),
+        Err(refused) => {
+            let (error, entries) = *refused;
+            tracing::warn!(%error, "memory of a device is kept, because nothing can look after it");
+            std::mem::forget(entries);
+        }
+    }
 }
 
 #[cfg(feature = "futures")]
@@ -115,7 +153,7 @@ impl Drop for Registration {
         let (gone, ended) = {
             let mut entries = lock(&self.service.entries);
             let gone = entries.handlers.remove(&self.token);
-            entries.ended = entries.handlers.is_empty();
+            entries.ended = entries.are_all_gone();
             if entries.ended {
                 self.service.wake.ring();
             }
@@ -130,22 +168,68 @@ impl Drop for Registration {
     }
 }
 
+impl Entries {
+    fn are_all_gone(&self) -> bool {
+        self.handlers.is_empty() && self.tasks.is_empty()
+    }
+}
+
 impl Service {
-    /// Starts a service with its first handler.
-    fn start(handler: Arc<dyn Handler>, key: u64) -> Result<(Arc<Self>, u64), OsError> {
-        let token = WAKE_TOKEN + 1;
-        let entries =
-            Entries { next_token: token, handlers: HashMap::from([(token, (handler, key))]), ended: false };
-        let service = Arc::new(Self {
-            generation: fork_generation(),
-            poller: Poller::new()?,
-            wake: EventFd::new()?,
-            entries: Mutex::new(entries),
-        });
-        service.poller.add(&service.wake, WAKE_TOKEN, Interest::READ)?;
+    /// Starts a service with its first entries; gives them back where it can't.
+    fn start(entries: Entries) -> Result<Arc<Self>, Box<(OsError, Entries)>> {
+        let made = || -> Result<Arc<Self>, OsError> {
+            let service = Arc::new(Self {
+                generation: fork_generation(),
+                poller: Poller::new()?,
+                wake: EventFd::new()?,
+                entries: Mutex::default(),
+            });
+            service.poller.add(&service.wake, WAKE_TOKEN, Interest::READ)?;
+            Ok(service)
+        };
+        let service = match made() {
+            Ok(service) => service,
+            Err(error) => return Err(Box::new((error, entries))),
+        };
+        *lock(&service.entries) = entries;
         let running = Arc::clone(&service);
-        spawn_quiet("uncopy-service", move || running.run())?;
-        Ok((service, token))
+        match spawn_quiet("uncopy-service", move || running.run()) {
+            Ok(_) => Ok(service),
+            Err(error) => {
+                let entries = std::mem::take(&mut *lock(&service.entries));
+                Err(Box::new((error, entries)))
+            }
+        }
+    }
+
+    /// Adds a task; gives it back when the thread has ended or is about to.
+    fn insert_task(&self, task: Task) -> Option<Task> {
+        let mut entries = lock(&self.entries);
+        if entries.ended {
+            return Some(task);
+        }
+        entries.tasks.push(task);
+        // It may sleep without limit.
+        self.wake.ring();
+        None
+    }
+
+    /// Asks every task once.
+    fn ask_tasks(&self) {
+        let mut tasks = std::mem::take(&mut lock(&self.entries).tasks);
+        if tasks.is_empty() {
+            return;
+        }
+        // Outside the lock: what a task drops may end registrations, or add tasks.
+        tasks.retain_mut(|task| !task());
+        let mut entries = lock(&self.entries);
+        entries.tasks.append(&mut tasks);
+        entries.ended = entries.are_all_gone();
+        let ended = entries.ended;
+        drop(entries);
+        if ended {
+            CURRENT.lock().take_if(|current| std::ptr::eq(Arc::as_ptr(current), self));
+        }
     }
 
     /// Adds a handler; `None` when the thread has ended or is about to.
@@ -165,7 +249,8 @@ impl Service {
         let _ended = EndsWith(self);
         let mut events: Vec<Event> = Vec::new();
         while !lock(&self.entries).ended {
-            if let Err(error) = self.poller.wait(&mut events, None) {
+            let has_tasks = !lock(&self.entries).tasks.is_empty();
+            if let Err(error) = self.poller.wait(&mut events, has_tasks.then_some(ASK_TASKS_EVERY)) {
                 // Without its poller a service can notice nothing more; peers see the hang-up when the links close.
                 tracing::error!(%error, "the service thread of uncopy stops");
                 return;
@@ -180,6 +265,7 @@ impl Service {
                     handler.ready(key);
                 }
             }
+            self.ask_tasks();
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{fmt, io};
 
 use uncopy_core::{Device, DeviceUuid, Stream};
 
-use crate::{Access, Export, Region, ShareHandle, Tensor};
+use crate::{Access, Export, Region, ShareHandle, SharedPages, Tensor};
 
 /// A device of this process, with memory and streams of its own.
 pub trait Accelerator: Send + Sync + fmt::Debug {
@@ -42,11 +42,19 @@ pub trait Accelerator: Send + Sync + fmt::Debug {
     /// Memory that is smaller, not of this device, or no memory at all.
     fn import(&self, handle: ShareHandle, len_bytes: usize, access: Access) -> io::Result<Region>;
 
-    /// Lets the streams of this device write and await words of host memory, mapped in whole pages.
+    /// Lets the streams of this device write and await words in these pages.
     ///
     /// # Errors
     /// Memory that can't be pinned, or a device without such operations.
-    fn timeline(&self, words: Region) -> io::Result<Box<dyn Timeline>>;
+    fn timeline(&self, words: SharedPages) -> io::Result<Box<dyn Timeline>>;
+
+    /// Pins pages, so that copies from and to them go at the full speed of the bus and return at once. The region is
+    /// all of them, as host memory of [`DeviceKind::CUDA_HOST`](uncopy_core::DeviceKind::CUDA_HOST) or its like; they
+    /// are let go with its last clone.
+    ///
+    /// # Errors
+    /// Memory that can't be pinned.
+    fn pin(&self, pages: SharedPages) -> io::Result<Region>;
 
     /// A stream of this accelerator's own, not ordered after the default stream. It lives as long as the accelerator.
     ///
@@ -60,6 +68,13 @@ pub trait Accelerator: Send + Sync + fmt::Debug {
     /// # Errors
     /// A layout that the device can't pack by itself, or `to` too small or read-only.
     fn copy(&self, from: &Tensor, to: &Region, stream: Stream) -> io::Result<()>;
+
+    /// Waits until the device has done everything that this process has put into its streams. The last resort of who
+    /// can't tell which stream a use was in: it blocks the calling thread for as long as the device works.
+    ///
+    /// # Errors
+    /// The driver's.
+    fn settle(&self) -> io::Result<()>;
 
     /// Whether `stream` is recording work into a graph instead of doing it.
     ///
@@ -93,7 +108,7 @@ pub trait Timeline: Send + Sync {
 }
 
 /// A word of a timeline and a value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TimelinePoint {
     /// Where the word lies, from the first byte of the timeline's memory; a multiple of 4.
     pub offset_bytes: usize,

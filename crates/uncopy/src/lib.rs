@@ -38,11 +38,16 @@
 //! | hold arrays, exchange them with other libraries | [`Tensor`], [`Region`], [`HostBuffer`], [`dlpack`] |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cuda")]
+mod devices;
+
+#[cfg(feature = "cuda")]
+pub use devices::{publish, subscribe};
 pub use uncopy_core::*;
 pub use uncopy_link::*;
 pub use uncopy_tensor::{
-    Access, DlpackError, Element, Export, HostBuffer, Import, Ready, Region, ShareHandle, Tensor,
-    TensorError, View, dlpack,
+    Accelerator, Access, DeviceMemory, DlpackError, Element, Export, HostBuffer, Import, Ready, Region,
+    ShareHandle, Tensor, TensorError, View, dlpack,
 };
 
 /// NVIDIA GPUs. Without a driver every call answers with the reason.

@@ -4,6 +4,10 @@
 use super::results::Machine;
 use std::fs::read_to_string;
 
+/// Words that say nothing.
+const NOISE: &[&str] =
+    &["intel", "amd", "nvidia", "cpu", "processor", "with", "core", "tm", "r", "gen", "unknown"];
+
 /// This machine.
 pub fn describe() -> Machine {
     let cpu_info = read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -21,18 +25,24 @@ pub fn describe() -> Machine {
         memory_gib: memory_gib(&read_to_string("/proc/meminfo").unwrap_or_default()),
         load_before: line_of("/proc/loadavg").and_then(|line| line.split(' ').next()?.parse().ok()),
         pinning: "none".to_string(),
+        gpu: None,
     }
 }
 
 /// `xeon-2c-vm`: what the processor is, how much of it there is, and whether it is shared with others unseen.
 fn name_of(cpu: &str, cores: usize, is_virtual: bool) -> String {
-    const NOISE: &[&str] = &["intel", "amd", "cpu", "processor", "with", "core", "tm", "r", "gen", "unknown"];
-    let lower = cpu.split('@').next().unwrap_or_default().to_lowercase();
-    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
-    let is_telling = |word: &&str| !word.is_empty() && !NOISE.contains(word) && !word.ends_with("core");
-    let telling: Vec<&str> = words.filter(is_telling).take(3).collect();
+    let mut telling = words_of(cpu.split('@').next().unwrap_or_default());
+    telling.truncate(3);
     let cpu = if telling.is_empty() { "cpu".to_string() } else { telling.join("-") };
     format!("{cpu}-{cores}c{}", if is_virtual { "-vm" } else { "" })
+}
+
+/// The words of a product's name that tell it from others, as they stand in the name of a directory.
+pub fn words_of(product: &str) -> Vec<String> {
+    let lower = product.to_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_telling = |word: &&str| !word.is_empty() && !NOISE.contains(word) && !word.ends_with("core");
+    words.filter(is_telling).map(str::to_string).collect()
 }
 
 fn field(cpu_info: &str, name: &str) -> Option<String> {
@@ -63,6 +73,11 @@ mod tests {
             "xeon-platinum-8480c-16c-vm"
         );
         assert_eq!(name_of("unknown CPU", 1, false), "cpu-1c");
+    }
+
+    #[test]
+    fn a_card_is_named_without_its_maker() {
+        assert_eq!(words_of("NVIDIA H100 80GB HBM3").join("-"), "h100-80gb-hbm3");
     }
 
     #[test]

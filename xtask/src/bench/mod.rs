@@ -5,7 +5,7 @@
 //! instead: too few samples to compare with, enough to see whether everything runs.
 
 mod chaos;
-mod machine;
+pub mod machine;
 mod peer;
 pub mod results;
 mod topics;
@@ -13,6 +13,7 @@ mod topics;
 use crate::{
     env::{self, Environment, Group},
     error::{Error, write_text},
+    git,
     process::{output_of, passed_through},
     repo::Repo,
     toolchain::cargo,
@@ -124,10 +125,8 @@ impl<'a> Bench<'a> {
         Ok(Results {
             topic: topic.name().to_string(),
             date: output_of(date())?.trim().to_string(),
-            commit: self.git(&["rev-parse", "HEAD"])?,
-            has_uncommitted_changes: !self
-                .git(&["status", "--porcelain", "--", ":!bench/results"])?
-                .is_empty(),
+            commit: git::commit(self.repo)?,
+            has_uncommitted_changes: git::has_uncommitted_changes(self.repo)?,
             is_quick: self.is_quick,
             machine,
             versions: self.versions(peer.map(|peer| peer.version))?,
@@ -162,12 +161,6 @@ impl<'a> Bench<'a> {
         };
         let uncopy = env!("CARGO_PKG_VERSION").to_string();
         Ok(Versions { uncopy, rustc: output_of(rustc)?.trim().to_string(), python, peer })
-    }
-
-    fn git(&self, arguments: &[&str]) -> Result<String, Error> {
-        let mut command = Command::new("git");
-        command.current_dir(self.repo.root()).args(arguments);
-        Ok(output_of(command)?.trim().to_string())
     }
 
     fn keep(&self, results: &Results) -> Result<PathBuf, Error> {

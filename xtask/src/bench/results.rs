@@ -37,6 +37,24 @@ pub struct Machine {
     pub load_before: Option<f64>,
     /// Which cores the processes were bound to.
     pub pinning: String,
+    /// The card, where one was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
+}
+
+/// A graphics card and what drives it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Gpu {
+    pub card: String,
+    /// Cards in the machine; one is measured.
+    pub count: usize,
+    pub driver: String,
+    /// The newest CUDA that the driver speaks.
+    pub cuda: String,
+    pub memory_mib: u64,
+    pub compute_mode: String,
+    /// Whether the card is divided into several.
+    pub mig: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -249,6 +267,7 @@ pub mod tests {
             memory_gib: 1,
             load_before: Some(0.1),
             pinning: "none".to_string(),
+            gpu: None,
         };
         let versions = Versions { uncopy: "0".to_string(), rustc: "1".to_string(), python: None, peer: None };
         Results {

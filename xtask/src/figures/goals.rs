@@ -49,6 +49,9 @@ pub enum Unit {
     /// Of one core.
     #[serde(rename = "%")]
     Percent,
+    /// How many.
+    #[serde(rename = "frames")]
+    Frames,
 }
 
 impl Unit {
@@ -62,6 +65,7 @@ impl Unit {
             Self::MiB => Some((Measured::Bytes, 1_048_576.0)),
             Self::MB => Some((Measured::Bytes, 1e6)),
             Self::Percent => Some((Measured::Share, 0.01)),
+            Self::Frames => Some((Measured::Count, 1.0)),
         }
     }
 }
@@ -76,6 +80,7 @@ impl fmt::Display for Unit {
             Self::MiB => "MiB",
             Self::MB => "MB",
             Self::Percent => "%",
+            Self::Frames => "frames",
         })
     }
 }
@@ -124,17 +129,48 @@ pub fn load(repo: &Repo) -> Result<Vec<Goal>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::Topic;
+    use crate::{
+        bench::Topic,
+        gpu::{self, pairs},
+    };
 
     #[test]
     fn every_goal_names_a_topic_that_is_measured_and_the_command_for_it() {
         for goal in load(&Repo::this()).unwrap() {
-            let topic = Topic::ALL.iter().find(|topic| topic.name() == goal.topic);
-            assert!(topic.is_some(), "{}: no topic {}", goal.name, goal.topic);
-            assert_eq!(goal.reproduce, format!("cargo xtask bench {}", goal.topic), "{}", goal.name);
-            assert!(!goal.figures.is_empty() && goal.noise < 0.2 && goal.goal > 0.0, "{}", goal.name);
+            let reproduce = match goal.on {
+                Kind::Gpu => {
+                    assert_eq!(goal.topic, gpu::TOPIC, "{}", goal.name);
+                    "cargo xtask gpu-bundle".to_string()
+                }
+                Kind::Cpu => {
+                    let topic = Topic::ALL.iter().find(|topic| topic.name() == goal.topic);
+                    assert!(topic.is_some(), "{}: no topic {}", goal.name, goal.topic);
+                    format!("cargo xtask bench {}", goal.topic)
+                }
+            };
+            assert_eq!(goal.reproduce, reproduce, "{}", goal.name);
+            assert!(!goal.figures.is_empty() && goal.noise < 0.2, "{}", goal.name);
+            assert!(goal.goal > 0.0 || goal.unit == Unit::Frames, "{}", goal.name);
         }
     }
+
+    #[test]
+    fn every_ratio_of_a_gpu_is_of_a_row_that_has_its_floor() {
+        let is_gpu_ratio = |goal: &&Goal| goal.on == Kind::Gpu && goal.unit == Unit::Ratio;
+        let goals = load(&Repo::this()).unwrap();
+        for figure in goals.iter().filter(is_gpu_ratio).flat_map(|goal| &goal.figures) {
+            let name = figure.trim_end_matches("_mps");
+            let is_paired = pairs::PAIRS.iter().any(|pair| {
+                name == pair.ours
+                    || name
+                        .strip_prefix(pair.ours)
+                        .is_some_and(|size| SIZES.contains(&size.trim_start_matches('_')))
+            });
+            assert!(is_paired, "{figure}");
+        }
+    }
+
+    const SIZES: &[&str] = &["512_u8", "1080p_u8", "1080p_f32", "4k_f32"];
 
     #[test]
     fn a_goal_is_a_ratio_exactly_where_it_has_a_reference() {

@@ -94,7 +94,10 @@ fn compare(goal: &Goal, figure: &Figure) -> Option<Compared> {
     let ours = shown(worst, figure.unit);
     match goal.unit.measured() {
         Some((unit, factor)) => {
-            (unit == figure.unit).then(|| Compared { of_goal: worst / (goal.goal * factor), measured: ours })
+            let allowed = goal.goal * factor;
+            // Of nothing nothing is a part.
+            let of_goal = if worst == 0.0 { 0.0 } else { worst / allowed };
+            (unit == figure.unit).then_some(Compared { of_goal, measured: ours })
         }
         None => {
             let ratio = figure.worst_ratio(goal.percentile)?;
@@ -165,6 +168,14 @@ mod tests {
         };
         assert_eq!(of(99.0, 15.0), Verdict::Met);
         assert_eq!(of(1.0, 17.0), Verdict::Short);
+    }
+
+    #[test]
+    fn where_nothing_is_allowed_nothing_is_met_and_one_is_short() {
+        let goal = goal("goal = 0\nunit = 'frames'\ndirection = 'at most'\n");
+        let of = |count| verdict_of(&goal, figure("f", Unit::Count, &[0.0, count], None));
+        assert_eq!(of(0.0), Verdict::Met);
+        assert_eq!(of(1.0), Verdict::Short);
     }
 
     #[test]

@@ -60,7 +60,8 @@ fn table(rows: &[Row<'_>]) -> String {
 }
 
 fn cells(row: &Row<'_>) -> [String; 4] {
-    let of_goal = row.of_goal.map_or(String::new(), |of_goal| format!(", {of_goal:.2} of the goal"));
+    let part = row.of_goal.filter(|of_goal| of_goal.is_finite());
+    let of_goal = part.map_or(String::new(), |of_goal| format!(", {of_goal:.2} of the goal"));
     let verdict = format!("{}{of_goal}", row.verdict.word());
     [row.goal.name.clone(), row.measured.clone(), row.goal.shown(), verdict]
 }
@@ -69,8 +70,11 @@ fn cells(row: &Row<'_>) -> [String; 4] {
 fn notes(rows: &[Row<'_>], results: &[Results]) -> Vec<String> {
     let mut notes = Vec::new();
     for row in rows.iter().filter(|row| row.of_goal.is_none()) {
-        let machine = if row.goal.on == Kind::Gpu { ", on a machine with a GPU" } else { "" };
-        notes.push(format!("to measure what is missing: {}{machine}", row.goal.reproduce));
+        let there = match row.goal.on {
+            Kind::Cpu => "",
+            Kind::Gpu => ", its run.sh on a machine with a GPU, then cargo xtask gpu-results",
+        };
+        notes.push(format!("to measure what is missing: {}{there}", row.goal.reproduce));
     }
     notes.dedup();
     for topic in newest(rows, results) {
@@ -94,8 +98,11 @@ fn origin(rows: &[Row<'_>], results: &[Results]) -> String {
         .iter()
         .map(|r| {
             let kind = if r.machine.is_virtual { "virtual machine, " } else { "" };
+            let card = r.machine.gpu.as_ref().map_or(String::new(), |gpu| {
+                format!("{}, driver {}, CUDA {}, ", gpu.card, gpu.driver, gpu.cuda)
+            });
             format!(
-                "{}: {kind}{}, {} cores, Linux {}",
+                "{}: {card}{kind}{}, {} cores, Linux {}",
                 r.machine.name, r.machine.cpu, r.machine.cores, r.machine.kernel
             )
         })

@@ -126,7 +126,8 @@ fn shape(of_goal: f64, middle: f64, colour: &str) -> String {
     let arrow = format!(
         "<path d=\"M{BARS_X} {top}H{shoulder}L{end} {middle}L{shoulder} {bottom}H{BARS_X}Z\" fill=\"{colour}\"/>\n"
     );
-    let times = format!("{of_goal:.1} goals");
+    let times =
+        if of_goal.is_finite() { format!("{of_goal:.1} goals") } else { "none is allowed".to_string() };
     arrow + &label(shoulder - 6.0, middle + 4.5, "#ffffff", "text-anchor=\"end\" font-size=\"12\"", &times)
 }
 
@@ -156,6 +157,7 @@ mod tests {
     fn a_bar_is_as_long_as_its_part_of_the_goal_and_a_longer_one_is_cut() {
         assert!(shape(0.5, 0.0, "red").contains("width=\"130.0\""));
         assert!(shape(3.4, 0.0, "red").contains("3.4 goals"));
+        assert!(shape(f64::INFINITY, 0.0, "red").contains("none is allowed"));
     }
 
     #[test]

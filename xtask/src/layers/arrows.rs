@@ -30,7 +30,12 @@ const ARROWS: &[Row] = &[
     Row { package: "uncopy-cli", may_use: &["uncopy"] },
     Row { package: "uncopy-python", may_use: &["uncopy", "uncopy-pyo3", "uncopy-cli"] },
     Row { package: "uncopy-tests", may_use: LIBRARIES },
-    Row { package: "uncopy-bench", may_use: LIBRARIES },
+    Row {
+        package: "uncopy-bench",
+        may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy", "uncopy-cuda"],
+    },
+    // Its stages and scripts are those of the tests.
+    Row { package: "uncopy-gpu-tests", may_use: &["uncopy", "uncopy-cuda", "uncopy-tests"] },
     // Its hostile peers are those of the tests.
     Row {
         package: "uncopy-fuzz",
@@ -41,7 +46,7 @@ const ARROWS: &[Row] = &[
 ];
 
 /// What nothing else may use, not even in its tests.
-const ENDS: &[&str] = &["uncopy-tests", "uncopy-bench", "uncopy-fuzz", "xtask"];
+const ENDS: &[&str] = &["uncopy-tests", "uncopy-gpu-tests", "uncopy-bench", "uncopy-fuzz", "xtask"];
 
 /// Every member uses only what its row names.
 pub fn check(metadata: &Metadata) -> Check {

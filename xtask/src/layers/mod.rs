@@ -10,7 +10,7 @@ mod dependencies;
 mod features;
 mod fences;
 mod manifests;
-mod metadata;
+pub mod metadata;
 mod pages;
 mod texts;
 

@@ -7,7 +7,7 @@ use crate::{error::Error, repo::Repo};
 const LICENCE: &str = "SPDX-License-Identifier: MIT OR Apache-2.0";
 
 /// Extensions of files that start with the licence line.
-const SOURCE: &[&str] = &["rs", "py", "pyi", "sh", "c", "h", "cpp", "hpp", "glsl"];
+const SOURCE: &[&str] = &["rs", "py", "pyi", "sh", "c", "h", "cpp", "hpp", "cu", "cuh", "glsl"];
 
 /// Directories that only one machine has. Split, so that this file does not name them.
 const OF_ONE_MACHINE: &[&str] = &[

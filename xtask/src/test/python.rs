@@ -74,6 +74,8 @@ fn tests(context: &Context<'_>, environment: &Environment) -> Result<Vec<Case>, 
             "-p",
             "case_log",
             "python/tests",
+            // The runner of the GPU bundle, as far as it can be tested without a GPU.
+            "bench/gpu/tests",
             "--case-log",
         ])
         .arg(&case_log);

@@ -14,10 +14,11 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use uncopy_core::{Device, DeviceKind, DeviceUuid, Stream};
-use uncopy_tensor::{Accelerator, Access, DeviceMemory, Region, ShareHandle, Tensor, Timeline};
+use uncopy_tensor::{Accelerator, Access, DeviceMemory, Region, ShareHandle, SharedPages, Tensor, Timeline};
 
 use crate::driver::context::Context;
 use crate::driver::event::EventPool;
+use crate::driver::host::Registered;
 use crate::driver::stream::OwnStream;
 use crate::raw::numbers::{DEVICE_POSIX_FILE_DESCRIPTOR, DEVICE_VIRTUAL_MEMORY_MANAGEMENT};
 use crate::{CudaError, Driver};
@@ -185,8 +186,18 @@ impl Accelerator for CudaDevice {
         Ok(memory::import(self, handle, len_bytes, access)?)
     }
 
-    fn timeline(&self, words: Region) -> io::Result<Box<dyn Timeline>> {
+    fn timeline(&self, words: SharedPages) -> io::Result<Box<dyn Timeline>> {
         Ok(Box::new(CudaTimeline::new(self.context, self.events.clone(), words)?))
+    }
+
+    fn pin(&self, pages: SharedPages) -> io::Result<Region> {
+        Ok(Registered::new(self.context, pages)?.into_region())
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        let entered = self.context.enter()?;
+        let _relaxed = entered.relaxed()?;
+        Ok(entered.settle()?)
     }
 
     fn stream(&self) -> io::Result<Stream> {

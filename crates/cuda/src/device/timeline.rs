@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use uncopy_core::Stream;
-use uncopy_tensor::{Access, Region, Timeline, TimelinePoint};
+use uncopy_tensor::{SharedPages, Timeline, TimelinePoint};
 
 use crate::CudaError;
 use crate::driver::context::{Context, Entered};
@@ -25,7 +25,7 @@ impl CudaTimeline {
     pub fn new(
         context: &'static Context,
         events: Arc<EventPool>,
-        words: Region,
+        words: SharedPages,
     ) -> Result<CudaTimeline, CudaError> {
         Ok(CudaTimeline { context, events, words: Registered::new(context, words)? })
     }
@@ -41,9 +41,6 @@ impl CudaTimeline {
 
     fn put_write(&self, after: &[Stream], point: TimelinePoint) -> Result<(), CudaError> {
         let (writer, others) = after.split_last().ok_or(CudaError::NoStream)?;
-        if self.words.access() == Access::ReadOnly {
-            return Err(CudaError::ReadOnly { device: uncopy_core::Device::CPU });
-        }
         self.words.word(point.offset_bytes)?;
         let entered = self.context.enter()?;
         // All before any work is put in.

@@ -10,7 +10,7 @@ use crate::CudaError;
 use crate::raw::CUdeviceptr;
 use crate::raw::numbers::*;
 use uncopy_core::{Device, DeviceKind};
-use uncopy_tensor::{Access, Region};
+use uncopy_tensor::{Access, Region, SharedPages};
 
 /// Host memory that is registered now. The driver refuses to register a page twice, so that whoever needs the same
 /// pages shares the entry, also for another device.
@@ -18,7 +18,7 @@ static REGISTERED: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 struct Entry {
     /// The pages, kept alive: they must not be unmapped while they are registered.
-    pages: Region,
+    pages: SharedPages,
     /// How many [`Registered`] there are. None when the driver did not let go of them.
     holders: usize,
 }
@@ -36,18 +36,18 @@ const PAGE_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Registered {
     context: &'static Context,
-    pages: Region,
+    pages: SharedPages,
     /// Where the entry begins that these pages lie in.
     entry_address: usize,
     device_address: CUdeviceptr,
 }
 
 impl Registered {
-    pub(crate) fn new(context: &'static Context, pages: Region) -> Result<Registered, CudaError> {
-        let (address, len_bytes, device) = (pages.address(), pages.len_bytes(), pages.device());
+    pub(crate) fn new(context: &'static Context, pages: SharedPages) -> Result<Registered, CudaError> {
+        let (address, len_bytes) = (address_of(&pages), pages.len_bytes());
         let is_pages = address.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
-        if device != Device::CPU || !is_pages || len_bytes == 0 {
-            return Err(CudaError::NotPages { address, len_bytes, device });
+        if !is_pages || len_bytes == 0 {
+            return Err(CudaError::NotPages { address, len_bytes });
         }
         let entered = context.enter()?;
         let _relaxed = entered.relaxed()?;
@@ -58,18 +58,18 @@ impl Registered {
             None => (pages.clone(), true),
         };
         if is_new {
-            // SAFETY: the pages are mapped while the region lives, and the entry keeps a clone until they are
-            // unregistered. With `READ_ONLY` the device does not write what may only be read.
-            unsafe { entered.mem_host_register(base.as_ptr().cast(), base.len_bytes(), flags_for(&base)) }?;
+            // SAFETY: the pages are mapped while the value lives, and the entry keeps a clone until they are
+            // unregistered; nobody has references to them that a device's writes would break.
+            unsafe { entered.mem_host_register(pointer_to(&base), base.len_bytes(), FLAGS) }?;
         }
         let mut device_address = 0;
         // SAFETY: a place for an address, alive during the call; the base is registered, and with an address.
         let asked =
-            unsafe { entered.mem_host_get_device_pointer(&raw mut device_address, base.as_ptr().cast(), 0) };
+            unsafe { entered.mem_host_get_device_pointer(&raw mut device_address, pointer_to(&base), 0) };
         if let (Err(error), true) = (&asked, is_new) {
             tracing::debug!(%error, "registered pages have no address on the device");
             // SAFETY: registered just now by this call, and in no entry yet.
-            let undone = unsafe { entered.mem_host_unregister(base.as_ptr().cast()) };
+            let undone = unsafe { entered.mem_host_unregister(pointer_to(&base)) };
             // The first error is the one to report.
             let _ = undone;
         }
@@ -78,11 +78,11 @@ impl Registered {
             Some(entry) => entry.holders += 1,
             None => entries.push(Entry { pages: base.clone(), holders: 1 }),
         }
-        let offset = (address - base.address()) as CUdeviceptr;
+        let offset = (address - address_of(&base)) as CUdeviceptr;
         Ok(Registered {
             context,
             pages,
-            entry_address: base.address(),
+            entry_address: address_of(&base),
             device_address: device_address + offset,
         })
     }
@@ -98,8 +98,14 @@ impl Registered {
         Ok(self.device_address + offset_bytes as CUdeviceptr)
     }
 
-    pub(crate) fn access(&self) -> Access {
-        self.pages.access()
+    /// All of the pages as memory of the kind "pinned", which stay registered until the last clone is gone.
+    pub(crate) fn into_region(self) -> Region {
+        let device = Device::new(DeviceKind::CUDA_HOST, self.context.ordinal());
+        let (address, len_bytes) = (self.pages.address(), self.pages.len_bytes());
+        // SAFETY: 1. `self` keeps the pages mapped and becomes the owner. 2. Pages of a mapping are initialised, and
+        // every thread reads and writes them. 3. Whoever made the pages promised that nobody here has references to
+        // them, and the region's users keep its rule.
+        unsafe { Region::from_raw(address, len_bytes, device, Access::ReadWrite, self) }
     }
 }
 
@@ -108,7 +114,7 @@ impl Drop for Registered {
         let Ok(entered) = self.context.enter() else { return };
         let _relaxed = entered.relaxed();
         let mut entries = registered();
-        let Some(at) = entries.iter().position(|entry| entry.pages.address() == self.entry_address) else {
+        let Some(at) = entries.iter().position(|entry| address_of(&entry.pages) == self.entry_address) else {
             return;
         };
         let Some(entry) = entries.get_mut(at) else { return };
@@ -118,7 +124,7 @@ impl Drop for Registered {
         }
         // SAFETY: the entry was registered with this address, its last holder goes, and the lock keeps others from
         // finding it. That no work of the device uses it is what whoever drops a timeline knows.
-        let unregistered = unsafe { entered.mem_host_unregister(entry.pages.as_ptr().cast()) };
+        let unregistered = unsafe { entered.mem_host_unregister(pointer_to(&entry.pages)) };
         if let Err(error) = unregistered {
             // They stay registered, and so must stay mapped: the entry keeps them, and who needs them again finds it.
             tracing::debug!(%error, "pages stay registered");
@@ -131,20 +137,21 @@ impl Drop for Registered {
     }
 }
 
-/// Whether `inner` lies in `outer` and may be done with no more.
-fn holds(outer: &Region, inner: &Region) -> bool {
-    let is_inside = outer.address() <= inner.address()
-        && inner.address() + inner.len_bytes() <= outer.address() + outer.len_bytes();
-    is_inside && (outer.access() == inner.access() || outer.access() == Access::ReadWrite)
+/// Whether `inner` lies in `outer`.
+fn holds(outer: &SharedPages, inner: &SharedPages) -> bool {
+    address_of(outer) <= address_of(inner)
+        && address_of(inner) + inner.len_bytes() <= address_of(outer) + outer.len_bytes()
 }
 
-fn flags_for(pages: &Region) -> u32 {
-    let flags = HOST_REGISTER_DEVICEMAP | HOST_REGISTER_PORTABLE;
-    match pages.access() {
-        Access::ReadOnly => flags | HOST_REGISTER_READ_ONLY,
-        Access::ReadWrite => flags,
-    }
+fn address_of(pages: &SharedPages) -> usize {
+    pages.address().addr().get()
 }
+
+fn pointer_to(pages: &SharedPages) -> *mut std::ffi::c_void {
+    pages.address().as_ptr().cast()
+}
+
+const FLAGS: u32 = HOST_REGISTER_DEVICEMAP | HOST_REGISTER_PORTABLE;
 
 /// Zeroed host memory that every device copies from and to at full speed, without staging.
 ///

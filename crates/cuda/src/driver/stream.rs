@@ -79,6 +79,12 @@ impl Entered<'_> {
         }
     }
 
+    /// Waits until all work of the context is done.
+    pub(crate) fn settle(&self) -> Result<(), CudaError> {
+        // SAFETY: a context is current, as this guard says.
+        unsafe { self.ctx_synchronize() }
+    }
+
     /// Waits until all work of the stream is done.
     pub(crate) fn synchronize(&self, stream: Stream) -> Result<(), CudaError> {
         // SAFETY: the stream exists (rule 2 of the layer).

@@ -10,7 +10,7 @@ use uncopy_cuda::{CudaDevice, CudaError, DriverCode};
 use uncopy_os::{Mapping, SharedMemory};
 use uncopy_tensor::{Accelerator, Access, Region, Timeline, TimelinePoint};
 
-use crate::raw::{begin_global_capture, end_capture, pages, register_and_let_go};
+use crate::raw::{begin_global_capture, end_capture, no_pages, register_and_let_go};
 use crate::support::{Role, bytes_of, device, ours, pattern, play_in_child, read_after, write};
 
 pub const ROLES: &[Role] = &[
@@ -23,21 +23,19 @@ const LEN_BYTES: usize = 4 << 20;
 
 /// Shared words and a timeline over them.
 struct Words {
-    memory: SharedMemory,
-    mapping: Arc<Mapping>,
+    memory: Arc<SharedMemory>,
     timeline: Box<dyn Timeline>,
 }
 
 impl Words {
     fn new(device: &CudaDevice) -> Words {
-        let memory = SharedMemory::create("timeline", 4096).unwrap();
-        let (region, mapping) = pages(memory.handle(), 4096, Access::ReadWrite);
-        let timeline = device.timeline(region).unwrap();
-        Words { memory, mapping, timeline }
+        let memory = Arc::new(SharedMemory::create("timeline", 4096).unwrap());
+        let timeline = device.timeline(memory.shared_pages(0, 4096).unwrap()).unwrap();
+        Words { memory, timeline }
     }
 
     fn word(&self, offset_bytes: usize) -> &AtomicU32 {
-        self.mapping.words().u32_at(offset_bytes).unwrap()
+        self.memory.words().u32_at(offset_bytes).unwrap()
     }
 
     /// Spins until the device has written the point.
@@ -187,9 +185,10 @@ fn a_stream_that_is_being_captured_is_refused_and_its_capture_goes_on() {
 fn one_memory_is_a_timeline_by_two_mappings_and_twice_by_one() {
     let Some(device) = device() else { return };
     let publisher = Words::new(&device);
-    let (region, mapping) = pages(publisher.memory.handle(), 4096, Access::ReadWrite);
-    let subscriber = device.timeline(region.clone()).unwrap();
-    let again = device.timeline(region).unwrap();
+    let mapping = Arc::new(Mapping::open(publisher.memory.handle(), 4096, Access::ReadWrite).unwrap());
+    let pages = mapping.shared_pages(0, 4096).unwrap();
+    let subscriber = device.timeline(pages.clone()).unwrap();
+    let again = device.timeline(pages).unwrap();
     let stream = device.stream().unwrap();
     publisher.timeline.write(&[stream], at(8, 5)).unwrap();
     subscriber.wait(stream, &[at(8, 5)]).unwrap();
@@ -200,42 +199,21 @@ fn one_memory_is_a_timeline_by_two_mappings_and_twice_by_one() {
     assert_eq!(publisher.word(12).load(Ordering::Acquire), 6);
     drop(again);
     // Registered anew, after the last holder of that mapping is gone.
-    let (region, _mapping) = pages(publisher.memory.handle(), 4096, Access::ReadWrite);
-    device.timeline(region).unwrap();
+    device.timeline(mapping.shared_pages(0, 4096).unwrap()).unwrap();
 }
 
 #[test]
-fn pages_are_registered_while_a_timeline_is_over_them_and_no_longer() {
+fn pages_are_registered_while_a_timeline_or_a_pinned_region_has_them_and_no_longer() {
     let Some(device) = device() else { return };
-    let memory = SharedMemory::create("registered", 4096).unwrap();
-    let (region, _mapping) = pages(memory.handle(), 4096, Access::ReadWrite);
-    let (first, second) =
-        (device.timeline(region.clone()).unwrap(), device.timeline(region.clone()).unwrap());
-    drop(first);
-    let error = register_and_let_go(&device, &region).unwrap_err();
+    let memory = Arc::new(SharedMemory::create("registered", 4096).unwrap());
+    let pages = memory.shared_pages(0, 4096).unwrap();
+    let timeline = device.timeline(pages.clone()).unwrap();
+    let pinned = device.pin(pages.clone()).unwrap();
+    drop(timeline);
+    let error = register_and_let_go(&device, &pages).unwrap_err();
     assert_eq!(error.code(), Some(DriverCode::ALREADY_REGISTERED), "{error}");
-    drop(second);
-    register_and_let_go(&device, &region).unwrap();
-}
-
-#[test]
-fn words_that_may_only_be_read_can_be_awaited_and_not_written() {
-    let Some(device) = device() else { return };
-    let memory = SharedMemory::create("read only", 4096).unwrap();
-    let (region, _mapping) = pages(memory.handle(), 4096, Access::ReadOnly);
-    let timeline = match device.timeline(region) {
-        Ok(timeline) => timeline,
-        Err(error) if error.kind() == ErrorKind::Unsupported => {
-            println!("skipped: this device registers no read-only memory ({error})");
-            return;
-        }
-        Err(error) => panic!("{error}"),
-    };
-    let stream = device.stream().unwrap();
-    assert_eq!(timeline.write(&[stream], at(0, 1)).unwrap_err().kind(), ErrorKind::PermissionDenied);
-    timeline.wait(stream, &[at(0, 1)]).unwrap();
-    memory.words().u32_at(0).unwrap().store(1, Ordering::Release);
-    device.synchronize(stream).unwrap();
+    drop(pinned);
+    register_and_let_go(&device, &pages).unwrap();
 }
 
 #[test]
@@ -254,9 +232,8 @@ fn what_are_no_words_is_refused_and_nothing_is_put_in() {
     device.synchronize(stream).unwrap();
     let error = words.timeline.write(&[], at(0, 1)).unwrap_err();
     assert!(matches!(ours(&error), CudaError::NoStream), "{error}");
-    let memory = device.allocate(4096).unwrap();
-    for region in [Region::from_vec(vec![0; 100]), Region::from_vec(vec![]), memory.region()] {
-        let error = device.timeline(region).map(|_| ()).unwrap_err();
+    for len_bytes in [100, 5000] {
+        let error = device.timeline(no_pages(len_bytes)).map(|_| ()).unwrap_err();
         assert!(matches!(ours(&error), CudaError::NotPages { .. }), "{error}");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }

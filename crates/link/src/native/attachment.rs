@@ -13,10 +13,12 @@ use uncopy_core::ErrorKind;
 use uncopy_os::{EventFd, Mapping, PidFd, fork_generation, kill_point, monotonic_nanos};
 use uncopy_tensor::{Access, ShareHandle};
 
-use self::memory::{Inbox, SlotMap};
+use self::maps::Maps;
+use self::memory::Inbox;
 use super::control::Control;
 use super::conversation::Conversation;
 use super::header::Header;
+use super::order;
 use super::ring;
 use super::wire::{self, MAX_CONSUMERS, MAX_SLOTS, Message, place, when_full};
 use crate::ages::bucket_of;
@@ -25,9 +27,13 @@ use crate::service::{self, Handler, Registration, lock};
 use crate::stamp::{Stamp, is_of_this_boot};
 
 mod holds;
+mod maps;
 mod memory;
+mod reading;
 
 pub(crate) use holds::{FrameContext, Lease, Next};
+pub(crate) use maps::SlotMap;
+pub use maps::Where;
 pub(crate) use memory::ASK_EVERY;
 
 /// Why an attachment came to its end.
@@ -60,7 +66,10 @@ pub(crate) struct Attachment {
     blocks: bool,
     generation: u32,
     /// Dropped after everything that holds frames: from the goodbye on nothing of the producer's may be touched.
-    conversation: Conversation,
+    conversation: Arc<Conversation>,
+    maps: Maps,
+    /// Slots whose content a dead producer did not finish, one bit each.
+    torn: AtomicU64,
     pidfd: Option<Arc<PidFd>>,
     inbox: Mutex<Inbox>,
     ended: AtomicU32,
@@ -82,13 +91,24 @@ impl Handler for AttachmentHandler {
         let Some(attachment) = self.0.upgrade() else { return };
         // First what it said: a producer that closes and ends at once has closed.
         attachment.pump();
-        if key == PROCESS_KEY && attachment.pidfd.as_ref().is_some_and(|pidfd| pidfd.is_dead()) {
+        let is_dead = attachment.pidfd.as_ref().is_some_and(|pidfd| pidfd.is_dead());
+        if key == PROCESS_KEY && is_dead {
             attachment.end(LOST);
         }
-        if attachment.ended().is_some() {
-            let watches = std::mem::take(&mut *lock(&attachment.watches));
-            drop(watches);
+        if attachment.ended().is_none() {
+            return;
         }
+        let has_process = attachment.pidfd.is_some();
+        if is_dead || !has_process {
+            // Its devices have stopped too.
+            attachment.write_off();
+        }
+        let mut watches = std::mem::take(&mut *lock(&attachment.watches));
+        if has_process && !is_dead {
+            // It has closed the link and lives: what its devices still owe may come. The socket is the first.
+            *lock(&attachment.watches) = watches.split_off(watches.len().min(1));
+        }
+        drop(watches);
     }
 }
 
@@ -99,11 +119,13 @@ impl Attachment {
         message: Message,
         handles: &[ShareHandle],
         every: bool,
+        wanted: Where,
     ) -> Result<Arc<Self>, LinkError> {
         kill_point("consumer.welcomed");
+        let conversation = Arc::new(conversation);
         let name = conversation.name();
         let corrupt = |detail: String| LinkError::Corrupt { name: name.to_owned(), detail };
-        let Message::Welcome { place, control_len, epoch, slots, slot_stride, slots_len } = message else {
+        let Message::Welcome { place, control_len, epoch, slots, memory } = message else {
             return Err(corrupt(format!("its producer answered a greeting with {message:?}")));
         };
         let (Some(control), Ok(control_len)) = (handles.first(), usize::try_from(control_len)) else {
@@ -130,12 +152,19 @@ impl Attachment {
                 header.slots
             )));
         }
+        let maps = Maps::new(&control, place, wanted, &conversation);
         let mut inbox = Inbox::default();
         if epoch != 0 {
-            let handle =
-                handles.get(1).ok_or_else(|| corrupt("its producer sent no frame memory".to_owned()))?;
-            let map = SlotMap::open(name, header.slots, epoch, slot_stride, slots_len, handle)?;
-            inbox = Inbox { epochs: vec![Arc::new(map)], newest: epoch, ..Inbox::default() };
+            if handles.len() < 2 {
+                return Err(corrupt("its producer sent no frame memory".to_owned()));
+            }
+            inbox.newest = epoch;
+            match maps.open(epoch, memory, handles.get(1..).unwrap_or_default()) {
+                Ok(map) => inbox.epochs.push(Arc::new(map)),
+                // Told with the first frame on it: the next may be elsewhere.
+                Err(error @ LinkError::DeviceUnreachable { .. }) => inbox.failed = Some((epoch, error)),
+                Err(error) => return Err(error),
+            }
         }
         let pidfd = match conversation.connection().peer_pidfd()? {
             // Before Linux 6.5 the kernel gives none; the identity in the header tells a reused pid apart.
@@ -152,7 +181,9 @@ impl Attachment {
             every,
             blocks,
             generation: fork_generation(),
-            conversation,
+            conversation: Arc::clone(&conversation),
+            maps,
+            torn: AtomicU64::new(0),
             pidfd: pidfd.map(Arc::new),
             inbox: Mutex::new(inbox),
             ended: AtomicU32::new(LIVE),
@@ -178,10 +209,26 @@ impl Attachment {
         }
         // The end may have been noticed already, between the first watch and here.
         let mut kept = lock(&self.watches);
-        if self.ended().is_none() {
-            *kept = watches;
+        if self.ended().is_some() {
+            watches.drain(..1);
         }
+        *kept = watches;
         Ok(())
+    }
+
+    /// Marks what the devices of a producer that is dead owe as written, so that no stream here waits for ever, and
+    /// which frames are not whole.
+    fn write_off(&self) {
+        let control = self.control.live();
+        // Before the words are forced: who finds one that has been reached finds this too.
+        self.torn.fetch_or(order::unready(&control), Relaxed);
+        order::force_ready(&control);
+    }
+
+    /// Whether the content of the frame in `slot`, which the caller holds, never came: its producer died before.
+    pub(crate) fn is_torn(&self, slot: usize) -> bool {
+        // pairs with: write_off, through the word that it forces.
+        slot < MAX_SLOTS && self.torn.load(Relaxed) & (1 << slot) != 0
     }
 
     /// Why the producer is gone, `None` while it is there.
@@ -225,6 +272,11 @@ impl Attachment {
         let _ = self.conversation.connection().send(&Message::Watch.encode(), &[&handle]);
         *lock(&self.bell) = Some(Arc::clone(bell));
         Ok(())
+    }
+
+    /// The subscriber's doorbell, if it has one.
+    pub(crate) fn bell(&self) -> Option<Arc<EventFd>> {
+        lock(&self.bell).clone()
     }
 
     fn ring(&self) {

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use uncopy_core::Stream;
 use uncopy_os::{RuntimeDir, fork_generation};
 
+use self::device::Unready;
 use self::events::Events;
 use self::receive::Taken;
 use self::search::ProducerWatch;
-use super::attachment::{Attachment, Ended, FrameContext};
+use super::attachment::{Attachment, Ended, FrameContext, Where};
 use super::conversation::Conversation;
 use super::frame::Frame;
 use super::waker::Waker;
@@ -18,6 +20,7 @@ use super::wire;
 use crate::error::LinkError;
 use crate::errors::{ErrorLog, Side};
 
+mod device;
 mod events;
 mod receive;
 mod search;
@@ -88,6 +91,7 @@ pub struct SubscribeOptions {
     read: Read,
     timeout: Option<Duration>,
     spin: Duration,
+    place: Where,
     directory: Option<PathBuf>,
 }
 
@@ -116,6 +120,7 @@ pub fn subscribe(name: &str) -> SubscribeOptions {
         read: Read::Latest,
         timeout: Some(Duration::from_secs(5)),
         spin: Duration::from_micros(20),
+        place: Where::Nearest,
         directory: None,
     }
 }
@@ -139,6 +144,12 @@ impl SubscribeOptions {
     #[must_use]
     pub fn spin(self, spin: Duration) -> Self {
         Self { spin, ..self }
+    }
+
+    /// Where frames that are on a device and mirrored in host memory are received.
+    #[must_use]
+    pub fn place(self, place: Where) -> Self {
+        Self { place, ..self }
     }
 
     /// Another runtime directory than the user's own, for tests and containers.
@@ -171,6 +182,9 @@ impl SubscribeOptions {
             read: self.read,
             timeout: self.timeout,
             spin: self.spin,
+            place: self.place,
+            for_stream: None,
+            device_takes: Duration::ZERO,
             spin_pays: true,
             asleep_since_nanos: None,
             attachment: None,
@@ -213,6 +227,8 @@ struct Cursor {
     joined_at: u64,
     /// The number of the last frame that went by beyond reach.
     passed: u64,
+    /// The next frame, held, which a device is still writing.
+    unready: Option<Box<Unready>>,
     received: u64,
     missed: u64,
     context: Option<Arc<FrameContext>>,
@@ -237,6 +253,11 @@ pub struct Subscriber {
     timeout: Option<Duration>,
     spin: Duration,
     /// The last frame came within the time of a spin.
+    place: Where,
+    /// The stream that frames are received for, in such a call.
+    for_stream: Option<Stream>,
+    /// How long devices took of late, from the publication of a frame until it was there.
+    device_takes: Duration,
     spin_pays: bool,
     /// Since when this place is marked as a sleeper.
     asleep_since_nanos: Option<u64>,
@@ -366,6 +387,7 @@ impl Subscriber {
         self.end_sleep(None);
         self.attachment = None;
         self.cursor.context = None;
+        self.cursor.unready = None;
         self.absent_since = Instant::now();
         LinkError::Evicted { name: self.name.clone() }
     }

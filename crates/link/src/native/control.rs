@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use uncopy_core::LinkName;
-use uncopy_os::{Mapping, SharedMemory, Words, futex_wake, futex_wake_marked};
+use uncopy_os::{Mapping, OsError, SharedMemory, Words, futex_wake, futex_wake_marked};
+use uncopy_tensor::SharedPages;
 
 use super::header::Header;
+use super::order::{DeviceCells, DeviceWord};
 use super::ring::{self, Cells, Word32, Word64};
-use super::wire::{self, MAX_CONSUMERS, ages, block, header, live, place, producer_state, trail};
+use super::wire::{self, MAX_CONSUMERS, ages, block, device, header, live, place, producer_state, trail};
 use crate::ages::BUCKETS;
 use crate::error::LinkError;
 
@@ -88,6 +90,15 @@ impl Control {
     pub(crate) fn slots(&self) -> usize {
         self.slots
     }
+
+    /// The pages of the device words, for a device that writes them.
+    pub(crate) fn device_pages(&self) -> Result<SharedPages, OsError> {
+        let (offset, len) = (wire::device_offset(self.slots), wire::device_len_bytes(self.slots));
+        match &self.backing {
+            Backing::Own(memory) => memory.shared_pages(offset, len),
+            Backing::Peer(mapping) => mapping.shared_pages(offset, len),
+        }
+    }
 }
 
 /// The words of a control memory, borrowed for one call: where they are was asked once.
@@ -141,6 +152,12 @@ impl<'a> Live<'a> {
     pub(crate) fn age_count(self, place: u32, bucket: usize) -> &'a AtomicU32 {
         let row = wire::ages_offset(self.slots) + (place as usize).min(MAX_CONSUMERS - 1) * ages::STRIDE;
         self.u32_at(row + 4 * bucket.min(BUCKETS - 1))
+    }
+
+    /// A word of the device words of a slot; `field` is an offset of [`device`].
+    #[inline]
+    fn device_u32(self, slot: usize, field: usize) -> &'a AtomicU32 {
+        self.u32_at(wire::device_offset(self.slots) + slot.min(self.slots - 1) * device::STRIDE + field)
     }
 
     pub(crate) fn slot_stride(self) -> &'a AtomicU64 {
@@ -280,6 +297,50 @@ impl Word64 for AtomicU64 {
     #[inline]
     fn clear_bits(&self, bits: u64, order: Ordering) -> u64 {
         self.fetch_and(!bits, order)
+    }
+}
+
+impl DeviceCells for Live<'_> {
+    type W32 = AtomicU32;
+
+    #[inline]
+    fn slots(&self) -> usize {
+        self.slots
+    }
+    #[inline]
+    fn ready(&self, slot: usize) -> &AtomicU32 {
+        self.device_u32(slot, device::READY)
+    }
+    #[inline]
+    fn mirrored(&self, slot: usize) -> &AtomicU32 {
+        self.device_u32(slot, device::MIRRORED)
+    }
+    #[inline]
+    fn promised(&self, slot: usize) -> &AtomicU32 {
+        self.device_u32(slot, device::PROMISED)
+    }
+    #[inline]
+    fn wanted(&self, slot: usize, place: u32) -> &AtomicU32 {
+        self.device_u32(slot, device::WANTED + 4 * (place as usize % MAX_CONSUMERS))
+    }
+    #[inline]
+    fn done(&self, slot: usize, place: u32) -> &AtomicU32 {
+        self.device_u32(slot, device::DONE + 4 * (place as usize % MAX_CONSUMERS))
+    }
+}
+
+impl DeviceWord for AtomicU32 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u32 {
+        AtomicU32::load(self, order)
+    }
+    #[inline]
+    fn store(&self, value: u32, order: Ordering) {
+        AtomicU32::store(self, value, order);
+    }
+    #[inline]
+    fn swap_if(&self, current: u32, new: u32, ok: Ordering) -> Result<u32, u32> {
+        self.compare_exchange(current, new, ok, Relaxed)
     }
 }
 

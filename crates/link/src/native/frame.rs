@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use uncopy_core::{CopyRecord, Layout};
+use uncopy_core::{CopyRecord, Device, Layout, Stream};
 use uncopy_tensor::{Element, Tensor, View};
 
 use super::attachment::{FrameContext, Lease};
@@ -139,8 +139,33 @@ impl Frame {
         self.made().copies.get_or_init(|| description::load_copies(control, self.lease.slot, len))
     }
 
-    /// The bytes of the frame from its first to its last element, shared and read-only. In a process that was forked
-    /// after the frame was received there are none: frames stay with the process that holds them.
+    /// Where its bytes are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.lease.context.map.device()
+    }
+
+    /// Notes that work in `stream` reads the frame, through an address or a view: the slot goes back to the producer only
+    /// after what the stream holds when the last of frame, views and tensors is dropped. Without any such stream it goes
+    /// back at that moment. Nothing is noted of a frame in host memory.
+    ///
+    /// The stream must stay alive until then.
+    pub fn used_on(&self, stream: Stream) {
+        if let Some(map) = self.lease.context.map.on_device() {
+            map.note_use(self.lease.slot, stream);
+        }
+    }
+
+    /// Whether its content never came: the producer died while its device was at work on it. Only a frame that was
+    /// received [for a stream](crate::Subscriber::recv_on) can turn out so.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.lease.is_torn()
+    }
+
+    /// The bytes of the frame from its first to its last element, shared and read-only. There are none of a frame on a
+    /// [device](Self::device): see [`tensor`](Self::tensor). In a process that was forked after the frame was received
+    /// there are none either: frames stay with the process that holds them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let Lease { context, slot } = &self.lease;
@@ -148,8 +173,7 @@ impl Frame {
         if attachment.is_foreign() {
             return &[];
         }
-        // `self` is the lease, and the slice borrows it.
-        map.mapping.bytes(slot * map.stride, form.len_bytes()).unwrap_or_default()
+        map.bytes(*slot, form.len_bytes())
     }
 
     /// The frame as an array of `N` axes of `T`, borrowed from this frame: no copy.
@@ -161,7 +185,8 @@ impl Frame {
         Ok(self.borrowed()?.view()?)
     }
 
-    /// The frame as a tensor: shared, read-only, and holding the lease by itself.
+    /// The frame as a tensor: shared, read-only, and holding the lease by itself. On a device whoever reads it in a
+    /// stream says so with [`used_on`](Self::used_on).
     ///
     /// # Errors
     /// [`LinkError::Forked`] in a process that was forked after the frame was received; [`LinkError::Os`] where the
@@ -173,8 +198,7 @@ impl Frame {
     /// Address of the first element in this process: equal addresses are the same memory.
     #[must_use]
     pub fn address(&self) -> usize {
-        let Lease { context, slot } = &self.lease;
-        context.map.mapping.address() + slot * context.map.stride
+        self.lease.context.map.address(self.lease.slot)
     }
 }
 
@@ -190,6 +214,6 @@ fn tensor_over(lease: &Lease, hold: impl Send + Sync + 'static) -> Result<Tensor
     if attachment.is_foreign() {
         return Err(LinkError::Forked { name: attachment.name.clone() });
     }
-    let region = map.mapping.region(lease.slot * map.stride, form.len_bytes(), hold)?;
+    let region = map.region(lease.slot, form.len_bytes(), hold)?;
     Ok(Tensor::new(region, *form.layout(), 0)?.read_only())
 }

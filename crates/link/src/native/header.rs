@@ -8,8 +8,8 @@ use uncopy_core::LinkName;
 use uncopy_os::ProcessId;
 
 use super::wire::{
-    self, KNOWN_REQUIRED_FEATURES, MAX_SLOTS, MIN_SLOTS, VERSION_MAJOR, VERSION_MINOR, ages, block, header,
-    place,
+    self, KNOWN_REQUIRED_FEATURES, MAX_SLOTS, MIN_SLOTS, VERSION_MAJOR, VERSION_MINOR, ages, block, device,
+    header, place,
 };
 use crate::error::LinkError;
 
@@ -55,6 +55,8 @@ impl Header {
         put(header::OFFSET_META_STRIDE, &(block::META_STRIDE as u32).to_le_bytes());
         put(header::OFFSET_AGES, &(wire::ages_offset(self.slots) as u32).to_le_bytes());
         put(header::OFFSET_AGES_STRIDE, &(ages::STRIDE as u32).to_le_bytes());
+        put(header::OFFSET_DEVICE, &(wire::device_offset(self.slots) as u32).to_le_bytes());
+        put(header::OFFSET_DEVICE_STRIDE, &(device::STRIDE as u32).to_le_bytes());
         let name = name.as_str().as_bytes();
         put(header::OFFSET_NAME, name.get(..header::NAME_LEN).unwrap_or(name));
         let crc = bytes.get(..header::OFFSET_CRC).map_or(0, wire::crc32);
@@ -103,6 +105,8 @@ impl Header {
             (header::OFFSET_META_STRIDE, block::META_STRIDE, "stride of the metadata"),
             (header::OFFSET_AGES, wire::ages_offset(slots), "offset of the ages"),
             (header::OFFSET_AGES_STRIDE, ages::STRIDE, "stride of the ages"),
+            (header::OFFSET_DEVICE, wire::device_offset(slots), "offset of the device words"),
+            (header::OFFSET_DEVICE_STRIDE, device::STRIDE, "stride of the device words"),
         ];
         for (offset, want, what) in expected {
             let got = u32::from_le_bytes(field(bytes, offset)) as usize;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Native protocol v1, host memory. The law is `docs/protocol/link-v1.md`.
+//! Native protocol v1. The law is `docs/protocol/link-v1.md`.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `wire` | offsets, versions, socket messages |
 //! | `header`, `control` | the control memory: what it says of itself, and its words |
 //! | `ring` | the slot machine, generic over its words |
+//! | `order` | the order of devices' work on the slots, likewise |
 //! | `description` | what the frame in a slot is |
+//! | `frame_memory` | the memory of an epoch: host, or a device and its mirror |
 //! | `producer`, `server` | the producing end: frame path, and everything else |
 //! | `naming` | whose a name is |
 //! | `conversation` | reaching a producer and taking its answer |
@@ -21,17 +23,20 @@ mod control;
 mod conversation;
 mod description;
 mod frame;
+mod frame_memory;
 pub(crate) mod header;
 mod leftovers;
 mod naming;
 mod observe;
 mod observer;
+mod order;
 mod producer;
 mod ring;
 mod server;
 mod waker;
 pub(crate) mod wire;
 
+pub use attachment::Where;
 #[cfg(feature = "futures")]
 pub use consumer::FrameStream;
 pub use consumer::{

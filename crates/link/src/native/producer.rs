@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    OsError, SlotMemory, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos,
-    slot_align_bytes, watch_read_only,
+    OsError, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos, slot_align_bytes,
+    watch_read_only,
 };
-use uncopy_tensor::{Access, Tensor};
+use uncopy_tensor::{Access, Tensor, Timeline};
 
 use super::consumer::Waiting;
 use super::control::Control;
 use super::description::{self, FormWords, Head};
+use super::frame_memory::{DeviceSlots, FrameMemory, Place, timeline_over};
 use super::ring::{self, Writer};
 use super::server::Server;
 use super::waker::Waker;
@@ -26,10 +27,13 @@ use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
 
+mod device;
 mod loan;
 mod options;
 mod room;
 
+use device::Target;
+use loan::ClaimMemory;
 pub use loan::{Claim, Loan};
 pub use options::{PublishOptions, publish};
 use room::Patience;
@@ -53,19 +57,20 @@ struct Epoch {
     /// Explains the crash of a late write through a view; made when the first slot is protected. Ends before the
     /// memory.
     guard: Option<WatchGuard>,
-    memory: Arc<SlotMemory>,
+    memory: FrameMemory,
 }
 
 impl Epoch {
-    /// Makes a published slot read-only, because a view of its loan is alive.
+    /// Makes a published slot read-only, because a view of its loan is alive. On a device nothing can.
     fn protect(&mut self, name: &str, slot: usize) -> Result<(), LinkError> {
+        let FrameMemory::Host(memory) = &self.memory else { return Ok(()) };
         self.guard.get_or_insert_with(|| {
-            let first = self.memory.address();
+            let first = memory.address();
             let note =
                 format!("a slot of link '{name}' that was published; write before the end of its loan");
-            watch_read_only((first, first + self.memory.len_bytes()), note)
+            watch_read_only((first, first + memory.len_bytes()), note)
         });
-        Ok(self.memory.protect(slot, Access::ReadOnly)?)
+        Ok(memory.protect(slot, Access::ReadOnly)?)
     }
 }
 
@@ -78,6 +83,10 @@ struct SlotState {
     form_number: u32,
     /// The frame that was published in it last, 0 for none.
     seq: u64,
+    /// How often a device was let at it.
+    writes: u32,
+    /// What is being copied into it, kept until the device has done so.
+    source: Option<Tensor>,
 }
 
 impl SlotState {
@@ -97,6 +106,10 @@ pub struct Publisher {
     when_full: WhenFull,
     fixed: Option<Form>,
     epoch: Option<Epoch>,
+    /// Frames on a device get a mirror in host memory.
+    is_mirrored: bool,
+    /// Over the device words, for the device that frames were last on.
+    timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>)>,
     /// The form of the last loan, with its words on the wire.
     form: Option<(Arc<Form>, FormWords)>,
     slots: Vec<SlotState>,
@@ -189,7 +202,10 @@ impl Publisher {
             return Err(self.mismatch(form, &packed));
         }
         meta.check()?;
-        let mut claim = match self.claim_or_wait(form, waiting)? {
+        if !source.device().is_host_accessible() {
+            return self.try_send_on(form, source, meta, None, waiting);
+        }
+        let mut claim = match self.claim_or_wait(form, &Target::Host, waiting)? {
             Some(claim) => claim,
             None if self.when_full == WhenFull::Drop => return Ok(Sent::Dropped),
             None => return Err(self.full()),
@@ -220,7 +236,7 @@ impl Publisher {
         form: &impl AsForm,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Claim, LinkError> {
-        let claimed = match self.claim_or_wait(form.as_form()?, waiting) {
+        let claimed = match self.claim_or_wait(form.as_form()?, &Target::Host, waiting) {
             Ok(Some(claim)) => Ok(claim),
             Ok(None) => Err(self.full()),
             Err(error) => Err(error),
@@ -232,13 +248,14 @@ impl Publisher {
     fn claim_or_wait(
         &mut self,
         form: &Form,
+        target: &Target,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Option<Claim>, LinkError> {
-        let mut claim = self.try_claim(form)?;
+        let mut claim = self.try_claim(form, target)?;
         if claim.is_none() {
             self.evict_overdue();
             if let WhenFull::Block(timeout) = self.when_full {
-                claim = self.wait_for_room(form, timeout, waiting)?;
+                claim = self.wait_for_room(form, target, timeout, waiting)?;
             }
         }
         if claim.is_some() {
@@ -254,38 +271,20 @@ impl Publisher {
     }
 
     /// Takes a slot if there is one.
-    fn try_claim(&mut self, form: &Form) -> Result<Option<Claim>, LinkError> {
+    fn try_claim(&mut self, form: &Form, target: &Target) -> Result<Option<Claim>, LinkError> {
         self.check_usable()?;
-        self.prepare(form)?;
+        self.prepare(form, target)?;
         let control = self.control.live();
         self.server.take_back(|slot| self.writer.abandon(&control, slot));
-        let (Some(epoch), Some((form, words))) = (&self.epoch, &self.form) else {
+        if let Target::Device { stream, .. } = target {
+            return self.try_claim_on(*stream);
+        }
+        let Some(FrameMemory::Host(memory)) = self.epoch.as_ref().map(|epoch| epoch.memory.clone()) else {
             return Err(LinkError::ForeignClaim);
         };
-        let slots = &self.slots;
-        let attached = self.server.attached();
-        let wanted = match self.when_full {
-            WhenFull::Drop => u64::MAX,
-            WhenFull::Block(_) => ring::oldest_wanted(&control, self.server.every()),
-        };
-        // A slot of which a view is alive is not lent again, and a frame that somebody waits for is not overwritten.
-        let usable =
-            |slot: usize| slots.get(slot).is_some_and(|state| state.seq < wanted && !state.has_views());
-        while let Some(slot) = self.writer.claim(&control, attached, usable) {
-            kill_point("producer.claimed");
-            match epoch.memory.claim(slot) {
-                Ok(bytes) => {
-                    return Ok(Some(Claim {
-                        bytes: Some(bytes),
-                        form: Arc::clone(form),
-                        slot,
-                        form_number: words.number(),
-                        epoch: epoch.number,
-                        server: Arc::clone(&self.server),
-                        views: slots.get(slot).map(|s| Arc::clone(&s.views)).unwrap_or_default(),
-                        published: false,
-                    }));
-                }
+        while let Some(slot) = self.claim_slot(|_, _| true) {
+            match memory.claim(slot) {
+                Ok(bytes) => return self.lend(slot, ClaimMemory::Host(bytes)).map(Some),
                 // The last view of it is just going; another slot may be free, and this one is for the next frame.
                 Err(OsError::SlotTaken { .. }) => self.server.give_back(slot),
                 Err(error) => {
@@ -295,6 +294,44 @@ impl Publisher {
             }
         }
         Ok(None)
+    }
+
+    /// The slot written longest ago that nobody holds or needs, and that `is_wanted` by the caller.
+    #[inline]
+    fn claim_slot(&mut self, is_wanted: impl Fn(usize, &SlotState) -> bool) -> Option<usize> {
+        let control = self.control.live();
+        let slots = &self.slots;
+        let wanted = match self.when_full {
+            WhenFull::Drop => u64::MAX,
+            WhenFull::Block(_) => ring::oldest_wanted(&control, self.server.every()),
+        };
+        // A slot of which a view is alive is not lent again, and a frame that somebody waits for is not overwritten.
+        let usable = |slot: usize| {
+            slots
+                .get(slot)
+                .is_some_and(|state| state.seq < wanted && !state.has_views() && is_wanted(slot, state))
+        };
+        let slot = self.writer.claim(&control, self.server.attached(), usable);
+        kill_point("producer.claimed");
+        slot
+    }
+
+    /// A claimed slot as a value.
+    #[inline]
+    fn lend(&self, slot: usize, memory: ClaimMemory) -> Result<Claim, LinkError> {
+        let (Some(epoch), Some((form, words))) = (&self.epoch, &self.form) else {
+            return Err(LinkError::ForeignClaim);
+        };
+        Ok(Claim {
+            memory: Some(memory),
+            form: Arc::clone(form),
+            slot,
+            form_number: words.number(),
+            epoch: epoch.number,
+            server: Arc::clone(&self.server),
+            views: self.slots.get(slot).map(|state| Arc::clone(&state.views)).unwrap_or_default(),
+            published: false,
+        })
     }
 
     /// Publishes a claimed slot: it becomes the newest frame. Returns its number, from 1.
@@ -330,9 +367,20 @@ impl Publisher {
             }
         };
         let slot = claim.slot;
+        let with_mirror;
+        let mut meta = meta;
+        if let Some(ClaimMemory::Device(loan)) = &claim.memory {
+            // Before the frame is named: who waits for its content waits for what is bound to come.
+            if let Some(record) = loan.finish(&claim.form)? {
+                with_mirror = meta.clone().copied(record);
+                meta = &with_mirror;
+            }
+        }
         if let Some(state) = self.slots.get_mut(slot) {
             if Arc::strong_count(&state.views) > 2 {
-                drop(claim.bytes.take());
+                if let Some(ClaimMemory::Host(_)) = &claim.memory {
+                    drop(claim.memory.take());
+                }
                 // More owners than the slot and this claim: a view outlives the loan. Its writes are caught from here.
                 epoch.protect(self.server.name(), slot)?;
             }
@@ -471,27 +519,29 @@ impl Publisher {
     }
 
     /// Makes sure that the slots of the current epoch can take a frame of `form`.
-    fn prepare(&mut self, form: &Form) -> Result<(), LinkError> {
+    fn prepare(&mut self, form: &Form, target: &Target) -> Result<(), LinkError> {
         let shrinks = self.small_frames >= SHRINK_AFTER_FRAMES;
-        if !shrinks && matches!(&self.form, Some((last, _)) if **last == *form) && self.epoch.is_some() {
+        let is_there = |epoch: &Epoch| target.is_at(epoch.memory.place());
+        let is_in_place = self.epoch.as_ref().is_some_and(is_there);
+        if !shrinks && is_in_place && matches!(&self.form, Some((last, _)) if **last == *form) {
             return Ok(());
         }
         self.check_form(form)?;
         let stride = form.len_bytes().max(1).next_multiple_of(slot_align_bytes());
-        let have = self.epoch.as_ref().map(|epoch| epoch.memory.stride_bytes());
+        let have = self.epoch.as_ref().filter(|_| is_in_place).map(|epoch| epoch.memory.stride_bytes());
         match have {
             Some(have) if stride <= have && !shrinks => {}
             Some(have) if stride <= have => {
                 self.small_frames = 0;
                 if wastes(have, stride)
-                    && let Err(error) = self.start_epoch(stride)
+                    && let Err(error) = self.start_epoch(stride, target)
                 {
                     // Less memory would be better; what there is serves as well.
                     tracing::warn!(link = self.name(), %error, "memory could not be given back");
                 }
             }
             _ => {
-                self.start_epoch(stride)?;
+                self.start_epoch(stride, target)?;
                 self.small_frames = 0;
             }
         }
@@ -522,17 +572,18 @@ impl Publisher {
     }
 
     /// New frame memory: consumers get it over their sockets before a frame in it is published.
-    fn start_epoch(&mut self, stride: usize) -> Result<(), LinkError> {
+    fn start_epoch(&mut self, stride: usize, target: &Target) -> Result<(), LinkError> {
         let number = self.epoch.as_ref().map_or(1, |epoch| epoch.number.wrapping_add(1).max(1));
-        let memory = SlotMemory::create("uncopy-slots", self.slots(), stride)?;
+        let memory = self.make_memory(stride, target)?;
         kill_point("producer.epoch_made");
+        self.retire_memory();
         for state in &mut self.slots {
             // Views of the old memory keep that memory; the new slots have none.
             state.views = Arc::default();
         }
         self.control.live().slot_stride().store(stride as u64, Relaxed);
         self.control.live().epoch().store(number, Release);
-        self.server.announce(number, Arc::clone(&memory));
+        self.server.announce(number, memory.clone());
         kill_point("producer.epoch_told");
         self.epoch = Some(Epoch { number, memory, guard: None });
         Ok(())
@@ -550,5 +601,6 @@ fn wastes(have: usize, need: usize) -> bool {
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.server.close(producer_state::CLOSED);
+        self.retire_memory();
     }
 }

@@ -12,10 +12,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use uncopy_core::{ErrorKind, LinkName};
-use uncopy_os::{EventFd, Listener, NameLock, RuntimeDir, SlotMemory, fork_generation, kill_point};
+use uncopy_os::{EventFd, Listener, NameLock, RuntimeDir, fork_generation, kill_point};
 
 use self::clients::{Client, who};
 use super::control::Control;
+use super::frame_memory::FrameMemory;
 use super::naming::socket_file;
 use super::ring::{self, Cells};
 use super::wire::{
@@ -51,7 +52,7 @@ struct Table {
     last_key: u64,
     /// The current epoch at last; before it those that a reader of every frame of a producer that blocks has not been
     /// sent yet.
-    epochs: Vec<(u32, Arc<SlotMemory>)>,
+    epochs: Vec<(u32, FrameMemory)>,
     listener: Option<(Arc<Listener>, Registration)>,
     lock: Option<NameLock>,
 }
@@ -259,7 +260,7 @@ impl Server {
     }
 
     /// Sends the memory of a new epoch to every consumer.
-    pub(crate) fn announce(&self, number: u32, memory: Arc<SlotMemory>) {
+    pub(crate) fn announce(&self, number: u32, memory: FrameMemory) {
         let mut table = lock(&self.table);
         table.epochs.push((number, memory));
         let Table { clients, epochs, .. } = &mut *table;

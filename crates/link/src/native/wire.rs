@@ -50,6 +50,8 @@ pub(crate) mod header {
     pub(crate) const NAME_LEN: usize = 64;
     pub(crate) const OFFSET_AGES: usize = 184;
     pub(crate) const OFFSET_AGES_STRIDE: usize = 188;
+    pub(crate) const OFFSET_DEVICE: usize = 192;
+    pub(crate) const OFFSET_DEVICE_STRIDE: usize = 196;
     pub(crate) const OFFSET_CRC: usize = 252;
     pub(crate) const LEN: usize = 256;
 }
@@ -129,8 +131,6 @@ pub(crate) mod block {
     pub(crate) const LEN_BYTES: usize = 56;
     pub(crate) const DIMS: usize = 64;
     pub(crate) const COPIES: usize = 192;
-    /// Reserved for GPU releases: one 32-bit ticket per consumer.
-    pub(crate) const _WANTED: usize = 320;
     pub(crate) const META_STRIDE: usize = 4096;
 }
 
@@ -139,9 +139,42 @@ pub(crate) mod ages {
     pub(crate) const STRIDE: usize = 512;
 }
 
+/// Control memory, one row per slot of words that devices write. (link-v1.md, "Control memory: device words")
+pub(crate) mod device {
+    pub(crate) const STRIDE: usize = 256;
+    /// Written by the producer's stream: how many writes of the slot are done.
+    pub(crate) const READY: usize = 0;
+    /// The same of its host mirror.
+    pub(crate) const MIRRORED: usize = 4;
+    /// What these reach when the frame that the slot describes is there.
+    pub(crate) const PROMISED: usize = 8;
+    /// One per consumer: its last ticket, written by its CPU.
+    pub(crate) const WANTED: usize = 64;
+    /// One per consumer: its last ticket that is done, written by its stream.
+    pub(crate) const DONE: usize = 128;
+}
+
+/// Kinds of frame memory. (link-v1.md, "Frame memory")
+pub(crate) mod memory_kind {
+    /// A memfd, which only its producer can write.
+    pub(crate) const HOST: u32 = 0;
+    /// Memory of an NVIDIA GPU, as the CUDA driver shares it by a file descriptor.
+    pub(crate) const CUDA: u32 = 1;
+}
+
 /// Bytes of the control memory of a link with `slots` slots.
 pub(crate) fn control_len_bytes(slots: usize) -> usize {
+    device_offset(slots) + device_len_bytes(slots)
+}
+
+/// Where the device words of slot 0 start; whole pages, so that a driver can pin them.
+pub(crate) fn device_offset(slots: usize) -> usize {
     ages_offset(slots) + MAX_CONSUMERS * ages::STRIDE
+}
+
+/// Bytes of all device words, in whole pages.
+pub(crate) fn device_len_bytes(slots: usize) -> usize {
+    (slots * device::STRIDE).next_multiple_of(4096)
 }
 
 /// Where the ages of place 0 start.
@@ -159,17 +192,30 @@ pub(crate) fn meta_offset(slots: usize) -> usize {
     (block::TABLE + slots * block::STRIDE).next_multiple_of(4096)
 }
 
+/// The frame memory of an epoch, as messages describe it; its descriptors travel beside it. (link-v1.md, "Messages")
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct MemoryInfo {
+    /// One of [`memory_kind`].
+    pub(crate) kind: u32,
+    pub(crate) slot_stride: u64,
+    pub(crate) len: u64,
+    /// Which device has it; zeros for host memory.
+    pub(crate) uuid: [u8; 16],
+    /// Bytes of the mirror in host memory that goes with it, 0 for none.
+    pub(crate) mirror_len: u64,
+}
+
 /// Messages on the socket. (link-v1.md, "Messages")
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Message {
     /// Client to producer, first: who I am and what I want.
     Hello { role: Role, pid: i32, start_ticks: u64, known_features: u64, read: u32 },
     /// Producer to client, with the control memory and, for a consumer, the slots of the current epoch.
-    Welcome { place: u32, control_len: u64, epoch: u32, slots: u32, slot_stride: u64, slots_len: u64 },
+    Welcome { place: u32, control_len: u64, epoch: u32, slots: u32, memory: MemoryInfo },
     /// Producer to client: why it may not join. The connection ends.
     Refuse { kind_code: i32, detail: String },
     /// Producer to consumer, with the slots of a new epoch.
-    Epoch { epoch: u32, slot_stride: u64, slots_len: u64 },
+    Epoch { epoch: u32, memory: MemoryInfo },
     /// Consumer to producer: the epoch has arrived; the next may be sent.
     EpochTaken { epoch: u32 },
     /// Either way: the sender leaves in good order and holds nothing of the other's any more.
@@ -252,14 +298,11 @@ impl Message {
                 body.u32(0);
                 KIND_HELLO
             }
-            Self::Welcome { place, control_len, epoch, slots, slot_stride, slots_len } => {
+            Self::Welcome { place, control_len, epoch, slots, memory } => {
                 body.u32(*place);
                 body.u32(*slots);
                 body.u64(*control_len);
-                body.u64(*slot_stride);
-                body.u64(*slots_len);
-                body.u32(*epoch);
-                body.u32(0);
+                body.memory(*epoch, memory);
                 KIND_WELCOME
             }
             Self::Refuse { kind_code, detail } => {
@@ -268,11 +311,8 @@ impl Message {
                 body.0.extend_from_slice(detail.as_bytes());
                 KIND_REFUSE
             }
-            Self::Epoch { epoch, slot_stride, slots_len } => {
-                body.u32(*epoch);
-                body.u32(0);
-                body.u64(*slot_stride);
-                body.u64(*slots_len);
+            Self::Epoch { epoch, memory } => {
+                body.memory(*epoch, memory);
                 KIND_EPOCH
             }
             Self::EpochTaken { epoch } => {
@@ -342,9 +382,8 @@ impl Message {
                 let place = r.u32()?;
                 let slots = r.u32()?;
                 let control_len = r.u64()?;
-                let slot_stride = r.u64()?;
-                let slots_len = r.u64()?;
-                Self::Welcome { place, control_len, epoch: r.u32()?, slots, slot_stride, slots_len }
+                let (epoch, memory) = r.memory()?;
+                Self::Welcome { place, control_len, epoch, slots, memory }
             }
             KIND_REFUSE => {
                 let kind_code = r.u32()?.cast_signed();
@@ -354,9 +393,8 @@ impl Message {
                 Self::Refuse { kind_code, detail: String::from_utf8_lossy(detail).into_owned() }
             }
             KIND_EPOCH => {
-                let epoch = r.u32()?;
-                let _reserved = r.u32()?;
-                Self::Epoch { epoch, slot_stride: r.u64()?, slots_len: r.u64()? }
+                let (epoch, memory) = r.memory()?;
+                Self::Epoch { epoch, memory }
             }
             KIND_EPOCH_TAKEN => Self::EpochTaken { epoch: r.u32()? },
             KIND_BYE => Self::Bye { reason: r.u32()? },
@@ -375,6 +413,14 @@ impl Writer {
     }
     fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
+    }
+    fn memory(&mut self, epoch: u32, memory: &MemoryInfo) {
+        self.u32(epoch);
+        self.u32(memory.kind);
+        self.u64(memory.slot_stride);
+        self.u64(memory.len);
+        self.u64(memory.mirror_len);
+        self.0.extend_from_slice(&memory.uuid);
     }
 }
 
@@ -397,6 +443,12 @@ impl Reader<'_> {
     fn u64(&mut self) -> Result<u64, MessageError> {
         Ok(u64::from_le_bytes(self.take()?))
     }
+    /// An epoch and its memory.
+    fn memory(&mut self) -> Result<(u32, MemoryInfo), MessageError> {
+        let (epoch, kind) = (self.u32()?, self.u32()?);
+        let (slot_stride, len, mirror_len) = (self.u64()?, self.u64()?, self.u64()?);
+        Ok((epoch, MemoryInfo { kind, slot_stride, len, uuid: self.take()?, mirror_len }))
+    }
 }
 
 /// CRC-32 (IEEE 802.3, reflected) of `bytes`: guards the static header. (link-v1.md, "Checksum")
@@ -417,6 +469,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn any_memory() -> impl Strategy<Value = MemoryInfo> {
+        (any::<u32>(), any::<u64>(), any::<u64>(), any::<[u8; 16]>(), any::<u64>()).prop_map(
+            |(kind, slot_stride, len, uuid, mirror_len)| MemoryInfo {
+                kind,
+                slot_stride,
+                len,
+                uuid,
+                mirror_len,
+            },
+        )
+    }
+
     fn any_message() -> impl Strategy<Value = Message> {
         prop_oneof![
             (any::<bool>(), any::<i32>(), any::<u64>(), any::<u64>(), any::<u32>()).prop_map(
@@ -430,20 +494,18 @@ mod tests {
                     }
                 }
             ),
-            (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
-                |(place, control_len, epoch, slots, slot_stride, slots_len)| Message::Welcome {
+            (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any_memory()).prop_map(
+                |(place, control_len, epoch, slots, memory)| Message::Welcome {
                     place,
                     control_len,
                     epoch,
                     slots,
-                    slot_stride,
-                    slots_len
+                    memory
                 }
             ),
             (any::<i32>(), "\\PC{0,60}")
                 .prop_map(|(kind_code, detail)| Message::Refuse { kind_code, detail }),
-            (any::<u32>(), any::<u64>(), any::<u64>())
-                .prop_map(|(epoch, slot_stride, slots_len)| Message::Epoch { epoch, slot_stride, slots_len }),
+            (any::<u32>(), any_memory()).prop_map(|(epoch, memory)| Message::Epoch { epoch, memory }),
             any::<u32>().prop_map(|epoch| Message::EpochTaken { epoch }),
             any::<u32>().prop_map(|reason| Message::Bye { reason }),
             any::<i32>().prop_map(|pid| Message::TakeOver { pid }),

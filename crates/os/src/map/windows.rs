@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use uncopy_core::Device;
-use uncopy_tensor::{Access, Export, Region, ShareHandle};
+use uncopy_tensor::{Access, Export, Region, ShareHandle, SharedPages};
 
 use super::{Available, PAGE_BYTES, Seals, Words};
 use crate::OsError;
@@ -54,6 +54,14 @@ impl SharedMemory {
     pub fn len_bytes(&self) -> usize {
         match self.0 {}
     }
+
+    pub fn shared_pages(
+        self: &Arc<SharedMemory>,
+        _offset_bytes: usize,
+        _len_bytes: usize,
+    ) -> Result<SharedPages, OsError> {
+        match self.0 {}
+    }
 }
 
 impl Export for SharedMemory {
@@ -95,6 +103,14 @@ impl Mapping {
     }
 
     pub fn words(&self) -> &Words {
+        match self.0 {}
+    }
+
+    pub fn shared_pages(
+        self: &Arc<Mapping>,
+        _offset_bytes: usize,
+        _len_bytes: usize,
+    ) -> Result<SharedPages, OsError> {
         match self.0 {}
     }
 
@@ -150,6 +166,10 @@ impl SlotMemory {
     }
 
     pub fn len_bytes(&self) -> usize {
+        match self.0 {}
+    }
+
+    pub fn shared_pages(self: &Arc<SlotMemory>) -> Result<SharedPages, OsError> {
         match self.0 {}
     }
 

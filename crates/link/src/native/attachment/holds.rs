@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::{Duration, Instant};
 
-use uncopy_os::kill_point;
+use uncopy_os::{kill_point, spawn_quiet};
 
 use super::Attachment;
-use super::memory::{Memory, SlotMap};
+use super::maps::SlotMap;
+use super::memory::Memory;
+use super::reading::Finished;
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::native::control::Live;
 use crate::native::description::{self, Description, FormKey};
+use crate::native::order;
 use crate::native::ring::{self, Unheld};
+use crate::service::ask_until_done;
 
 /// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
 /// after this nobody will, and somebody else has written it.
@@ -134,16 +138,19 @@ impl Attachment {
         }
     }
 
-    fn release(&self, slot: usize) {
-        if self.is_foreign() {
-            // The bit is the parent's.
-            return;
-        }
-        if self.counts.get(slot).is_some_and(|count| count.fetch_sub(1, AcqRel) == 1) {
-            kill_point("consumer.releasing");
-            ring::release(&self.control.live(), self.place, slot);
-            self.made_room();
-        }
+    /// One frame less. Says whether it was the last in the slot, which the caller then gives back.
+    #[inline]
+    fn is_last(&self, slot: usize) -> bool {
+        // In a forked child the bit is the parent's.
+        !self.is_foreign() && self.counts.get(slot).is_some_and(|count| count.fetch_sub(1, AcqRel) == 1)
+    }
+
+    /// Gives a slot back that no frame of this process is in any more.
+    #[inline]
+    fn give_back(&self, slot: usize) {
+        kill_point("consumer.releasing");
+        ring::release(&self.control.live(), self.place, slot);
+        self.made_room();
     }
 }
 
@@ -176,7 +183,7 @@ impl FrameContext {
         if let Some((seq, slot)) = ring::unpack_latest(control.newest())
             && seq > after
         {
-            self.map.mapping.prefetch(slot * self.map.stride);
+            self.map.prefetch(slot);
         }
     }
 }
@@ -189,7 +196,9 @@ struct Hold<'a> {
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.attachment.release(self.slot);
+        if self.attachment.is_last(self.slot) {
+            self.attachment.give_back(self.slot);
+        }
     }
 }
 
@@ -208,6 +217,71 @@ impl Clone for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.context.attachment.release(self.slot);
+        let FrameContext { attachment, map, .. } = &*self.context;
+        if !attachment.is_last(self.slot) {
+            return;
+        }
+        match map.on_device().map(|map| map.finish(self.slot)) {
+            None | Some(Finished::Done) => attachment.give_back(self.slot),
+            Some(Finished::Captured) => self.give_back_after_capture(),
+            Some(Finished::Failed(error)) => self.give_back_when_idle(error),
+        }
+    }
+}
+
+impl Lease {
+    /// Whether the content is where it can be looked at.
+    #[inline]
+    pub(crate) fn is_there(&self) -> bool {
+        let FrameContext { attachment, map, .. } = &*self.context;
+        map.part().is_none_or(|part| order::is_there(&attachment.control.live(), self.slot, part))
+    }
+
+    /// Whether the content never came, because its producer died.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.context.map.part().is_some() && self.context.attachment.is_torn(self.slot)
+    }
+
+    /// Takes the hold up again that this lease has just ended, as another lease.
+    fn revive(&self) -> Self {
+        self.context.attachment.retain(self.slot);
+        Self { context: Arc::clone(&self.context), slot: self.slot }
+    }
+
+    /// Keeps the hold until nobody captures the streams that read the frame: work can't be put into them before.
+    #[cold]
+    fn give_back_after_capture(&self) {
+        let mut kept = Some(self.revive());
+        ask_until_done(move || {
+            let slot = kept.as_ref().map(|lease: &Self| lease.slot);
+            let is_captured = kept
+                .as_ref()
+                .and_then(|lease| lease.context.map.on_device())
+                .zip(slot)
+                .is_some_and(|(map, slot)| map.is_captured(slot));
+            if !is_captured {
+                drop(kept.take());
+            }
+            !is_captured
+        });
+    }
+
+    /// Keeps the hold until the device has done everything that this process gave it: a stream that reads the frame
+    /// takes no work (it may have been destroyed), so that nothing nearer tells.
+    #[cold]
+    fn give_back_when_idle(&self, error: std::io::Error) {
+        let lease = self.revive();
+        tracing::warn!(link = %lease.context.attachment.name, %error, "a stream that reads a frame takes no work");
+        let settle = move || {
+            if let Some(map) = lease.context.map.on_device() {
+                // An error here means that the device is lost, and then it reads nothing more either.
+                let _ = map.accelerator().settle();
+                map.forget_uses(lease.slot);
+            }
+            drop(lease);
+        };
+        if let Err(error) = spawn_quiet("uncopy-settle", settle) {
+            tracing::warn!(%error, "a slot stays held");
+        }
     }
 }

@@ -5,53 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind;
-use uncopy_os::{Mapping, OsError, Received, WatchGuard, kill_point, watch_read_only};
-use uncopy_tensor::{Access, ShareHandle};
+use uncopy_os::{OsError, Received, kill_point};
+use uncopy_tensor::ShareHandle;
 
-use super::{Attachment, CLOSED, LOST};
+use super::{Attachment, CLOSED, LOST, SlotMap};
 use crate::error::LinkError;
-use crate::native::wire::{MAX_MESSAGE_BYTES, Message, MessageError, SLOT_ALIGN_BYTES, is_newer_epoch};
+use crate::native::wire::{MAX_MESSAGE_BYTES, Message, MessageError, is_newer_epoch};
 use crate::service::lock;
-
-/// The frame memory of one epoch, mapped for reading.
-pub(crate) struct SlotMap {
-    pub(crate) epoch: u32,
-    pub(crate) stride: usize,
-    /// Before the mapping, so that it ends first.
-    _guard: WatchGuard,
-    pub(crate) mapping: Arc<Mapping>,
-}
-
-impl SlotMap {
-    pub(super) fn open(
-        name: &str,
-        slots: usize,
-        epoch: u32,
-        stride: u64,
-        len: u64,
-        handle: &ShareHandle,
-    ) -> Result<Self, LinkError> {
-        let corrupt = || LinkError::Corrupt {
-            name: name.to_owned(),
-            detail: format!("epoch {epoch} has {slots} slots of {stride} bytes in {len} bytes"),
-        };
-        let stride = usize::try_from(stride).map_err(|_| corrupt())?;
-        let len = usize::try_from(len).map_err(|_| corrupt())?;
-        let need = stride.checked_mul(slots).ok_or_else(corrupt)?;
-        if stride == 0 || stride % SLOT_ALIGN_BYTES != 0 || need > len {
-            return Err(corrupt());
-        }
-        let mapping = Arc::new(Mapping::open(handle, need, Access::ReadOnly)?);
-        if !mapping.seals().are_frozen() {
-            let detail = format!("frame memory is sealed {}: anybody could write to it", mapping.seals());
-            return Err(LinkError::Corrupt { name: name.to_owned(), detail });
-        }
-        let note =
-            format!("frames of link '{name}' are shared and read-only; ask for a private copy (copy=True)");
-        let guard = watch_read_only((mapping.address(), mapping.address() + mapping.len_bytes()), note);
-        Ok(Self { epoch, stride, mapping, _guard: guard })
-    }
-}
 
 /// Frame memory that has arrived and may still be needed.
 #[derive(Default)]
@@ -115,14 +75,8 @@ impl Attachment {
     /// Takes in one message; `None` where it is none that a producer may send.
     fn take(&self, inbox: &mut Inbox, message: Option<&Message>, handles: &[ShareHandle]) -> Option<()> {
         match message?.clone() {
-            Message::Epoch { epoch, slot_stride, slots_len } => {
-                let slots = self.header.slots;
-                let map = match handles.first() {
-                    Some(handle) => SlotMap::open(&self.name, slots, epoch, slot_stride, slots_len, handle),
-                    // It was sent and did not fit: this process is at its limit of descriptors.
-                    None => Err(LinkError::EpochWithoutMemory { name: self.name.clone(), epoch }),
-                };
-                match map {
+            Message::Epoch { epoch, memory } => {
+                match self.maps.open(epoch, memory, handles) {
                     Ok(map) => {
                         inbox.epochs.push(Arc::new(map));
                         inbox.unread = None;

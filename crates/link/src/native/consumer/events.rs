@@ -133,8 +133,11 @@ impl Subscriber {
         self.check_usable()?;
         loop {
             let ended = !self.connected();
-            if let Taken::Frame(frame) = self.take(self.cursor.after())? {
-                return Ok(Some(frame));
+            match self.take(self.cursor.after())? {
+                Taken::Frame(frame) => return Ok(Some(frame)),
+                Taken::Unready if !self.is_there_soon() => return Ok(None),
+                Taken::Unready => continue,
+                Taken::Nothing | Taken::Later => {}
             }
             if ended {
                 if !self.poll_producer()? {

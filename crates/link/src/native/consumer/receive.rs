@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{Woken, futex_wait_marked, kill_point, monotonic_nanos};
 
+use super::device::{self, Look, Unready};
 use super::{JustWait, LONG_SLICE, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
 use crate::native::attachment::Next;
@@ -21,13 +22,15 @@ pub(super) enum Taken {
     Nothing,
     /// A frame whose memory is still on its way.
     Later,
+    /// A frame that a device is still writing; the cursor keeps it.
+    Unready,
 }
 
 impl Taken {
     pub(super) fn frame(self) -> Option<Frame> {
         match self {
             Self::Frame(frame) => Some(frame),
-            Self::Nothing | Self::Later => None,
+            Self::Nothing | Self::Later | Self::Unready => None,
         }
     }
 }
@@ -61,6 +64,8 @@ impl Subscriber {
     ) -> Result<Frame, LinkError> {
         loop {
             let in_time = match taken {
+                // Also of a producer that has closed: its device may be about to finish.
+                Taken::Unready => self.wait_for_device(&mut wait)?,
                 _ if ended => {
                     self.end_sleep(None);
                     let deadline = wait.timeout.and_then(|timeout| {
@@ -101,7 +106,11 @@ impl Subscriber {
         loop {
             let Some(attachment) = &self.attachment else { return Ok(Taken::Nothing) };
             let cursor = &mut self.cursor;
-            match attachment.hold(after, attachment.every, &mut cursor.context)? {
+            let next = match cursor.unready.take() {
+                Some(unready) => Next::Frame(unready.lease, unready.description),
+                None => attachment.hold(after, attachment.every, &mut cursor.context)?,
+            };
+            match next {
                 Next::Nothing => return Ok(Taken::Nothing),
                 Next::Later => return Ok(Taken::Later),
                 // There may be a later one that can be.
@@ -111,6 +120,19 @@ impl Subscriber {
                 }
                 Next::Frame(lease, description) => {
                     let seq = description.seq;
+                    match device::look(&lease, &self.name, self.for_stream)? {
+                        Look::There => {}
+                        Look::Unready => {
+                            cursor.unready = Some(Unready::new(lease, description));
+                            return Ok(Taken::Unready);
+                        }
+                        Look::Torn => {
+                            drop(lease);
+                            self.pass_over(seq);
+                            after = after.max(seq);
+                            continue;
+                        }
+                    }
                     // What there was before a reader of the latest came is none of its business.
                     let before = if attachment.every { cursor.seq } else { cursor.seq.max(cursor.joined_at) };
                     let missed = seq.saturating_sub(before).saturating_sub(1);
@@ -143,7 +165,10 @@ impl Subscriber {
             return self.take(0);
         }
         Ok(match attachment.hold(0, false, &mut self.cursor.context)? {
-            Next::Frame(lease, description) => Taken::Frame(Frame::new(lease, description, 0)),
+            Next::Frame(lease, description) if lease.is_there() && !lease.is_torn() => {
+                Taken::Frame(Frame::new(lease, description, 0))
+            }
+            Next::Frame(..) => Taken::Nothing,
             Next::Later => Taken::Later,
             Next::Nothing | Next::Unreachable { .. } => Taken::Nothing,
         })
@@ -238,7 +263,7 @@ impl Subscriber {
 }
 
 /// One wait for a frame.
-struct Wait<'w> {
+pub(super) struct Wait<'w> {
     timeout: Option<Duration>,
     begun_nanos: u64,
     waiting: Option<&'w mut dyn Waiting>,
@@ -250,7 +275,7 @@ impl Wait<'_> {
     }
 
     /// How long to sleep from now on at the most; `None` when the time is over.
-    fn left(&self) -> Option<Duration> {
+    pub(super) fn left(&self) -> Option<Duration> {
         self.left_at(monotonic_nanos())
     }
 
@@ -266,7 +291,7 @@ impl Wait<'_> {
     }
 
     /// Asks the caller whether to go on.
-    fn go_on(&mut self) -> Result<bool, LinkError> {
+    pub(super) fn go_on(&mut self) -> Result<bool, LinkError> {
         let goes_on = self.waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
         if goes_on { Ok(true) } else { Err(LinkError::Interrupted) }
     }

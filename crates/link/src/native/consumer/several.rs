@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{Interest, Poller, Woken, fork_generation, futex_wait_any};
 
+use super::device;
 use super::receive::spin_until;
 use super::{JustWait, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
@@ -123,6 +124,7 @@ impl Subscriber {
             // Asked before the look, as in `recv`: the last frame of a producer that has just gone is one.
             let ended = !self.connected();
             match self.glimpse() {
+                Ok(Next::Frame(lease, _)) if !lease.is_there() => return Ok(Outlook::Coming),
                 Ok(Next::Frame(..)) | Err(_) => return Ok(Outlook::Ready),
                 Ok(Next::Later) if !ended => return Ok(Outlook::Coming),
                 // Looked again, until what is beyond reach has been passed over.
@@ -145,6 +147,9 @@ impl Subscriber {
     /// Holds the next frame for a moment, and receives nothing.
     fn glimpse(&mut self) -> Result<Next, LinkError> {
         let Some(attachment) = &self.attachment else { return Ok(Next::Nothing) };
+        if let Some(unready) = &self.cursor.unready {
+            return Ok(Next::Frame(unready.lease.clone(), unready.description));
+        }
         let next = attachment.hold(self.cursor.after(), attachment.every, &mut self.cursor.context)?;
         if let Next::Unreachable { seq } = next {
             self.pass_over(seq);
@@ -250,7 +255,13 @@ fn poll(
     }
     // What is on its way may have to be asked for again.
     let is_coming = outlooks.contains(&Outlook::Coming);
-    let timeout = if is_coming { timeout.min(ASK_EVERY) } else { timeout };
+    let is_written = subscribers.iter().any(|subscriber| subscriber.is_written());
+    let timeout = match (is_coming, is_written) {
+        // Nothing tells when a device is done.
+        (true, true) => timeout.min(device::LOOK_EVERY),
+        (true, false) => timeout.min(ASK_EVERY),
+        (false, _) => timeout,
+    };
     let mut events = Vec::new();
     poller.wait(&mut events, Some(timeout))?;
     Ok(if events.is_empty() { Woken::TimedOut } else { Woken::Woken })

@@ -3,18 +3,27 @@
 
 use std::sync::Arc;
 
+use uncopy_core::Device;
 use uncopy_os::SlotMut;
 use uncopy_tensor::Tensor;
 
 use super::Publisher;
+use super::device::DeviceLoan;
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::meta::Meta;
 use crate::native::server::Server;
 
-/// A slot on loan as a value of its own; see [`Publisher::claim`].
+/// Where the bytes of a claimed slot are.
+pub(super) enum ClaimMemory {
+    Host(SlotMut),
+    Device(DeviceLoan),
+}
+
+/// A slot on loan as a value of its own; see [`Publisher::claim`] and [`Publisher::claim_on`].
 pub struct Claim {
-    pub(super) bytes: Option<SlotMut>,
+    /// `None` once it is spent.
+    pub(super) memory: Option<ClaimMemory>,
     pub(super) form: Arc<Form>,
     pub(super) slot: usize,
     pub(super) form_number: u32,
@@ -28,11 +37,29 @@ impl Claim {
     /// The bytes of the frame to be, as long as the form says. They hold what was in the slot before.
     ///
     /// # Errors
-    /// [`LinkError::Os`] while a [`tensor`](Claim::tensor) of the claim is alive, which writes the same bytes.
+    /// [`LinkError::Os`] while a [`tensor`](Claim::tensor) of the claim is alive, which writes the same bytes;
+    /// [`LinkError::WrongPlace`] where the slot is on a device.
     pub fn bytes_mut(&mut self) -> Result<&mut [u8], LinkError> {
         let len = self.form.len_bytes();
-        let Some(bytes) = &mut self.bytes else { return Err(LinkError::ForeignClaim) };
-        Ok(bytes.bytes_mut()?.get_mut(..len).unwrap_or_default())
+        match &mut self.memory {
+            Some(ClaimMemory::Host(bytes)) => Ok(bytes.bytes_mut()?.get_mut(..len).unwrap_or_default()),
+            Some(ClaimMemory::Device(loan)) => Err(LinkError::WrongPlace {
+                name: self.server.name().to_owned(),
+                what: "a loan",
+                found: loan.device(),
+                wanted: Device::CPU,
+            }),
+            None => Err(LinkError::ForeignClaim),
+        }
+    }
+
+    /// Where the slot is.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        match &self.memory {
+            Some(ClaimMemory::Device(loan)) => loan.device(),
+            _ => Device::CPU,
+        }
     }
 
     /// The form that the slot was claimed for.
@@ -44,20 +71,30 @@ impl Claim {
     /// A writable tensor over the slot, for other languages and frameworks.
     ///
     /// While it or a view of it lives, the slot is not written again; from the moment the frame is published its pages
-    /// are read-only, so that a late write ends the process instead of changing the frame.
+    /// are read-only, so that a late write ends the process instead of changing the frame. On a device nothing catches a
+    /// late write: who writes puts its work into the stream of the claim before the frame is published.
     ///
     /// # Errors
     /// [`LinkError::ForeignClaim`] once the claim is spent.
     pub fn tensor(&self) -> Result<Tensor, LinkError> {
-        let Some(bytes) = &self.bytes else { return Err(LinkError::ForeignClaim) };
-        let region = bytes.region(self.form.len_bytes(), Arc::clone(&self.views))?;
+        let (len, views) = (self.form.len_bytes(), Arc::clone(&self.views));
+        let region = match &self.memory {
+            Some(ClaimMemory::Host(bytes)) => bytes.region(len, views)?,
+            Some(ClaimMemory::Device(loan)) => loan.region(len, views)?,
+            None => return Err(LinkError::ForeignClaim),
+        };
         Ok(Tensor::new(region, *self.form.layout(), 0)?)
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        drop(self.bytes.take());
+        if let Some(ClaimMemory::Device(loan)) = &self.memory
+            && !self.published
+        {
+            loan.abandon();
+        }
+        drop(self.memory.take());
         if !self.published {
             self.server.give_back(self.slot);
         }

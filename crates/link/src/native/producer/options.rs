@@ -9,7 +9,7 @@ use std::time::Duration;
 use uncopy_core::LinkName;
 use uncopy_os::{ProcessId, RuntimeDir, boot_id, fork_generation, kill_point, monotonic_nanos, random_id};
 
-use super::{Patience, Publisher, SlotState, WhenFull};
+use super::{Patience, Publisher, SlotState, Target, WhenFull};
 use crate::error::LinkError;
 use crate::errors::{ErrorLog, Side};
 use crate::form::Form;
@@ -29,6 +29,7 @@ pub struct PublishOptions {
     when_full: WhenFull,
     evict_after: Option<Duration>,
     takeover: bool,
+    mirror: bool,
     directory: Option<PathBuf>,
 }
 
@@ -56,6 +57,7 @@ pub fn publish(name: &str) -> PublishOptions {
         when_full: WhenFull::Drop,
         evict_after: None,
         takeover: false,
+        mirror: false,
         directory: None,
     }
 }
@@ -91,6 +93,14 @@ impl PublishOptions {
     #[must_use]
     pub fn takeover(self, takeover: bool) -> Self {
         Self { takeover, ..self }
+    }
+
+    /// Keeps a copy of each frame that lies on a device in host memory, for consumers without the device: one copy for
+    /// all of them, made by the device into pinned shared memory and named in [`Frame::copies`](crate::Frame::copies).
+    /// Frames in host memory are as ever.
+    #[must_use]
+    pub fn mirror(self, mirror: bool) -> Self {
+        Self { mirror, ..self }
     }
 
     /// Another runtime directory than the user's own, for tests and containers.
@@ -141,6 +151,8 @@ impl PublishOptions {
             when_full: self.when_full,
             fixed: None,
             epoch: None,
+            is_mirrored: self.mirror,
+            timeline: None,
             form: None,
             slots: (0..self.slots).map(|_| SlotState::default()).collect(),
             patience: self.evict_after.map(Patience::new),
@@ -150,7 +162,7 @@ impl PublishOptions {
             small_frames: 0,
         };
         if let Some(form) = self.form {
-            publisher.prepare(&form)?;
+            publisher.prepare(&form, &Target::Host)?;
             publisher.fixed = Some(form);
         }
         kill_point("producer.open");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::futex_wait;
 
-use super::{Claim, Publisher, WhenFull};
+use super::{Claim, Publisher, Target, WhenFull};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::native::consumer::{LONG_SLICE, Waiting, slice_after};
@@ -59,6 +59,7 @@ impl Publisher {
     pub(super) fn wait_for_room(
         &mut self,
         form: &Form,
+        target: &Target,
         timeout: Option<Duration>,
         mut waiting: Option<&mut dyn Waiting>,
     ) -> Result<Option<Claim>, LinkError> {
@@ -67,7 +68,7 @@ impl Publisher {
             // Read before looking: room that is made later changes it, and then the kernel refuses to sleep.
             let room = self.control.live().room().load(Acquire);
             ring::want_room(&self.control.live());
-            let found = self.try_claim(form);
+            let found = self.try_claim(form, target);
             if !matches!(found, Ok(None)) {
                 ring::end_wanting_room(&self.control.live());
                 return found;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 use uncopy_core::ErrorKind;
-use uncopy_os::{Connection, EventFd, PidFd, ProcessId, Received, Sent, SlotMemory, current_uid, kill_point};
+use uncopy_os::{Connection, EventFd, PidFd, ProcessId, Received, Sent, current_uid, kill_point};
 
 use uncopy_tensor::ShareHandle;
 
 use super::{Server, Table};
 use crate::ages::BUCKETS;
 use crate::error::LinkError;
+use crate::native::frame_memory::{FrameMemory, on_device};
+use crate::native::order;
 use crate::native::ring::{self, Cells};
 use crate::native::wire::{
     self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, is_newer_epoch, place, read, when_full,
@@ -243,15 +245,14 @@ impl Server {
         self.remove(table, key, gone);
     }
 
-    fn welcome(&self, place: u32, epoch: Option<&(u32, Arc<SlotMemory>)>) -> Message {
+    fn welcome(&self, place: u32, epoch: Option<&(u32, FrameMemory)>) -> Message {
         let slots = self.control.slots();
         Message::Welcome {
             place,
             control_len: wire::control_len_bytes(slots) as u64,
             epoch: epoch.map_or(0, |(number, _)| *number),
             slots: slots as u32,
-            slot_stride: epoch.map_or(0, |(_, memory)| memory.stride_bytes() as u64),
-            slots_len: epoch.map_or(0, |(_, memory)| memory.len_bytes() as u64),
+            memory: epoch.map(|(_, memory)| memory.info()).unwrap_or_default(),
         }
     }
 
@@ -343,6 +344,8 @@ impl Server {
         client.wants_each_epoch = false;
         self.every.fetch_and(!(1 << at), AcqRel);
         self.set_bell(at, None);
+        // Its process is dead, or reads nothing any more: no stream of ours may wait for it.
+        order::force_done(&self.control.live(), at);
         ring::reclaim(&self.control.live(), at);
         self.control.live().place_u32(at, place::STATE).store(place::FREE, Release);
         self.attached.fetch_and(!(1 << at), AcqRel);
@@ -356,12 +359,20 @@ impl Server {
         &self,
         client: &mut Client,
         place: u32,
-        epoch: Option<&(u32, Arc<SlotMemory>)>,
+        epoch: Option<&(u32, FrameMemory)>,
     ) -> Result<(), LinkError> {
-        let slots = epoch.map(|(_, memory)| memory.handle());
-        let handles: Vec<_> = self.control.handle().into_iter().chain(slots).collect();
+        let welcome = self.welcome(place, epoch).encode();
+        let send = |slots: &[&ShareHandle]| {
+            let handles: Vec<_> = self.control.handle().into_iter().chain(slots.iter().copied()).collect();
+            client.connection.send(&welcome, &handles)
+        };
         // The queue of a connection that has just been made is empty, so that this is sent or fails.
-        let _ = client.connection.send(&self.welcome(place, epoch).encode(), &handles)?;
+        let _ = match epoch {
+            Some((_, memory)) => {
+                memory.with_handles(send).map_err(on_device(self.name(), "sharing memory"))??
+            }
+            None => send(&[])?,
+        };
         client.epoch_sent = epoch.map_or(0, |(number, _)| *number);
         Ok(())
     }
@@ -423,7 +434,7 @@ impl Server {
 impl Client {
     /// Sends the current epoch, or the next to who needs each, unless the last one is still on its way: a stopped
     /// client keeps one, not all.
-    pub(super) fn offer_epoch(&mut self, epochs: &[(u32, Arc<SlotMemory>)]) {
+    pub(super) fn offer_epoch(&mut self, epochs: &[(u32, FrameMemory)]) {
         let next = match self.wants_each_epoch {
             true => epochs.iter().find(|(number, _)| is_newer_epoch(*number, self.epoch_sent)),
             false => epochs.last(),
@@ -432,19 +443,18 @@ impl Client {
         if self.place.is_none() || !self.epoch_taken || self.epoch_sent == *number {
             return;
         }
-        let message = Message::Epoch {
-            epoch: *number,
-            slot_stride: memory.stride_bytes() as u64,
-            slots_len: memory.len_bytes() as u64,
-        };
-        match self.connection.send(&message.encode(), &[memory.handle()]) {
-            Ok(Sent::Done) => {
+        let message = Message::Epoch { epoch: *number, memory: memory.info() }.encode();
+        let sent = memory.with_handles(|handles| self.connection.send(&message, handles));
+        match sent.map_err(|error| error.to_string()).map(|sent| sent.map_err(|error| error.to_string())) {
+            Ok(Ok(Sent::Done)) => {
                 self.epoch_sent = *number;
                 self.epoch_taken = false;
             }
             // The client asks again when it meets a frame that it can't map.
-            Ok(Sent::WouldBlock) => {}
-            Err(error) => tracing::debug!(%error, epoch = number, "a consumer could not be sent an epoch"),
+            Ok(Ok(Sent::WouldBlock)) => {}
+            Ok(Err(error)) | Err(error) => {
+                tracing::debug!(%error, epoch = number, "a consumer could not be sent an epoch");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::{fstat, fstatfs};
 use uncopy_core::Device;
-use uncopy_tensor::{Access, Region, ShareHandle};
+use uncopy_tensor::{Access, Region, ShareHandle, SharedPages};
 
 use super::pages::{InChild, Pages};
 use super::seals_of;
@@ -93,6 +93,22 @@ impl Mapping {
     /// Where it is mapped in this process.
     pub fn address(&self) -> usize {
         self.pages.base().addr().get()
+    }
+
+    /// As [`SharedMemory::shared_pages`](super::SharedMemory::shared_pages), of memory that was mapped for writing.
+    ///
+    /// # Errors
+    ///
+    /// Also [`OsError::Unsupported`] for memory that was mapped for reading only.
+    pub fn shared_pages(
+        self: &Arc<Mapping>,
+        offset_bytes: usize,
+        len_bytes: usize,
+    ) -> Result<SharedPages, OsError> {
+        if self.access == Access::ReadOnly {
+            return Err(OsError::Unsupported { what: "a device that writes memory mapped for reading only" });
+        }
+        self.pages.shared(offset_bytes, len_bytes, Arc::clone(self) as _)
     }
 
     /// The memory as atomic words; those of a read-only mapping can be loaded only, and in a forked child it has none.

@@ -2,6 +2,7 @@
 //! Memory of ours that a peer may map: a sealed memfd.
 
 use std::io;
+use std::sync::Arc;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
@@ -9,7 +10,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use uncopy_core::Device;
-use uncopy_tensor::{Access, Export, ShareHandle};
+use uncopy_tensor::{Access, Export, ShareHandle, SharedPages};
 
 use super::pages::{InChild, Pages};
 use super::{limits, seals_of};
@@ -130,6 +131,20 @@ impl SharedMemory {
     #[inline]
     pub fn len_bytes(&self) -> usize {
         self.pages.len_bytes()
+    }
+
+    /// `len_bytes` bytes at `offset_bytes`, both whole pages, for a device that reads and writes them as atomic words
+    /// do. The pages stay mapped for as long as the returned value or a clone lives.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::OutOfBounds`], [`OsError::BadAlignment`]; [`OsError::Forked`] in a forked child.
+    pub fn shared_pages(
+        self: &Arc<SharedMemory>,
+        offset_bytes: usize,
+        len_bytes: usize,
+    ) -> Result<SharedPages, OsError> {
+        self.pages.shared(offset_bytes, len_bytes, Arc::clone(self) as _)
     }
 
     pub(super) fn pages(&self) -> &Pages {

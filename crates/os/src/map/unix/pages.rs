@@ -2,17 +2,19 @@
 //! A shared file mapping as an owned value: mapped on creation, unmapped on drop.
 #![expect(unsafe_code, reason = "fence: mmap, mprotect and munmap")]
 
+use std::any::Any;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mprotect, munmap};
-use uncopy_tensor::Access;
+use uncopy_tensor::{Access, SharedPages};
 
 use super::limits;
 use crate::OsError;
 use crate::fork::KeptFromChild;
-use crate::map::Words;
+use crate::map::{PAGE_BYTES, Words};
 
 /// Pages of a shared file, mapped until drop. All of them are backed by the file: see [`Pages::map`].
 #[derive(Debug)]
@@ -110,6 +112,31 @@ impl Pages {
     pub(super) fn words(&self) -> &Words {
         static NONE: Words = Words::none();
         if self.are_in_parent() { &NONE } else { &self.words }
+    }
+
+    /// Whole pages at `offset_bytes`, for a device; `owner` keeps this value alive.
+    pub(super) fn shared(
+        &self,
+        offset_bytes: usize,
+        len_bytes: usize,
+        owner: Arc<dyn Any + Send + Sync>,
+    ) -> Result<SharedPages, OsError> {
+        let of_bytes = self.len_bytes;
+        if offset_bytes.checked_add(len_bytes).is_none_or(|end| end > of_bytes) {
+            return Err(OsError::OutOfBounds { offset_bytes, len_bytes, of_bytes });
+        }
+        for (what, value) in [("offset of pages", offset_bytes), ("length of pages", len_bytes)] {
+            if !value.is_multiple_of(PAGE_BYTES) {
+                return Err(OsError::BadAlignment { what, value, multiple_of: PAGE_BYTES });
+            }
+        }
+        self.check_not_forked()?;
+        // Inside a mapping that does not start at address 0, so never null.
+        let first = NonNull::new(self.base.as_ptr().wrapping_add(offset_bytes)).unwrap_or(self.base);
+        // SAFETY: 1. the range lies inside the mapping (checked), which its owner, `owner`, keeps mapped; callers map
+        // it for writing. 2. Control memory is reached through `Words` only, which are atomics; frame memory that is
+        // handed to a device has every slot claimed for ever, so that no slice of it is made.
+        Ok(unsafe { SharedPages::from_raw(first, len_bytes, owner) })
     }
 
     /// Changes what this process may do with `len_bytes` at `offset_bytes`, both multiples of the page size.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use uncopy_core::Device;
-use uncopy_tensor::{Access, Export, Region, ShareHandle};
+use uncopy_tensor::{Access, Export, Region, ShareHandle, SharedPages};
 
 use super::memory::SharedMemory;
 use super::pages::InChild;
@@ -99,6 +99,20 @@ impl SlotMemory {
     /// Length of all slots together, in bytes.
     pub fn len_bytes(&self) -> usize {
         self.memory.len_bytes()
+    }
+
+    /// All slots, for a device that writes them in place of this process. While it or a clone lives no slot may be
+    /// [claimed](SlotMemory::claim): who hands it out sees to that.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError::SlotTaken`] where a slot is claimed or lent; [`OsError::Forked`].
+    pub fn shared_pages(self: &Arc<SlotMemory>) -> Result<SharedPages, OsError> {
+        // Claimed for ever: the device's writes are nobody's `&mut` here.
+        for slot in 0..self.slots() {
+            self.lock(slot, CLAIMED | LENT)?;
+        }
+        self.memory.pages().shared(0, self.len_bytes(), Arc::clone(self) as _)
     }
 
     /// Asks the processor to fetch the line at `offset_in_slot` of `slot` for writing; a hint without effect outside.

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The measurements: the floors, ours and others', in turns, so that each round's figures are of the same minute."""
+
+import json
+import sys
+
+import others
+from bundle import Bundle
+from cases import Cases
+from process import Finished, complain, run, say
+from program import Program, python_path
+from rust_tests import build
+
+PART = "figures"
+PACED = "copy_known_60hz,futex_60hz"
+UNPACED = (
+    "copy_known,copy_then_kernel,copy_stream_waits,fill_known,copy_then_host,mirror_known,signal_known,"
+    "copy_done,host_copy_done"
+)
+GOALS_SIZE = "1080p_f32"
+"""The size that the goals are about; other sizes are measured beside it."""
+
+
+def measure(bundle: Bundle, cases: Cases, runs: list[dict], rounds: int, mps: dict[str, str] | None = None) -> None:
+    """Appends what each program printed to `runs`. With `mps`, its clients' environment, only what the goals need."""
+    part = PART if mps is None else "mps"
+    programs = [*floors(bundle, cases, part), *ours(bundle, cases, part)]
+    if mps is None:
+        programs += others.programs(bundle, cases)
+    failed = set()
+    for round_number in range(1, rounds + 1):
+        for program in programs:
+            if program.name in failed or round_number > program.rounds:
+                continue
+            complain(f"{part}: round {round_number} of {rounds}, {program.name}")
+            done = run(program.command, env=program.environment | (mps or {}), limit_s=program.limit_s)
+            document, why = document_of(done)
+            if document is None:
+                failed.add(program.name)
+                cases.failed(part, program.name, why)
+                complain(done.errors)
+                continue
+            runs.append({"mps": mps is not None, "round": round_number, **document})
+    for program in programs:
+        if program.name not in failed:
+            cases.passed(part, f"{program.name} measured")
+
+
+def document_of(done: Finished) -> tuple[dict | None, str]:
+    """What a program printed, where it ended well and printed rows."""
+    if not done.is_good():
+        return None, done.why()
+    try:
+        document = json.loads(done.output)
+        rows = document["rows"]
+        if not rows or any(not {"name", "size", "unit", "p50", "p99", "min", "n"} <= row.keys() for row in rows):
+            return None, "printed no rows, or rows without what each must have"
+        return document, ""
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return None, f"printed something else than rows: {error!r}"
+
+
+def floors(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
+    program, why_not = build(bundle, "floors.cu")
+    if program is None:
+        cases.failed(part, "floors", why_not)
+        return []
+    sizes = [] if part == PART else ["--sizes", GOALS_SIZE]
+    return [
+        Program("floors", [program, "--rows", UNPACED, *sizes]),
+        Program("floors, paced", [program, "--rows", PACED, "--sizes", GOALS_SIZE]),
+    ]
+
+
+def ours(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
+    """uncopy's own: programs that the manifest names, and every script of `python/`."""
+    measures = bundle.manifest["measures"]
+    programs = [
+        Program(entry["name"], [bundle.program(entry["program"]), *entry["arguments"]], bundle.environment())
+        for entry in measures
+    ]
+    site, why_not = bundle.site()
+    scripts = sorted((bundle.home / "python").glob("*.py"))
+    if scripts and site is None:
+        cases.failed(part, "uncopy in Python", why_not)
+    elif scripts:
+        environment = bundle.environment() | python_path(bundle, site)
+        programs += [Program(script.stem, [sys.executable, "-B", script], environment) for script in scripts]
+    if not programs:
+        cases.skipped(part, "uncopy's own figures", "this bundle has no program that measures uncopy on a GPU")
+    return programs
+
+
+def table(runs: list[dict]) -> None:
+    """The worst round of each row of the goals' size and of those that have none."""
+    found: dict[tuple, list[dict]] = {}
+    for document in runs:
+        for row in document["rows"]:
+            if row["size"] in (GOALS_SIZE, "any"):
+                key = (document["program"], row["name"], document["mps"])
+                found.setdefault(key, []).append(row)
+    if not found:
+        return
+    say(f"\nworst round of each, {GOALS_SIZE} where it has a size")
+    for (program, name, is_mps), rows in found.items():
+        p50, p99 = (max(row[key] for row in rows) for key in ("p50", "p99"))
+        label = f"{program} {name}{' (MPS)' if is_mps else ''}"
+        say(f"  {label:<44} p50 {p50:10.3f}  p99 {p99:10.3f} {rows[0]['unit']}")

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Frames that a device is still writing when they are published. Nothing wakes who waits for a device, so that the
+//! waiter looks: it sleeps for most of the time that devices took of late, and spins for the rest.
+
+use std::time::{Duration, Instant};
+
+use uncopy_core::Stream;
+
+use super::Subscriber;
+use super::receive::{Wait, spin_until};
+use crate::error::LinkError;
+use crate::native::attachment::Lease;
+use crate::native::description::Description;
+use crate::native::frame::Frame;
+use crate::native::frame_memory::on_device;
+use crate::native::order;
+use crate::service::ask_until_done;
+
+/// How long one look at a word lasts: a copy of a frame within a card takes about half of it.
+const SPIN: Duration = Duration::from_micros(50);
+/// The longest sleep between two looks.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// What a sleep may overrun by: the kernel's own tolerance for timers, and the time of waking up.
+const OVERRUN: Duration = Duration::from_micros(120);
+
+/// The next frame, held, which a device is still writing.
+pub(super) struct Unready {
+    pub(super) lease: Lease,
+    pub(super) description: Description,
+    /// The doorbell rings when it is there.
+    is_watched: bool,
+}
+
+impl Unready {
+    pub(super) fn new(lease: Lease, description: Description) -> Box<Self> {
+        Box::new(Self { lease, description, is_watched: false })
+    }
+}
+
+/// What is known of a held frame's content.
+pub(super) enum Look {
+    /// It is there, or will be before what is put into the stream that it is received for.
+    There,
+    /// A device is at work on it.
+    Unready,
+    /// It never came.
+    Torn,
+}
+
+/// Looks at the content of a frame that is about to be received, for a stream or for the processor.
+#[inline]
+pub(super) fn look(lease: &Lease, name: &str, stream: Option<Stream>) -> Result<Look, LinkError> {
+    if lease.context.map.part().is_none() {
+        return Ok(Look::There);
+    }
+    look_at_device(lease, name, stream)
+}
+
+#[cold]
+fn look_at_device(lease: &Lease, name: &str, stream: Option<Stream>) -> Result<Look, LinkError> {
+    let is_there = lease.is_there();
+    if is_there && lease.is_torn() {
+        return Ok(Look::Torn);
+    }
+    let (Some(stream), Some(map)) = (stream, lease.context.map.on_device()) else {
+        return Ok(if is_there { Look::There } else { Look::Unready });
+    };
+    let is_capturing = map.accelerator().is_capturing(stream);
+    if is_capturing.map_err(on_device(name, "asking whether a stream is captured"))? {
+        return Err(LinkError::Capturing { name: name.to_owned(), stream });
+    }
+    if !is_there {
+        let point = order::being_there(&lease.context.attachment.control.live(), lease.slot);
+        let waits = map.timeline().wait(stream, &[point]);
+        waits.map_err(on_device(name, "ordering a stream after a frame"))?;
+    }
+    map.note_use(lease.slot, stream);
+    Ok(Look::There)
+}
+
+impl Subscriber {
+    /// Like [`recv`](Self::recv), for work that is put into `stream`: the frame may still be written by its producer's
+    /// device, and the stream waits for that. The frame is noted as [used](Frame::used_on) on the stream.
+    ///
+    /// This does not make the frame known sooner, and the stream's wait keeps the card from other work of this process;
+    /// [`recv`](Self::recv) is the better choice unless the processor has nothing to do but to put work into the stream.
+    /// Should the producer die, the stream goes on, and [`Frame::is_torn`] tells.
+    ///
+    /// # Errors
+    /// As for [`recv`](Self::recv), [`LinkError::Capturing`] and [`LinkError::Device`].
+    pub fn recv_on(&mut self, stream: Stream, timeout: Duration) -> Result<Frame, LinkError> {
+        self.for_stream = Some(stream);
+        let received = self.recv_until(Some(timeout), None);
+        self.for_stream = None;
+        self.log.noting(received)
+    }
+
+    /// Whether the next frame is held and a device is still writing it.
+    pub(super) fn is_written(&self) -> bool {
+        self.cursor.unready.is_some()
+    }
+
+    /// Waits for the device that writes the next frame. `false` when the time is over.
+    pub(super) fn wait_for_device(&mut self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
+        let Some(unready) = &self.cursor.unready else { return Ok(true) };
+        let Unready { lease, description, .. } = &**unready;
+        let published =
+            crate::stamp::Stamp::new(description.published_nanos, lease.context.attachment.is_of_this_boot);
+        let mut asked = Instant::now();
+        let mut nap = self.device_takes.saturating_sub(published.age().unwrap_or_default() + OVERRUN);
+        loop {
+            if !nap.is_zero() {
+                let Some(left) = wait.left() else { return Ok(lease.is_there()) };
+                std::thread::sleep(nap.min(left).min(LOOK_EVERY));
+            }
+            if spin_until(SPIN, || lease.is_there()) {
+                let took = published.age().unwrap_or_default();
+                // Follows slowly, so that one frame that was late does not make the next ones late.
+                self.device_takes = (self.device_takes * 3 + took) / 4;
+                return Ok(true);
+            }
+            if wait.left().is_none() {
+                return Ok(false);
+            }
+            // The longer it has taken, the longer it may take.
+            nap = (published.age().unwrap_or(LOOK_EVERY) / 8).clamp(SPIN, LOOK_EVERY);
+            if asked.elapsed() >= ASK_EVERY {
+                asked = Instant::now();
+                if !wait.go_on()? {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// Gives the device that writes the next frame a moment. If that is not enough, the doorbell rings when it is done.
+    pub(super) fn is_there_soon(&mut self) -> bool {
+        let Some(unready) = &mut self.cursor.unready else { return true };
+        if spin_until(SPIN, || unready.lease.is_there()) {
+            return true;
+        }
+        if std::mem::replace(&mut unready.is_watched, true) {
+            return false;
+        }
+        let (mut lease, bell) = (Some(unready.lease.clone()), unready.lease.context.attachment.bell());
+        ask_until_done(move || {
+            let is_there = lease.as_ref().is_none_or(Lease::is_there);
+            if is_there {
+                drop(lease.take());
+                if let Some(bell) = &bell {
+                    bell.ring();
+                }
+            }
+            is_there
+        });
+        false
+    }
+}
+
+/// Between two times that a caller is asked whether to go on.
+const ASK_EVERY: Duration = Duration::from_millis(80);

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Frames in the memory of a device: claimed, written and finished by streams, in the order that `order` keeps.
+
+use std::io;
+use std::sync::Arc;
+
+use uncopy_core::{CopyReason, CopyRecord, Device, DeviceUuid, Stream};
+use uncopy_os::{SlotMemory, kill_point};
+use uncopy_tensor::{Accelerator, Region, Tensor, Timeline, TimelinePoint};
+
+use super::{
+    Claim, ClaimMemory, DeviceSlots, FrameMemory, Place, Publisher, Sent, SlotState, WhenFull, timeline_over,
+};
+use crate::accelerators;
+use crate::error::LinkError;
+use crate::form::{AsForm, Form};
+use crate::meta::Meta;
+use crate::native::consumer::Waiting;
+use crate::native::control::Control;
+use crate::native::frame_memory::on_device;
+use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
+use crate::native::wire::MAX_CONSUMERS;
+use crate::service::ask_until_done;
+use std::sync::atomic::Ordering::Acquire;
+
+/// Where a frame is to be written.
+pub(super) enum Target {
+    Host,
+    /// By work that is put into this stream.
+    Device {
+        accelerator: Arc<dyn Accelerator>,
+        stream: Stream,
+    },
+}
+
+impl Target {
+    pub(super) fn is_at(&self, place: Place) -> bool {
+        match (self, place) {
+            (Self::Host, Place::Host) => true,
+            (Self::Device { accelerator, .. }, Place::Device(uuid)) => accelerator.uuid() == uuid,
+            _ => false,
+        }
+    }
+}
+
+/// A slot on a device that its borrower's stream writes.
+pub(super) struct DeviceLoan {
+    name: String,
+    slots: Arc<DeviceSlots>,
+    control: Control,
+    slot: usize,
+    stream: Stream,
+    promise: Promise,
+}
+
+/// The most words that a stream waits for before it writes a slot: its last write, its mirroring, and its readers.
+const MAX_WAITS: usize = 2 + MAX_CONSUMERS;
+
+impl Publisher {
+    /// Takes a slot on `device` to be written by work in `stream`, as a value of its own: nothing is copied. Work that is
+    /// put into the stream after this call finds the slot free: whoever read or wrote it is done. Write into
+    /// [`Claim::tensor`], then give the claim to [`commit`](Self::commit), which publishes what the stream holds by then;
+    /// other streams must have been joined into it. Dropping it publishes nothing.
+    ///
+    /// The first frame on another device than the last begins a new epoch: consumers follow by themselves.
+    ///
+    /// # Errors
+    /// As for [`Publisher::loan`], and [`LinkError::Capturing`], [`LinkError::Device`], and
+    /// [`LinkError::DeviceUnreachable`] where there is no such device or driver.
+    pub fn claim_on(
+        &mut self,
+        form: &impl AsForm,
+        device: Device,
+        stream: Stream,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Claim, LinkError> {
+        let claimed = self.try_to_claim_on(form.as_form()?, device, stream, waiting);
+        self.server.log.noting(claimed)
+    }
+
+    fn try_to_claim_on(
+        &mut self,
+        form: &Form,
+        device: Device,
+        stream: Stream,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Claim, LinkError> {
+        let target = self.target(device, stream)?;
+        match self.claim_or_wait(form, &target, waiting)? {
+            Some(claim) => Ok(claim),
+            None => Err(self.full()),
+        }
+    }
+
+    /// Copies a tensor on a device into a slot there and publishes it: one copy, put into `stream` and recorded with the
+    /// frame. The call does not wait for it; the tensor is kept until it is done, and given back with a later call.
+    ///
+    /// `stream` must be ordered after the work that makes the tensor: the stream of that work, most often.
+    ///
+    /// # Errors
+    /// As for [`Publisher::claim_on`], but a frame that finds every slot held is [`Sent::Dropped`] in a link that drops.
+    pub fn send_on(
+        &mut self,
+        form: &Form,
+        source: &Tensor,
+        meta: Meta,
+        stream: Stream,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Sent, LinkError> {
+        let sent = self.try_send_on(form, source, meta, Some(stream), waiting);
+        self.server.log.noting(sent)
+    }
+
+    pub(super) fn try_send_on(
+        &mut self,
+        form: &Form,
+        source: &Tensor,
+        meta: Meta,
+        stream: Option<Stream>,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Sent, LinkError> {
+        let packed = Form::from_layout(source.layout().to_c_contiguous());
+        if *form.layout() != *packed.layout() {
+            return Err(self.mismatch(form, &packed));
+        }
+        meta.check()?;
+        let target = self.target(source.device(), stream.unwrap_or(Stream::LEGACY_DEFAULT))?;
+        let mut claim = match self.claim_or_wait(form, &target, waiting)? {
+            Some(claim) => claim,
+            None if self.when_full == WhenFull::Drop => return Ok(Sent::Dropped),
+            None => return Err(self.full()),
+        };
+        if let Some(ClaimMemory::Device(loan)) = &claim.memory {
+            loan.copy_from(source, form)?;
+        }
+        kill_point("device.copied");
+        let contiguous = source.layout().is_c_contiguous();
+        let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
+        let len_bytes = form.len_bytes() as u64;
+        let record = CopyRecord { reason, from: source.device(), to: source.device(), len_bytes };
+        let seq = self.try_commit(&mut claim, &meta.copied(record))?;
+        if let Some(state) = self.slots.get_mut(claim.slot) {
+            state.source = Some(source.clone());
+        }
+        Ok(Sent::Published { seq })
+    }
+
+    fn target(&self, device: Device, stream: Stream) -> Result<Target, LinkError> {
+        let known = self.epoch.as_ref().and_then(|epoch| match &epoch.memory {
+            FrameMemory::Device(slots) if slots.device() == device => Some(Arc::clone(&slots.accelerator)),
+            _ => None,
+        });
+        let accelerator = match known {
+            Some(accelerator) => accelerator,
+            None => accelerators::known()
+                .and_then(|known| known.find(device))
+                .map_err(on_device(self.name(), "looking for the frame's device"))?,
+        };
+        let is_capturing = accelerator.is_capturing(stream);
+        if is_capturing.map_err(on_device(self.name(), "asking whether a stream is captured"))? {
+            return Err(LinkError::Capturing { name: self.name().to_owned(), stream });
+        }
+        Ok(Target::Device { accelerator, stream })
+    }
+
+    /// Takes a slot on the device of the current epoch, if there is one.
+    pub(super) fn try_claim_on(&mut self, stream: Stream) -> Result<Option<Claim>, LinkError> {
+        self.let_sources_go();
+        let Some(FrameMemory::Device(slots)) = self.epoch.as_ref().map(|epoch| epoch.memory.clone()) else {
+            return Err(LinkError::ForeignClaim);
+        };
+        let control = self.control.clone();
+        let has_mirror = slots.mirror.is_some();
+        let is_idle = |slot: usize, state: &SlotState| {
+            !order::is_unfinished(&control.live(), slot, state.writes, has_mirror)
+        };
+        // One that is idle costs the stream no wait.
+        let Some(slot) = self.claim_slot(is_idle).or_else(|| self.claim_slot(|_, _| true)) else {
+            return Ok(None);
+        };
+        let written = self.slots.get(slot).map_or(0, |state| state.writes);
+        let mut loan = DeviceLoan {
+            name: self.name().to_owned(),
+            slots,
+            control: self.control.clone(),
+            slot,
+            stream,
+            promise: Promise::default(),
+        };
+        if let Err(error) = loan.begin(written) {
+            self.server.give_back(slot);
+            return Err(error);
+        }
+        if let Some(state) = self.slots.get_mut(slot) {
+            state.writes = written.wrapping_add(1);
+        }
+        self.lend(slot, ClaimMemory::Device(loan)).map(Some)
+    }
+
+    /// Gives back what has been copied. On the caller's thread: a tensor's owner may be anybody's.
+    pub(super) fn let_sources_go(&mut self) {
+        let control = self.control.live();
+        let has_mirror = self.is_mirrored;
+        for (slot, state) in self.slots.iter_mut().enumerate() {
+            if state.source.is_none() {
+                continue;
+            }
+            let reached = |word: u32| TimelinePoint { offset_bytes: 0, value: state.writes }.is_reached(word);
+            let is_copied = reached(DeviceWord::load(control.ready(slot), Acquire));
+            if is_copied && (!has_mirror || reached(DeviceWord::load(control.mirrored(slot), Acquire))) {
+                state.source = None;
+            }
+        }
+    }
+
+    /// New frame memory where `target` is.
+    pub(super) fn make_memory(&mut self, stride: usize, target: &Target) -> Result<FrameMemory, LinkError> {
+        let Target::Device { accelerator, .. } = target else {
+            return Ok(FrameMemory::Host(SlotMemory::create("uncopy-slots", self.slots(), stride)?));
+        };
+        let timeline = self.timeline_on(accelerator)?;
+        let made = (accelerator, &timeline);
+        let memory = DeviceSlots::create(self.name(), made, self.slots(), stride, self.is_mirrored)?;
+        Ok(FrameMemory::Device(memory))
+    }
+
+    fn timeline_on(&mut self, accelerator: &Arc<dyn Accelerator>) -> Result<Arc<dyn Timeline>, LinkError> {
+        let uuid: DeviceUuid = accelerator.uuid();
+        if let Some((_, timeline)) = self.timeline.as_ref().filter(|(known, _)| *known == uuid) {
+            return Ok(Arc::clone(timeline));
+        }
+        let timeline = timeline_over(self.name(), &self.control, accelerator)?;
+        self.timeline = Some((uuid, Arc::clone(&timeline)));
+        Ok(timeline)
+    }
+
+    /// Lets go of the memory of the current epoch as soon as its device has done what was put into streams: unmapping
+    /// does not wait.
+    pub(super) fn retire_memory(&mut self) {
+        let Some(FrameMemory::Device(slots)) = self.epoch.take().map(|epoch| epoch.memory) else { return };
+        let control = self.control.clone();
+        let writes: Vec<u32> = self.slots.iter().map(|state| state.writes).collect();
+        // Sources stay with this thread unless it ends the link before they are copied.
+        self.let_sources_go();
+        let sources: Vec<Option<Tensor>> = self.slots.iter_mut().map(|state| state.source.take()).collect();
+        let has_mirror = slots.mirror.is_some();
+        let mut kept = Some((slots, sources));
+        ask_until_done(move || {
+            let is_done = |word: u32, value: u32| TimelinePoint { offset_bytes: 0, value }.is_reached(word);
+            let is_over = writes.iter().enumerate().all(|(slot, value)| {
+                let live = control.live();
+                is_done(DeviceWord::load(live.ready(slot), Acquire), *value)
+                    && (!has_mirror || is_done(DeviceWord::load(live.mirrored(slot), Acquire), *value))
+            });
+            if is_over {
+                drop(kept.take());
+            }
+            is_over
+        });
+    }
+}
+
+impl DeviceLoan {
+    pub(super) fn device(&self) -> Device {
+        self.slots.device()
+    }
+
+    /// Orders the stream after whoever wrote or read the slot, and promises its next write, the one after `written`.
+    fn begin(&mut self, written: u32) -> Result<(), LinkError> {
+        let control = self.control.live();
+        let mut points = [TimelinePoint { offset_bytes: 0, value: 0 }; MAX_WAITS];
+        let mut count = 0;
+        order::unfinished(&control, self.slot, written, self.slots.mirror.is_some(), |point| {
+            if let Some(place) = points.get_mut(count) {
+                *place = point;
+                count += 1;
+            }
+        });
+        let points = points.get(..count).unwrap_or_default();
+        if !points.is_empty() {
+            self.slots
+                .timeline
+                .wait(self.stream, points)
+                .map_err(self.failed("ordering a stream after its readers"))?;
+        }
+        self.promise = order::promise(&control, self.slot, written.wrapping_add(1));
+        Ok(())
+    }
+
+    fn copy_from(&self, source: &Tensor, form: &Form) -> Result<(), LinkError> {
+        let to = self.slots.slot(self.slot, form.len_bytes(), ())?;
+        let copied = self.slots.accelerator.copy(source, &to, self.stream);
+        copied.map_err(self.failed("copying a frame"))
+    }
+
+    /// Has the stream say when it is done, and the mirror made. Returns the record of that copy, if there is one.
+    pub(super) fn finish(&self, form: &Form) -> Result<Option<CopyRecord>, LinkError> {
+        let Self { slots, promise, .. } = self;
+        let written = slots.timeline.write(&[self.stream], promise.ready);
+        written.map_err(self.failed("marking a frame as written"))?;
+        let Some(mirror) = &slots.mirror else { return Ok(None) };
+        let failed = || self.failed("mirroring a frame");
+        slots.timeline.wait(mirror.stream, &[promise.ready]).map_err(failed())?;
+        let from = Tensor::new(slots.slot(self.slot, form.len_bytes(), ())?, *form.layout(), 0)?;
+        let to = mirror.slot(self.slot, slots.stride_bytes, form.len_bytes())?;
+        slots.accelerator.copy(&from, &to, mirror.stream).map_err(failed())?;
+        slots.timeline.write(&[mirror.stream], promise.mirrored).map_err(failed())?;
+        let len_bytes = form.len_bytes() as u64;
+        let (reason, from, to) = (CopyReason::MIRROR, self.device(), Device::CPU);
+        Ok(Some(CopyRecord { reason, from, to, len_bytes }))
+    }
+
+    /// Keeps the promise of a frame that is not published: the borrower may have put writes into the stream.
+    pub(super) fn abandon(&self) {
+        let Self { slots, control, promise, .. } = self;
+        let value = promise.ready.value;
+        for (point, part) in [(promise.ready, Part::Device), (promise.mirrored, Part::Mirror)] {
+            let is_there = order::is_at_least(&control.live(), self.slot, part, value);
+            if !is_there && slots.timeline.write(&[self.stream], point).is_err() {
+                // A device that takes no work does none.
+                order::keep_promise(&control.live(), self.slot, value, part);
+            }
+        }
+    }
+
+    /// The slot's bytes on the device.
+    pub(super) fn region(&self, len: usize, hold: impl Send + Sync + 'static) -> Result<Region, LinkError> {
+        self.slots.slot(self.slot, len, hold)
+    }
+
+    fn failed(&self, what: &'static str) -> impl FnOnce(io::Error) -> LinkError {
+        on_device(&self.name, what)
+    }
+}

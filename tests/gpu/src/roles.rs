@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the binary `gpu-peer` can be.
+//!
+//! | role | does |
+//! |---|---|
+//! | `produce NAME [--slots N] [--mirror] [--block] [--life N]` | publishes frames on the device |
+//! | `consume NAME [--every] [--host]` | receives frames and has kernels check them |
+//!
+//! | command of a producer | event |
+//! |---|---|
+//! | `run FORM N [send\|loan\|two] [PAUSE_US]` publishes N frames: copied, written in place, or copied by two streams in turn | `ran` |
+//! | `forever FORM [send\|loan]` the same until the next command | `ran` |
+//! | `abandon FORM` writes into a loan and drops it | `abandoned` |
+//! | `stall MS FORM` publishes a frame behind so much other work | `ran` |
+//! | `idle` waits for the device | `idle` |
+//!
+//! | command of a consumer | event |
+//! |---|---|
+//! | `run N [cpu\|gpu]` receives and checks N frames; `gpu`: the stream waits for the content | `verified` |
+//! | `forever` the same until the next command, through restarts | `first` of each producer, `gone`, at last `verified` |
+//! | `hold` keeps the newest frame | `held` |
+//! | `check` checks the kept frame | `verified` |
+//! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
+//! | `drop` | `dropped` |
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uncopy::{
+    Form, Frame, LinkError, Meta, Publisher, Read, Sent, Stream, Subscriber, Tensor, WhenFull, Where,
+};
+use uncopy_tests::script::{Commands, Words, emit, emit_error};
+
+use crate::card::{Array, Card, Counter, check_on_host};
+
+/// Plays a role until its commands end.
+///
+/// # Panics
+/// When there is no such role, or a command makes no sense.
+pub fn play(role: &str, words: Vec<String>) {
+    let words = Words::new(words);
+    let mut commands = Commands::default();
+    match role {
+        "produce" => produce(&words, &mut commands),
+        "consume" => consume(&words, &mut commands),
+        other => panic!("no role '{other}'"),
+    }
+    emit(&json!({ "event": "end", "leaks": [] }));
+}
+
+struct Producer {
+    card: Card,
+    out: Publisher,
+    streams: [Stream; 2],
+    sources: BTreeMap<usize, [Array; 2]>,
+    life: u64,
+}
+
+/// How a frame gets into its slot.
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    Send,
+    Loan,
+    Two,
+}
+
+fn produce(words: &Words, commands: &mut Commands) {
+    let card = Card::open();
+    let when_full = if words.has("--block") { WhenFull::Block(None) } else { WhenFull::Drop };
+    let opened = uncopy::publish(words.name())
+        .slots(words.number("--slots").unwrap_or(4) as usize)
+        .when_full(when_full)
+        .mirror(words.has("--mirror"))
+        .open();
+    let out = match opened {
+        Ok(out) => out,
+        Err(error) => return emit_error(&error),
+    };
+    emit(&json!({ "event": "open" }));
+    let streams = [card.stream(), card.stream()];
+    let life = words.number("--life").unwrap_or(1);
+    let mut producer = Producer { card, out, streams, sources: BTreeMap::new(), life };
+    while let Some(line) = commands.next_command() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match producer.obey(&words, commands) {
+            Ok(event) => emit(&event),
+            Err(error) => emit_error(&error),
+        }
+    }
+}
+
+impl Producer {
+    fn obey(&mut self, words: &[&str], commands: &Commands) -> Result<Value, LinkError> {
+        let how = |word: Option<&&str>| match word.copied() {
+            None | Some("send") => How::Send,
+            Some("loan") => How::Loan,
+            Some("two") => How::Two,
+            Some(other) => panic!("no way '{other}'"),
+        };
+        match words {
+            ["run", form, frames, rest @ ..] => {
+                let form = uncopy_tests::form(form);
+                let pause = rest.get(1).map(|micros| micros.parse().expect("microseconds"));
+                let frames: u64 = frames.parse().expect("a number of frames");
+                let mut dropped = 0;
+                for at in 0..frames {
+                    dropped += u64::from(!self.publish(&form, how(rest.first()), at)?);
+                    if let Some(pause) = pause {
+                        std::thread::sleep(Duration::from_micros(pause));
+                    }
+                }
+                Ok(json!({ "event": "ran", "seq": self.out.seq(), "dropped": dropped }))
+            }
+            ["forever", form, rest @ ..] => {
+                let form = uncopy_tests::form(form);
+                let mut at = 0;
+                while !commands.waiting() {
+                    self.publish(&form, how(rest.first()), at)?;
+                    at += 1;
+                    if at % 8 == 0 {
+                        // A processor that runs ahead of its device without end shows frames that are never recent.
+                        self.streams.iter().for_each(|stream| self.card.wait(*stream));
+                    }
+                }
+                Ok(json!({ "event": "ran", "seq": self.out.seq() }))
+            }
+            ["abandon", form] => {
+                let form = uncopy_tests::form(form);
+                let claim = self.out.claim_on(&form, self.card.id(), self.streams[0], None)?;
+                self.card.spin(3_000_000, self.streams[0]);
+                self.card.fill(&claim.tensor()?, u64::MAX, self.streams[0]);
+                drop(claim);
+                Ok(json!({ "event": "abandoned" }))
+            }
+            ["stall", millis, form] => {
+                let millis: u64 = millis.parse().expect("milliseconds");
+                self.card.spin(millis * 1_000_000, self.streams[0]);
+                self.publish(&uncopy_tests::form(form), How::Send, 0)?;
+                Ok(json!({ "event": "ran", "seq": self.out.seq() }))
+            }
+            ["idle"] => {
+                self.streams.iter().for_each(|stream| self.card.wait(*stream));
+                Ok(json!({ "event": "idle" }))
+            }
+            other => panic!("no command {other:?}"),
+        }
+    }
+
+    /// Publishes the next frame; `false` when it was dropped.
+    fn publish(&mut self, form: &Form, how: How, at: u64) -> Result<bool, LinkError> {
+        let key = (self.life << 40) | (self.out.seq() + 1);
+        let meta = Meta::default().raw(key.to_le_bytes().to_vec());
+        let stream = self.streams[if how == How::Two { at as usize % 2 } else { 0 }];
+        if how == How::Loan {
+            let claim = match self.out.claim_on(form, self.card.id(), stream, None) {
+                Ok(claim) => claim,
+                Err(LinkError::NoFreeSlot { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            self.card.fill(&claim.tensor()?, key, stream);
+            self.out.commit(claim, meta)?;
+            return Ok(true);
+        }
+        let card = &self.card;
+        let len = form.len_bytes();
+        let sources = self.sources.entry(len).or_insert_with(|| [card.array(len), card.array(len)]);
+        // Each stream has a source of its own; within a stream the order is the stream's.
+        let source = &sources[if how == How::Two { at as usize % 2 } else { 0 }].tensor;
+        card.fill(source, key, stream);
+        let source = Tensor::new(source.region().clone(), *form.layout(), 0)?;
+        Ok(matches!(self.out.send_on(form, &source, meta, stream, None)?, Sent::Published { .. }))
+    }
+}
+
+struct Consumer {
+    card: Option<Card>,
+    sub: Subscriber,
+    streams: Vec<Stream>,
+    counter: Option<Counter>,
+    held: Option<Frame>,
+    frames: u64,
+    missed: u64,
+    wrong_on_host: u64,
+    restarts: u64,
+}
+
+fn consume(words: &Words, commands: &mut Commands) {
+    let on_host = words.has("--host");
+    let read = if words.has("--every") { Read::Every } else { Read::Latest };
+    let place = if on_host { Where::Host } else { Where::Nearest };
+    let opened = uncopy::subscribe(words.name()).read(read).place(place).timeout(None).open();
+    let sub = match opened {
+        Ok(sub) => sub,
+        Err(error) => return emit_error(&error),
+    };
+    let card = (!on_host).then(Card::open);
+    emit(&json!({ "event": "open" }));
+    let streams = card.as_ref().map(|card| (0..3).map(|_| card.stream()).collect()).unwrap_or_default();
+    let counter = card.as_ref().map(Card::counter);
+    let mut consumer = Consumer {
+        card,
+        sub,
+        streams,
+        counter,
+        held: None,
+        frames: 0,
+        missed: 0,
+        wrong_on_host: 0,
+        restarts: 0,
+    };
+    while let Some(line) = commands.next_command() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match consumer.obey(&words, commands) {
+            Ok(event) => emit(&event),
+            Err(error) => emit_error(&error),
+        }
+    }
+}
+
+/// The longest wait for a frame that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A wait that looks for commands afterwards.
+const SLICE: Duration = Duration::from_millis(20);
+
+impl Consumer {
+    fn obey(&mut self, words: &[&str], commands: &Commands) -> Result<Value, LinkError> {
+        match words {
+            ["run", frames, rest @ ..] => {
+                for _ in 0..frames.parse().expect("a number of frames") {
+                    let stream = self.next_stream();
+                    let frame = match rest {
+                        ["gpu"] => self.sub.recv_on(stream.expect("a device"), PATIENCE)?,
+                        _ => self.sub.recv(PATIENCE)?,
+                    };
+                    self.judge(&frame, stream)?;
+                }
+                Ok(self.verified())
+            }
+            ["forever"] => {
+                let mut life = 0;
+                while !commands.waiting() {
+                    match self.sub.recv(SLICE) {
+                        Ok(frame) => {
+                            let now = key_of(&frame) >> 40;
+                            if std::mem::replace(&mut life, now) != now {
+                                emit(&json!({ "event": "first", "seq": frame.seq() }));
+                            }
+                            self.judge(&frame, self.next_stream())?;
+                        }
+                        Err(LinkError::TimedOut { .. } | LinkError::NotFound(_)) => {}
+                        Err(LinkError::ProducerLost { .. } | LinkError::ProducerClosed { .. }) => {
+                            emit(&json!({ "event": "gone" }));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                self.restarts = self.sub.restarts();
+                Ok(self.verified())
+            }
+            ["hold"] => {
+                let frame = self.sub.recv(PATIENCE)?;
+                let seq = frame.seq();
+                self.held = Some(frame);
+                Ok(json!({ "event": "held", "seq": seq }))
+            }
+            ["check"] => {
+                if let Some(frame) = self.held.clone() {
+                    self.judge(&frame, self.next_stream())?;
+                }
+                Ok(self.verified())
+            }
+            ["late", frames] => {
+                for _ in 0..frames.parse().expect("a number of frames") {
+                    let frame = self.sub.recv(PATIENCE)?;
+                    self.judge_late(frame)?;
+                }
+                Ok(self.verified())
+            }
+            ["drop"] => {
+                self.held = None;
+                Ok(json!({ "event": "dropped" }))
+            }
+            other => panic!("no command {other:?}"),
+        }
+    }
+
+    /// The stream for the next frame: one after the other; none on the host.
+    fn next_stream(&self) -> Option<Stream> {
+        self.streams.get(self.frames as usize % self.streams.len().max(1)).copied()
+    }
+
+    /// Has a kernel check a frame. The frame may go before the kernel has come to it.
+    fn judge(&mut self, frame: &Frame, stream: Option<Stream>) -> Result<(), LinkError> {
+        self.frames += 1;
+        self.missed += frame.missed();
+        let key = key_of(frame);
+        let (Some(card), Some(counter), Some(stream)) = (&self.card, &self.counter, stream) else {
+            self.wrong_on_host += u64::from(check_on_host(frame.bytes(), key).is_err());
+            return Ok(());
+        };
+        let tensor = frame.tensor()?;
+        frame.used_on(stream);
+        card.check(&tensor, key, counter, stream);
+        Ok(())
+    }
+
+    /// The frame goes first, then a tensor of it, which three streams read.
+    fn judge_late(&mut self, frame: Frame) -> Result<(), LinkError> {
+        self.frames += 1;
+        let key = key_of(&frame);
+        let tensor = frame.tensor()?;
+        let (Some(card), Some(counter)) = (&self.card, &self.counter) else { return Ok(()) };
+        for (at, stream) in self.streams.iter().enumerate() {
+            frame.used_on(*stream);
+            card.spin(200_000 * at as u64, *stream);
+            card.check(&tensor, key, counter, *stream);
+        }
+        drop(frame);
+        // On a thread that has never heard of the device.
+        std::thread::spawn(move || drop(tensor)).join().expect("a drop does not panic");
+        Ok(())
+    }
+
+    fn verified(&mut self) -> Value {
+        let wrong = match (&self.card, &self.counter) {
+            (Some(card), Some(counter)) => {
+                self.streams.iter().for_each(|stream| card.wait(*stream));
+                card.read(counter)
+            }
+            _ => self.wrong_on_host,
+        };
+        let Self { frames, missed, restarts, .. } = *self;
+        json!({ "event": "verified", "frames": frames, "missed": missed, "wrong": wrong, "restarts": restarts })
+    }
+}
+
+/// The key that a frame's producer made its content from.
+fn key_of(frame: &Frame) -> u64 {
+    u64::from_le_bytes(frame.meta().bytes.try_into().expect("a key of eight bytes"))
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whether there is a GPU to test on, and a stage with peers that use it.
+
+use std::path::PathBuf;
+
+use uncopy_cuda::CudaDevice;
+use uncopy_tests::Stage;
+
+/// Says why a test is skipped, once there is no device; `true` where there is one.
+#[must_use]
+pub fn has_card() -> bool {
+    match CudaDevice::with_ordinal(0) {
+        Ok(_) => true,
+        Err(error) if std::env::var_os("UNCOPY_TEST_NEEDS_CUDA").is_some() => panic!("no device: {error}"),
+        Err(error) => {
+            println!("SKIP no CUDA device: {error}");
+            false
+        }
+    }
+}
+
+/// Whether the driver is the stand-in.
+#[must_use]
+pub fn is_standin() -> bool {
+    std::env::var_os("UNCOPY_STANDIN").is_some()
+}
+
+/// A stage whose peers are `gpu-peer`s. `built` is `env!("CARGO_BIN_EXE_gpu-peer")`; on a machine to which the test was
+/// carried the peer lies beside it.
+#[must_use]
+pub fn stage(built: &str) -> Stage {
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("gpu-peer")));
+    let peer = std::env::var_os("UNCOPY_TEST_PEER").map(PathBuf::from);
+    let built = PathBuf::from(built);
+    let peer = peer.or_else(|| built.exists().then_some(built)).or(beside).expect("a peer to start");
+    // The driver keeps descriptors and mappings of its own, which no stage may take for leaks.
+    drop(CudaDevice::with_ordinal(0));
+    Stage::new(peer.to_str().expect("a path in UTF-8"))
+}
