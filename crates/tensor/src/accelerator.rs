@@ -76,6 +76,12 @@ pub trait Accelerator: Send + Sync + fmt::Debug {
     /// The driver's.
     fn settle(&self) -> io::Result<()>;
 
+    /// Makes everything that is put into `later` after this wait for what is in `earlier` now.
+    ///
+    /// # Errors
+    /// The driver's; `ResourceBusy` while one of them is being captured.
+    fn order(&self, earlier: Stream, later: Stream) -> io::Result<()>;
+
     /// Whether `stream` is recording work into a graph instead of doing it.
     ///
     /// # Errors
@@ -92,6 +98,19 @@ pub trait DeviceMemory: Export + Send + Sync {
 
 /// Words of host memory, shared by processes, that streams of one device write and wait for.
 pub trait Timeline: Send + Sync {
+    /// [`Accelerator::copy`], and a write of the word once it and all that was put in before is done: what a frame
+    /// costs, in one call.
+    ///
+    /// # Errors
+    /// As for those; `ResourceBusy` while the stream is being captured, and then nothing was put in.
+    fn copy_and_write(
+        &self,
+        from: &Tensor,
+        to: &Region,
+        stream: Stream,
+        point: TimelinePoint,
+    ) -> io::Result<()>;
+
     /// Everything that is put into `stream` after this waits until each word has [reached](TimelinePoint::is_reached)
     /// its value. No value must be waited for that nobody is bound to write: a stream that waits cannot be ended.
     ///

@@ -13,7 +13,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use uncopy_core::{Device, DeviceKind, DeviceUuid, Stream};
+use uncopy_core::{Device, DeviceUuid, Stream};
 use uncopy_tensor::{Accelerator, Access, DeviceMemory, Region, ShareHandle, SharedPages, Tensor, Timeline};
 
 use crate::driver::context::Context;
@@ -28,8 +28,8 @@ mod memory;
 pub(crate) mod shape;
 mod timeline;
 
+use crate::site::Site;
 pub use list::{ListedDevice, list_devices};
-use shape::CopyShape;
 use timeline::CudaTimeline;
 
 /// The devices that are in use, so that a device is one object in a process.
@@ -132,32 +132,11 @@ impl CudaDevice {
         Ok(())
     }
 
-    #[inline]
-    fn put_copy(&self, from: &Tensor, to: &Region, stream: Stream) -> Result<(), CudaError> {
-        let device = self.device();
-        self.reaches(from.device())?;
-        self.reaches(to.device())?;
-        if to.access() == Access::ReadOnly {
-            return Err(CudaError::ReadOnly { device: to.device() });
-        }
-        let need_bytes = from.layout().len_bytes();
-        if to.len_bytes() < need_bytes {
-            return Err(CudaError::DestinationTooSmall { need_bytes, found_bytes: to.len_bytes() });
-        }
-        let shape = CopyShape::of(from, device)?;
+    fn put_order(&self, earlier: Stream, later: Stream) -> Result<(), CudaError> {
         let entered = self.context.enter()?;
-        // The driver may wait for a staging buffer when it copies memory that is not pinned.
-        let is_staged = from.device() == Device::CPU || to.device() == Device::CPU;
-        let _relaxed = if is_staged { Some(entered.relaxed()?) } else { None };
-        entered.copy_shaped(shape, from, to, stream)
-    }
-
-    fn reaches(&self, found: Device) -> Result<(), CudaError> {
-        let reachable = [DeviceKind::CUDA, DeviceKind::CPU, DeviceKind::CUDA_HOST, DeviceKind::CUDA_MANAGED];
-        if reachable.contains(&found.kind) {
-            return Ok(());
-        }
-        Err(CudaError::OutOfReach { device: self.device(), found })
+        entered.refuse_capturing(earlier)?;
+        entered.refuse_capturing(later)?;
+        self.events.order(&entered, earlier, later, Site::STREAM_ORDER)
     }
 
     fn new_stream(&self) -> Result<Stream, CudaError> {
@@ -210,7 +189,11 @@ impl Accelerator for CudaDevice {
     ///
     /// Packs rows with a pitch and planes of rows in one call. Narrow rows, such as three of four channels, are slow.
     fn copy(&self, from: &Tensor, to: &Region, stream: Stream) -> io::Result<()> {
-        Ok(self.put_copy(from, to, stream)?)
+        Ok(self.context.enter()?.copy(from, to, stream)?)
+    }
+
+    fn order(&self, earlier: Stream, later: Stream) -> io::Result<()> {
+        Ok(self.put_order(earlier, later)?)
     }
 
     fn is_capturing(&self, stream: Stream) -> io::Result<bool> {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use uncopy_core::Stream;
-use uncopy_tensor::{SharedPages, Timeline, TimelinePoint};
+use uncopy_tensor::{Region, SharedPages, Tensor, Timeline, TimelinePoint};
 
 use crate::CudaError;
 use crate::driver::context::{Context, Entered};
@@ -39,6 +39,21 @@ impl CudaTimeline {
         entered.wait_for(&self.words, points, stream, Site::TIMELINE_WAIT)
     }
 
+    #[inline]
+    fn put_copy_and_write(
+        &self,
+        from: &Tensor,
+        to: &Region,
+        stream: Stream,
+        point: TimelinePoint,
+    ) -> Result<(), CudaError> {
+        self.words.word(point.offset_bytes)?;
+        let entered = self.context.enter()?;
+        entered.refuse_capturing(stream)?;
+        entered.copy(from, to, stream)?;
+        entered.write(&self.words, point, stream)
+    }
+
     fn put_write(&self, after: &[Stream], point: TimelinePoint) -> Result<(), CudaError> {
         let (writer, others) = after.split_last().ok_or(CudaError::NoStream)?;
         self.words.word(point.offset_bytes)?;
@@ -62,6 +77,16 @@ impl CudaTimeline {
 }
 
 impl Timeline for CudaTimeline {
+    fn copy_and_write(
+        &self,
+        from: &Tensor,
+        to: &Region,
+        stream: Stream,
+        point: TimelinePoint,
+    ) -> io::Result<()> {
+        Ok(self.put_copy_and_write(from, to, stream, point)?)
+    }
+
     fn wait(&self, stream: Stream, points: &[TimelinePoint]) -> io::Result<()> {
         Ok(self.put_wait(stream, points)?)
     }

@@ -9,7 +9,7 @@ use crate::raw::numbers::*;
 use crate::raw::{BatchMemOp, CUdeviceptr, CUstream, Memcpy2d, Memcpy3d, Side2d, Side3d};
 use crate::site::Site;
 use uncopy_core::{Device, DeviceKind, Stream};
-use uncopy_tensor::{Region, Tensor, TimelinePoint};
+use uncopy_tensor::{Access, Region, Tensor, TimelinePoint};
 
 /// How many waits go to the driver at once.
 const BATCH: usize = 32;
@@ -67,6 +67,29 @@ impl Entered<'_> {
         let address = words.word(point.offset_bytes)?;
         // SAFETY: a word in registered memory, which the caller keeps until the stream is done.
         unsafe { self.stream_write_value_32(stream.into(), address, point.value, WRITE_VALUE_DEFAULT) }
+    }
+
+    /// Copies the elements of `from`, packed, to the first bytes of `to`.
+    #[inline]
+    pub(crate) fn copy(&self, from: &Tensor, to: &Region, stream: Stream) -> Result<(), CudaError> {
+        let device = Device::cuda(self.context().ordinal());
+        for found in [from.device(), to.device()] {
+            if found != device {
+                check_reach(device, found)?;
+            }
+        }
+        if to.access() == Access::ReadOnly {
+            return Err(CudaError::ReadOnly { device: to.device() });
+        }
+        let need_bytes = from.layout().len_bytes();
+        if to.len_bytes() < need_bytes {
+            return Err(CudaError::DestinationTooSmall { need_bytes, found_bytes: to.len_bytes() });
+        }
+        let shape = CopyShape::of(from, device)?;
+        // The driver may wait for a staging buffer when it copies memory that is not pinned.
+        let is_staged = from.device() == Device::CPU || to.device() == Device::CPU;
+        let _relaxed = if is_staged { Some(self.relaxed()?) } else { None };
+        self.copy_shaped(shape, from, to, stream)
     }
 
     /// Copies the elements of `from` in the given shape to the first bytes of `to`. The caller has checked that `to` is
@@ -137,6 +160,12 @@ impl Entered<'_> {
             }
         }
     }
+}
+
+/// Refuses memory that the device cannot copy.
+fn check_reach(device: Device, found: Device) -> Result<(), CudaError> {
+    let reachable = [DeviceKind::CUDA, DeviceKind::CPU, DeviceKind::CUDA_HOST, DeviceKind::CUDA_MANAGED];
+    if reachable.contains(&found.kind) { Ok(()) } else { Err(CudaError::OutOfReach { device, found }) }
 }
 
 /// Memory that the driver takes for the host's.

@@ -84,7 +84,7 @@ pub fn break_the_context(device: &CudaDevice, stream: Stream) -> Option<()> {
     let module = match Module::from_ptx(device.context(), PTX) {
         Ok(module) => module,
         Err(error) => {
-            println!("skipped: this driver loads no kernels ({error})");
+            println!("SKIP this driver loads no kernels ({error})");
             return None;
         }
     };
@@ -94,7 +94,7 @@ pub fn break_the_context(device: &CudaDevice, stream: Stream) -> Option<()> {
     match unsafe { kernel.launch(1, 1, &mut arguments, stream) } {
         Ok(()) => Some(()),
         Err(error) => {
-            println!("skipped: this driver runs no kernels ({error})");
+            println!("SKIP this driver runs no kernels ({error})");
             None
         }
     }

@@ -32,13 +32,13 @@ pub fn standin() -> Option<Arc<CudaDevice>> {
     let device = device()?;
     let is_standin = list_devices().unwrap()[0].name.to_lowercase().contains("stand-in");
     if !is_standin {
-        println!("skipped: faults of the driver can be set on the stand-in only");
+        println!("SKIP faults of the driver can be set on the stand-in only");
     }
     is_standin.then_some(device)
 }
 
 fn skip(reason: &NoCuda) {
-    println!("skipped: no CUDA driver ({reason})");
+    println!("SKIP no CUDA driver ({reason})");
 }
 
 /// A process that plays one role. Killed and collected on drop.

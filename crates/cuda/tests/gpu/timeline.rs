@@ -17,6 +17,8 @@ pub const ROLES: &[Role] = &[
     ("timeline/after-its-stream", after_its_stream),
     ("timeline/after-every-stream", after_every_stream),
     ("timeline/waits", waits),
+    ("timeline/ordered", ordered),
+    ("timeline/copy-and-write", copied_and_written),
 ];
 
 const LEN_BYTES: usize = 4 << 20;
@@ -109,6 +111,54 @@ fn after_every_stream() {
 }
 
 #[test]
+fn f27_a_stream_that_is_ordered_after_another_sees_its_work() {
+    if device().is_some() {
+        play_in_child("timeline/ordered", late("0,30000,0"));
+    }
+}
+
+fn ordered() {
+    let device = device().unwrap();
+    let (slow, later) = (device.stream().unwrap(), device.stream().unwrap());
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    for value in 1..4 {
+        let bytes = pattern(LEN_BYTES, value);
+        let source = bytes_of(&Region::from_vec(bytes.clone()), LEN_BYTES);
+        device.copy(&source, &memory.region(), slow).unwrap();
+        device.order(slow, later).unwrap();
+        assert!(read_after(&device, &memory.region(), LEN_BYTES, later) == bytes, "frame {value} is torn");
+    }
+}
+
+#[test]
+fn a_copy_and_its_word_are_one_call_and_come_in_that_order() {
+    if device().is_some() {
+        play_in_child("timeline/copy-and-write", late("0,30000,0"));
+    }
+}
+
+fn copied_and_written() {
+    let device = device().unwrap();
+    let (writer, reader) = (device.stream().unwrap(), device.stream().unwrap());
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    let words = Words::new(&device);
+    for value in 1..4 {
+        let bytes = pattern(LEN_BYTES, value);
+        let source = bytes_of(&Region::from_vec(bytes.clone()), LEN_BYTES);
+        words.timeline.copy_and_write(&source, &memory.region(), writer, at(64, value)).unwrap();
+        words.await_on_cpu(at(64, value));
+        assert!(read_after(&device, &memory.region(), LEN_BYTES, reader) == bytes, "frame {value} is torn");
+    }
+    // Refused as a whole, whichever part is wrong.
+    let source = bytes_of(&memory.region(), LEN_BYTES);
+    let small = Region::from_vec(vec![0; 10]);
+    words.timeline.copy_and_write(&source, &small, writer, at(64, 9)).unwrap_err();
+    words.timeline.copy_and_write(&source, &memory.region(), writer, at(63, 9)).unwrap_err();
+    device.synchronize(writer).unwrap();
+    assert_eq!(words.word(64).load(Ordering::Acquire), 3);
+}
+
+#[test]
 fn f27_a_stream_waits_until_each_of_its_words_is_reached() {
     if device().is_some() {
         play_in_child("timeline/waits", late("0,0,30000,0"));
@@ -164,6 +214,8 @@ fn a_stream_that_is_being_captured_is_refused_and_its_capture_goes_on() {
     let words = Words::new(&device);
     let (captured, free) = (device.stream().unwrap(), device.stream().unwrap());
     assert!(!device.is_capturing(captured).unwrap());
+    let memory = device.allocate(4096).unwrap();
+    let source = bytes_of(&memory.region(), 16);
     begin_global_capture(&device, captured);
     assert!(device.is_capturing(captured).unwrap() && !device.is_capturing(free).unwrap());
     let refusals = [
@@ -171,6 +223,9 @@ fn a_stream_that_is_being_captured_is_refused_and_its_capture_goes_on() {
         words.timeline.write(&[captured, free], at(0, 7)).unwrap_err(),
         words.timeline.write(&[free, captured], at(0, 7)).unwrap_err(),
         words.timeline.wait(captured, &[at(0, 7)]).unwrap_err(),
+        words.timeline.copy_and_write(&source, &memory.region(), captured, at(0, 7)).unwrap_err(),
+        device.order(captured, free).unwrap_err(),
+        device.order(free, captured).unwrap_err(),
     ];
     for error in refusals {
         assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}");
@@ -252,6 +307,7 @@ mod without_waits {
         "timeline::a_word_is_written_after_everything_before_it_in_its_stream",
         "timeline::f27_a_word_is_written_after_every_stream_that_was_named",
         "timeline::f27_a_stream_waits_until_each_of_its_words_is_reached",
+        "timeline::f27_a_stream_that_is_ordered_after_another_sees_its_work",
         "memory::new_memory_is_zero_at_least_as_long_as_asked_for_and_keeps_what_is_written",
     ];
 

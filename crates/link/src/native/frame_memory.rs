@@ -47,7 +47,7 @@ impl FrameMemory {
             Self::Device(memory) => MemoryInfo {
                 kind: memory_kind::CUDA,
                 slot_stride: memory.stride_bytes as u64,
-                len: memory.region.len_bytes() as u64,
+                len: memory.len_bytes as u64,
                 uuid: memory.accelerator.uuid().0,
                 mirror_len: memory.mirror.as_ref().map_or(0, |mirror| mirror.memory.len_bytes() as u64),
             },
@@ -83,7 +83,9 @@ pub(crate) struct DeviceSlots {
     pub(crate) timeline: Arc<dyn Timeline>,
     pub(crate) stride_bytes: usize,
     pub(crate) mirror: Option<Mirror>,
-    region: Region,
+    /// Each slot, whole.
+    slots: Box<[Region]>,
+    len_bytes: usize,
     memory: Box<dyn DeviceMemory>,
 }
 
@@ -111,24 +113,24 @@ impl DeviceSlots {
             true => Some(Mirror::create(name, accelerator, slots, stride_bytes)?),
             false => None,
         };
+        let all = memory.region();
+        let regions: Result<_, _> =
+            (0..slots).map(|slot| all.part(slot * stride_bytes, stride_bytes, ())).collect();
         Ok(Arc::new(Self {
             accelerator: Arc::clone(accelerator),
             timeline: Arc::clone(timeline),
             stride_bytes,
             mirror,
-            region: memory.region(),
+            slots: regions?,
+            len_bytes: all.len_bytes(),
             memory,
         }))
     }
 
-    /// The first `len_bytes` of a slot on the device; `hold` ends with the last clone of the region.
-    pub(crate) fn slot(
-        &self,
-        slot: usize,
-        len_bytes: usize,
-        hold: impl Send + Sync + 'static,
-    ) -> Result<Region, LinkError> {
-        part(&self.region, slot * self.stride_bytes, len_bytes, hold)
+    /// A slot on the device, whole.
+    #[inline]
+    pub(crate) fn slot(&self, slot: usize) -> Result<&Region, LinkError> {
+        self.slots.get(slot).ok_or(LinkError::ForeignClaim)
     }
 
     pub(crate) fn device(&self) -> Device {
@@ -150,19 +152,10 @@ impl Mirror {
         Ok(Self { memory, pinned, stream })
     }
 
-    /// The first `len_bytes` of a slot of the mirror, as the device writes it.
-    pub(crate) fn slot(&self, slot: usize, stride: usize, len_bytes: usize) -> Result<Region, LinkError> {
-        part(&self.pinned, slot * stride, len_bytes, ())
+    /// A slot of the mirror, as the device writes it.
+    pub(crate) fn slot(&self, slot: usize, stride: usize) -> Result<Region, LinkError> {
+        Ok(self.pinned.part(slot * stride, stride, ())?)
     }
-}
-
-fn part(
-    region: &Region,
-    offset: usize,
-    len: usize,
-    hold: impl Send + Sync + 'static,
-) -> Result<Region, LinkError> {
-    Ok(region.part(offset, len, hold)?)
 }
 
 /// A timeline over the device words of the link `name`.

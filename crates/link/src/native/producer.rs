@@ -16,7 +16,7 @@ use uncopy_os::{
 use uncopy_tensor::{Access, Tensor, Timeline};
 
 use super::consumer::Waiting;
-use super::control::Control;
+use super::control::{Control, Live};
 use super::description::{self, FormWords, Head};
 use super::frame_memory::{DeviceSlots, FrameMemory, Place, timeline_over};
 use super::ring::{self, Writer};
@@ -32,7 +32,7 @@ mod loan;
 mod options;
 mod room;
 
-use device::Target;
+use device::{Target, on_stream};
 use loan::ClaimMemory;
 pub use loan::{Claim, Loan};
 pub use options::{PublishOptions, publish};
@@ -282,7 +282,7 @@ impl Publisher {
         let Some(FrameMemory::Host(memory)) = self.epoch.as_ref().map(|epoch| epoch.memory.clone()) else {
             return Err(LinkError::ForeignClaim);
         };
-        while let Some(slot) = self.claim_slot(|_, _| true) {
+        while let Some(slot) = self.claim_slot(|_, _, _| true) {
             match memory.claim(slot) {
                 Ok(bytes) => return self.lend(slot, ClaimMemory::Host(bytes)).map(Some),
                 // The last view of it is just going; another slot may be free, and this one is for the next frame.
@@ -298,7 +298,7 @@ impl Publisher {
 
     /// The slot written longest ago that nobody holds or needs, and that `is_wanted` by the caller.
     #[inline]
-    fn claim_slot(&mut self, is_wanted: impl Fn(usize, &SlotState) -> bool) -> Option<usize> {
+    fn claim_slot(&mut self, is_wanted: impl Fn(Live<'_>, usize, &SlotState) -> bool) -> Option<usize> {
         let control = self.control.live();
         let slots = &self.slots;
         let wanted = match self.when_full {
@@ -307,9 +307,9 @@ impl Publisher {
         };
         // A slot of which a view is alive is not lent again, and a frame that somebody waits for is not overwritten.
         let usable = |slot: usize| {
-            slots
-                .get(slot)
-                .is_some_and(|state| state.seq < wanted && !state.has_views() && is_wanted(slot, state))
+            slots.get(slot).is_some_and(|state| {
+                state.seq < wanted && !state.has_views() && is_wanted(control, slot, state)
+            })
         };
         let slot = self.writer.claim(&control, self.server.attached(), usable);
         kill_point("producer.claimed");
@@ -369,9 +369,10 @@ impl Publisher {
         let slot = claim.slot;
         let with_mirror;
         let mut meta = meta;
-        if let Some(ClaimMemory::Device(loan)) = &claim.memory {
+        if let Some(ClaimMemory::Device(loan)) = &mut claim.memory {
             // Before the frame is named: who waits for its content waits for what is bound to come.
-            if let Some(record) = loan.finish(&claim.form)? {
+            let finished = loan.finish(&claim.form);
+            if let Some(record) = finished.map_err(|error| on_stream(&self.server, error, loan.stream()))? {
                 with_mirror = meta.clone().copied(record);
                 meta = &with_mirror;
             }

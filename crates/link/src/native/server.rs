@@ -15,7 +15,7 @@ use uncopy_core::{ErrorKind, LinkName};
 use uncopy_os::{EventFd, Listener, NameLock, RuntimeDir, fork_generation, kill_point};
 
 use self::clients::{Client, who};
-use super::control::Control;
+use super::control::{Control, Live};
 use super::frame_memory::FrameMemory;
 use super::naming::socket_file;
 use super::ring::{self, Cells};
@@ -131,6 +131,11 @@ impl Server {
 
     pub(crate) fn name(&self) -> &str {
         self.name.as_str()
+    }
+
+    /// The words of the link.
+    pub(crate) fn control(&self) -> Live<'_> {
+        self.control.live()
     }
 
     pub(crate) fn state(&self) -> u32 {

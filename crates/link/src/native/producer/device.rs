@@ -16,9 +16,10 @@ use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
 use crate::native::consumer::Waiting;
-use crate::native::control::Control;
+use crate::native::control::Live;
 use crate::native::frame_memory::on_device;
 use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
+use crate::native::server::Server;
 use crate::native::wire::MAX_CONSUMERS;
 use crate::service::ask_until_done;
 use std::sync::atomic::Ordering::Acquire;
@@ -45,12 +46,12 @@ impl Target {
 
 /// A slot on a device that its borrower's stream writes.
 pub(super) struct DeviceLoan {
-    name: String,
     slots: Arc<DeviceSlots>,
-    control: Control,
     slot: usize,
     stream: Stream,
     promise: Promise,
+    /// The streams have been told to say when they are done.
+    is_finished: bool,
 }
 
 /// The most words that a stream waits for before it writes a slot: its last write, its mirroring, and its readers.
@@ -86,6 +87,11 @@ impl Publisher {
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Claim, LinkError> {
         let target = self.target(device, stream)?;
+        let Target::Device { accelerator, .. } = &target else { return Err(LinkError::ForeignClaim) };
+        let is_capturing = accelerator.is_capturing(stream);
+        if is_capturing.map_err(on_device(self.name(), "asking whether a stream is captured"))? {
+            return Err(LinkError::Capturing { name: self.name().to_owned(), stream });
+        }
         match self.claim_or_wait(form, &target, waiting)? {
             Some(claim) => Ok(claim),
             None => Err(self.full()),
@@ -119,9 +125,12 @@ impl Publisher {
         stream: Option<Stream>,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Sent, LinkError> {
-        let packed = Form::from_layout(source.layout().to_c_contiguous());
-        if *form.layout() != *packed.layout() {
-            return Err(self.mismatch(form, &packed));
+        let contiguous = source.layout().is_c_contiguous();
+        if form.layout() != source.layout() {
+            let packed = Form::from_layout(source.layout().to_c_contiguous());
+            if form.layout() != packed.layout() {
+                return Err(self.mismatch(form, &packed));
+            }
         }
         meta.check()?;
         let target = self.target(source.device(), stream.unwrap_or(Stream::LEGACY_DEFAULT))?;
@@ -130,11 +139,10 @@ impl Publisher {
             None if self.when_full == WhenFull::Drop => return Ok(Sent::Dropped),
             None => return Err(self.full()),
         };
-        if let Some(ClaimMemory::Device(loan)) = &claim.memory {
-            loan.copy_from(source, form)?;
+        if let Some(ClaimMemory::Device(loan)) = &mut claim.memory {
+            loan.copy_from(source).map_err(|error| on_stream(&self.server, error, loan.stream))?;
         }
         kill_point("device.copied");
-        let contiguous = source.layout().is_c_contiguous();
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
         let len_bytes = form.len_bytes() as u64;
         let record = CopyRecord { reason, from: source.device(), to: source.device(), len_bytes };
@@ -156,40 +164,29 @@ impl Publisher {
                 .and_then(|known| known.find(device))
                 .map_err(on_device(self.name(), "looking for the frame's device"))?,
         };
-        let is_capturing = accelerator.is_capturing(stream);
-        if is_capturing.map_err(on_device(self.name(), "asking whether a stream is captured"))? {
-            return Err(LinkError::Capturing { name: self.name().to_owned(), stream });
-        }
         Ok(Target::Device { accelerator, stream })
     }
 
     /// Takes a slot on the device of the current epoch, if there is one.
     pub(super) fn try_claim_on(&mut self, stream: Stream) -> Result<Option<Claim>, LinkError> {
         self.let_sources_go();
-        let Some(FrameMemory::Device(slots)) = self.epoch.as_ref().map(|epoch| epoch.memory.clone()) else {
+        let Some(FrameMemory::Device(slots)) = self.epoch.as_ref().map(|epoch| &epoch.memory) else {
             return Err(LinkError::ForeignClaim);
         };
-        let control = self.control.clone();
+        let slots = Arc::clone(slots);
         let has_mirror = slots.mirror.is_some();
-        let is_idle = |slot: usize, state: &SlotState| {
-            !order::is_unfinished(&control.live(), slot, state.writes, has_mirror)
+        let is_idle = |control: Live<'_>, slot: usize, state: &SlotState| {
+            !order::is_unfinished(&control, slot, state.writes, has_mirror)
         };
         // One that is idle costs the stream no wait.
-        let Some(slot) = self.claim_slot(is_idle).or_else(|| self.claim_slot(|_, _| true)) else {
+        let Some(slot) = self.claim_slot(is_idle).or_else(|| self.claim_slot(|_, _, _| true)) else {
             return Ok(None);
         };
         let written = self.slots.get(slot).map_or(0, |state| state.writes);
-        let mut loan = DeviceLoan {
-            name: self.name().to_owned(),
-            slots,
-            control: self.control.clone(),
-            slot,
-            stream,
-            promise: Promise::default(),
-        };
-        if let Err(error) = loan.begin(written) {
+        let mut loan = DeviceLoan { slots, slot, stream, promise: Promise::default(), is_finished: false };
+        if let Err(error) = loan.begin(self.control.live(), written) {
             self.server.give_back(slot);
-            return Err(error);
+            return Err(on_stream(&self.server, error, stream));
         }
         if let Some(state) = self.slots.get_mut(slot) {
             state.writes = written.wrapping_add(1);
@@ -260,15 +257,49 @@ impl Publisher {
     }
 }
 
+/// The error of work that was to be put into `stream`.
+#[cold]
+pub(super) fn on_stream(server: &Server, error: Refused, stream: Stream) -> LinkError {
+    let name = server.name().to_owned();
+    match error {
+        Refused::Link(error) => error,
+        Refused::Device(_, source) if source.kind() == io::ErrorKind::ResourceBusy => {
+            LinkError::Capturing { name, stream }
+        }
+        Refused::Device(what, source) => LinkError::Device { name, what, source },
+    }
+}
+
+/// Why work could not be put into a stream.
+pub(super) enum Refused {
+    Link(LinkError),
+    /// What was being done, and the driver's answer.
+    Device(&'static str, io::Error),
+}
+
+impl From<LinkError> for Refused {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+fn refused(what: &'static str) -> impl FnOnce(io::Error) -> Refused {
+    move |source| Refused::Device(what, source)
+}
+
 impl DeviceLoan {
     pub(super) fn device(&self) -> Device {
         self.slots.device()
     }
 
+    pub(super) fn stream(&self) -> Stream {
+        self.stream
+    }
+
     /// Orders the stream after whoever wrote or read the slot, and promises its next write, the one after `written`.
-    fn begin(&mut self, written: u32) -> Result<(), LinkError> {
-        let control = self.control.live();
-        let mut points = [TimelinePoint { offset_bytes: 0, value: 0 }; MAX_WAITS];
+    #[inline]
+    fn begin(&mut self, control: Live<'_>, written: u32) -> Result<(), Refused> {
+        let mut points = [TimelinePoint::default(); MAX_WAITS];
         let mut count = 0;
         order::unfinished(&control, self.slot, written, self.slots.mirror.is_some(), |point| {
             if let Some(place) = points.get_mut(count) {
@@ -278,57 +309,77 @@ impl DeviceLoan {
         });
         let points = points.get(..count).unwrap_or_default();
         if !points.is_empty() {
-            self.slots
-                .timeline
-                .wait(self.stream, points)
-                .map_err(self.failed("ordering a stream after its readers"))?;
+            let ordered = self.slots.timeline.wait(self.stream, points);
+            ordered.map_err(refused("ordering a stream after its readers"))?;
         }
         self.promise = order::promise(&control, self.slot, written.wrapping_add(1));
         Ok(())
     }
 
-    fn copy_from(&self, source: &Tensor, form: &Form) -> Result<(), LinkError> {
-        let to = self.slots.slot(self.slot, form.len_bytes(), ())?;
-        let copied = self.slots.accelerator.copy(source, &to, self.stream);
-        copied.map_err(self.failed("copying a frame"))
+    /// Copies a frame into the slot, and has the stream say when it is done; the mirror is made of the same source,
+    /// beside it.
+    #[inline]
+    fn copy_from(&mut self, source: &Tensor) -> Result<(), Refused> {
+        let Self { slots, promise, stream, .. } = self;
+        if let Some(mirror) = &slots.mirror {
+            // Before the copy is put in: what makes the source is in the stream now.
+            let ordered = slots.accelerator.order(*stream, mirror.stream);
+            ordered.map_err(refused("ordering the mirror after a frame"))?;
+        }
+        let copied = slots.timeline.copy_and_write(source, slots.slot(self.slot)?, *stream, promise.ready);
+        copied.map_err(refused("copying a frame"))?;
+        self.is_finished = true;
+        if let Some(mirror) = &slots.mirror {
+            let to = mirror.slot(self.slot, slots.stride_bytes)?;
+            let mirrored = slots.timeline.copy_and_write(source, &to, mirror.stream, promise.mirrored);
+            mirrored.map_err(refused("mirroring a frame"))?;
+        }
+        Ok(())
     }
 
-    /// Has the stream say when it is done, and the mirror made. Returns the record of that copy, if there is one.
-    pub(super) fn finish(&self, form: &Form) -> Result<Option<CopyRecord>, LinkError> {
-        let Self { slots, promise, .. } = self;
-        let written = slots.timeline.write(&[self.stream], promise.ready);
-        written.map_err(self.failed("marking a frame as written"))?;
-        let Some(mirror) = &slots.mirror else { return Ok(None) };
-        let failed = || self.failed("mirroring a frame");
-        slots.timeline.wait(mirror.stream, &[promise.ready]).map_err(failed())?;
-        let from = Tensor::new(slots.slot(self.slot, form.len_bytes(), ())?, *form.layout(), 0)?;
-        let to = mirror.slot(self.slot, slots.stride_bytes, form.len_bytes())?;
-        slots.accelerator.copy(&from, &to, mirror.stream).map_err(failed())?;
-        slots.timeline.write(&[mirror.stream], promise.mirrored).map_err(failed())?;
-        let len_bytes = form.len_bytes() as u64;
-        let (reason, from, to) = (CopyReason::MIRROR, self.device(), Device::CPU);
-        Ok(Some(CopyRecord { reason, from, to, len_bytes }))
+    /// Has the stream say when it is done, and the mirror made, unless that was done with a copy. Returns the record of
+    /// the mirror's copy, if there is one.
+    #[inline]
+    pub(super) fn finish(&mut self, form: &Form) -> Result<Option<CopyRecord>, Refused> {
+        let Self { slots, promise, stream, .. } = self;
+        if !self.is_finished {
+            let written = slots.timeline.write(&[*stream], promise.ready);
+            written.map_err(refused("marking a frame as written"))?;
+            self.is_finished = true;
+            if let Some(mirror) = &slots.mirror {
+                let ordered = slots.timeline.wait(mirror.stream, &[promise.ready]);
+                ordered.map_err(refused("ordering the mirror after a frame"))?;
+                let len_bytes = form.len_bytes();
+                let from = slots.slot(self.slot)?.part(0, len_bytes, ()).map_err(LinkError::from)?;
+                let from = Tensor::new(from, *form.layout(), 0).map_err(LinkError::from)?;
+                let to = mirror.slot(self.slot, slots.stride_bytes)?;
+                let mirrored = slots.timeline.copy_and_write(&from, &to, mirror.stream, promise.mirrored);
+                mirrored.map_err(refused("mirroring a frame"))?;
+            }
+        }
+        Ok(slots.mirror.as_ref().map(|_| CopyRecord {
+            reason: CopyReason::MIRROR,
+            from: slots.device(),
+            to: Device::CPU,
+            len_bytes: form.len_bytes() as u64,
+        }))
     }
 
     /// Keeps the promise of a frame that is not published: the borrower may have put writes into the stream.
-    pub(super) fn abandon(&self) {
-        let Self { slots, control, promise, .. } = self;
+    pub(super) fn abandon(&self, control: Live<'_>) {
+        let Self { slots, promise, .. } = self;
         let value = promise.ready.value;
         for (point, part) in [(promise.ready, Part::Device), (promise.mirrored, Part::Mirror)] {
-            let is_there = order::is_at_least(&control.live(), self.slot, part, value);
+            let is_there = order::is_at_least(&control, self.slot, part, value);
             if !is_there && slots.timeline.write(&[self.stream], point).is_err() {
                 // A device that takes no work does none.
-                order::keep_promise(&control.live(), self.slot, value, part);
+                order::keep_promise(&control, self.slot, value, part);
             }
         }
     }
 
     /// The slot's bytes on the device.
     pub(super) fn region(&self, len: usize, hold: impl Send + Sync + 'static) -> Result<Region, LinkError> {
-        self.slots.slot(self.slot, len, hold)
-    }
-
-    fn failed(&self, what: &'static str) -> impl FnOnce(io::Error) -> LinkError {
-        on_device(&self.name, what)
+        Ok(self.slots.slot(self.slot)?.part(0, len, hold)?)
     }
 }

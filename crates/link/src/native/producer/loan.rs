@@ -92,7 +92,7 @@ impl Drop for Claim {
         if let Some(ClaimMemory::Device(loan)) = &self.memory
             && !self.published
         {
-            loan.abandon();
+            loan.abandon(self.server.control());
         }
         drop(self.memory.take());
         if !self.published {
