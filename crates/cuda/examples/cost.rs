@@ -12,7 +12,7 @@ use std::time::Instant;
 use uncopy_core::{DType, Layout, Stream};
 use uncopy_cuda::raw::CUstream;
 use uncopy_cuda::{CudaDevice, CudaError, PinnedBuffer};
-use uncopy_tensor::{Accelerator, Access, Region, SharedPages, Tensor, Timeline, TimelinePoint};
+use uncopy_tensor::{Accelerator, Region, SharedPages, Tensor, Timeline, TimelinePoint};
 
 const ROUNDS: usize = 301;
 /// Few enough that the driver's queue does not fill up.
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..ROUNDS {
         bare.push(timed(|| Ok(frame.bare(&current)?))?);
         device.synchronize(frame.stream)?;
-        ours.push(timed(|| frame.ours(&device))?);
+        ours.push(timed(|| frame.ours())?);
         device.synchronize(frame.stream)?;
     }
     let (bare, ours) = (middle(bare), middle(ours));
@@ -73,7 +73,7 @@ impl Frame {
         let word = bare_word.address() as u64;
         // Used until the process ends.
         std::mem::forget(bare_word);
-        let timeline = device.timeline(shared(page()?))?;
+        let timeline = device.timeline(page()?)?;
         Ok(Frame { source, slot, timeline, word, stream: device.stream()? })
     }
 
@@ -86,21 +86,20 @@ impl Frame {
         unsafe { calls.stream_write_value_32(stream, self.word, 1, 0) }
     }
 
-    fn ours(&self, device: &CudaDevice) -> Result<(), Box<dyn Error>> {
-        device.copy(&self.source, &self.slot, self.stream)?;
-        self.timeline.write(&[self.stream], TimelinePoint { offset_bytes: 0, value: 1 })?;
-        Ok(())
+    fn ours(&self) -> Result<(), Box<dyn Error>> {
+        let point = TimelinePoint { offset_bytes: 0, value: 1 };
+        Ok(self.timeline.copy_and_write(&self.source, &self.slot, self.stream, point)?)
     }
 }
 
 /// A page of host memory.
-fn page() -> Result<Region, Box<dyn Error>> {
+fn page() -> Result<SharedPages, Box<dyn Error>> {
     let layout = std::alloc::Layout::from_size_align(4096, 4096)?;
     // SAFETY: the layout has a size.
     let address = unsafe { std::alloc::alloc_zeroed(layout) };
     let address = std::ptr::NonNull::new(address).ok_or("no memory")?;
-    // SAFETY: 1. a page of our own that is never freed. 2. Initialised and writable. 3. Nobody takes a slice of it.
-    Ok(unsafe { Region::from_raw(address, 4096, uncopy_core::Device::CPU, Access::ReadWrite, ()) })
+    // SAFETY: 1. a page of our own that is never freed. 2. Nobody takes a reference to it.
+    Ok(unsafe { SharedPages::from_raw(address, 4096, std::sync::Arc::new(())) })
 }
 
 /// Nanoseconds of one call, over a round of them.
@@ -120,12 +119,4 @@ fn median(mut round: impl FnMut() -> Result<f64, Box<dyn Error>>) -> Result<f64,
 fn middle(mut rounds: Vec<f64>) -> f64 {
     rounds.sort_by(f64::total_cmp);
     rounds.get(rounds.len() / 2).copied().unwrap_or_default()
-}
-
-/// The page as what a timeline is over.
-fn shared(page: Region) -> SharedPages {
-    let first = std::ptr::NonNull::new(page.as_ptr()).unwrap_or(std::ptr::NonNull::dangling());
-    let len_bytes = page.len_bytes();
-    // SAFETY: the region keeps the page mapped and writable, and nobody looks at it here.
-    unsafe { SharedPages::from_raw(first, len_bytes, std::sync::Arc::new(page)) }
 }

@@ -66,10 +66,13 @@ impl DriverCode {
 
     /// The one list from which C codes and Python exceptions come.
     pub fn kind(self) -> ErrorKind {
+        if self.aftermath() == Aftermath::Lost {
+            return ErrorKind::DeviceLost;
+        }
         match self.0 {
             1 | 101 | 201 | 400 | 900..=908 => ErrorKind::InvalidArgument,
             2 => ErrorKind::OutOfMemory,
-            46 | 805..=809 => ErrorKind::OutOfResources,
+            805 | 807..=809 => ErrorKind::OutOfResources,
             36 | 217 | 801 | 804 => ErrorKind::Unsupported,
             100 | 500 => ErrorKind::NotFound,
             800 => ErrorKind::PermissionDenied,
@@ -80,9 +83,6 @@ impl DriverCode {
 
     /// As the traits of `uncopy_tensor::accelerator` have it.
     pub(crate) fn io_kind(self) -> io::ErrorKind {
-        if self.aftermath() == Aftermath::Lost {
-            return io::ErrorKind::BrokenPipe;
-        }
         match self.0 {
             900..=908 => io::ErrorKind::ResourceBusy,
             _ => io_kind_of(self.kind()),
@@ -112,7 +112,7 @@ pub(crate) fn io_kind_of(kind: ErrorKind) -> io::ErrorKind {
         ErrorKind::NotFound => io::ErrorKind::NotFound,
         ErrorKind::PermissionDenied | ErrorKind::ReadOnly => io::ErrorKind::PermissionDenied,
         ErrorKind::TimedOut => io::ErrorKind::TimedOut,
-        ErrorKind::ForkedProcess => io::ErrorKind::BrokenPipe,
+        ErrorKind::DeviceLost | ErrorKind::ForkedProcess => io::ErrorKind::BrokenPipe,
         _ => io::ErrorKind::Other,
     }
 }

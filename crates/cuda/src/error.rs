@@ -186,7 +186,8 @@ impl CudaError {
             | CudaError::Unsupported { .. }
             | CudaError::Strides { .. }
             | CudaError::OutOfReach { .. } => ErrorKind::Unsupported,
-            CudaError::Poisoned { .. } | CudaError::System { .. } => ErrorKind::System,
+            CudaError::Poisoned { .. } => ErrorKind::DeviceLost,
+            CudaError::System { .. } => ErrorKind::System,
             CudaError::Forked { .. } => ErrorKind::ForkedProcess,
             CudaError::NoSuchUuid { .. } | CudaError::NoSuchOrdinal { .. } => ErrorKind::NotFound,
             CudaError::ReadOnly { .. } => ErrorKind::ReadOnly,
@@ -205,7 +206,6 @@ impl CudaError {
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {
             CudaError::Driver { code, .. } => code.io_kind(),
-            CudaError::Poisoned { .. } => io::ErrorKind::BrokenPipe,
             CudaError::Capturing { .. } => io::ErrorKind::ResourceBusy,
             CudaError::System { source, .. } => source.kind(),
             _ => io_kind_of(self.kind()),

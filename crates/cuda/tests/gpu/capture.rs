@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A capture that goes on in another thread is not disturbed by anything here.
 
+use std::sync::Arc;
 use std::thread;
 
 use uncopy_core::Stream;
@@ -8,8 +9,8 @@ use uncopy_cuda::PinnedBuffer;
 use uncopy_os::SharedMemory;
 use uncopy_tensor::{Accelerator, Access, TimelinePoint};
 
-use crate::raw::{begin_global_capture, end_capture, pages};
-use crate::support::{device, read, shared, write};
+use crate::raw::{begin_global_capture, end_capture};
+use crate::support::{device, read, write};
 
 #[test]
 fn a_capture_in_global_mode_survives_everything_that_another_thread_does() {
@@ -22,9 +23,9 @@ fn a_capture_in_global_mode_survives_everything_that_another_thread_does() {
             let again = device.import(memory.share().unwrap(), 4096, Access::ReadWrite).unwrap();
             write(&device, &[6; 4096], &again);
             assert_eq!(read(&device, &memory.region(), 4096), [6; 4096]);
-            let words = SharedMemory::create("words", 4096).unwrap();
-            let (region, _mapping) = pages(words.handle(), 4096, Access::ReadWrite);
-            let timeline = device.timeline(shared(&region)).unwrap();
+            let words = Arc::new(SharedMemory::create("words", 4096).unwrap());
+            let timeline = device.timeline(words.shared_pages(0, 4096).unwrap()).unwrap();
+            let pinned = device.pin(words.shared_pages(0, 4096).unwrap()).unwrap();
             let streams: [Stream; 3] = std::array::from_fn(|_| device.stream().unwrap());
             let point = TimelinePoint { offset_bytes: 0, value: 1 };
             timeline.write(&streams, point).unwrap();
@@ -32,6 +33,7 @@ fn a_capture_in_global_mode_survives_everything_that_another_thread_does() {
             device.synchronize(streams[0]).unwrap();
             assert!(device.is_done(streams[2]).unwrap());
             drop(timeline);
+            drop(pinned);
             drop(again);
             drop(memory);
             drop(PinnedBuffer::zeroed(device.context(), 100).unwrap());

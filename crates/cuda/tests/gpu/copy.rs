@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use uncopy_core::{DType, Device, DeviceKind, Layout};
 use uncopy_cuda::{CudaDevice, CudaError, PinnedBuffer};
+use uncopy_os::SharedMemory;
 use uncopy_tensor::{Accelerator, HostBuffer, Region, Tensor};
 
 use crate::support::{bytes_of, device, ours, pattern, read, write};
@@ -82,6 +83,23 @@ fn straight_to_host(device: &CudaDevice, tensor: &Tensor) -> Vec<u8> {
     device.copy(tensor, &place, stream).unwrap();
     device.synchronize(stream).unwrap();
     place.as_bytes().unwrap().to_vec()
+}
+
+#[test]
+fn pages_that_other_processes_share_are_copied_to_once_pinned() {
+    let Some(device) = device() else { return };
+    let shared = Arc::new(SharedMemory::create("mirror", LEN_BYTES).unwrap());
+    let pinned = device.pin(shared.shared_pages(0, LEN_BYTES).unwrap()).unwrap();
+    assert_eq!(pinned.device(), Device::new(DeviceKind::CUDA_HOST, 0));
+    assert_eq!(pinned.len_bytes(), LEN_BYTES);
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    let bytes = pattern(LEN_BYTES, 5);
+    write(&device, &bytes, &memory.region());
+    device.copy(&bytes_of(&memory.region(), LEN_BYTES), &pinned, device.stream().unwrap()).unwrap();
+    device.settle().unwrap();
+    let mut seen = vec![0; LEN_BYTES];
+    shared.words().load_bytes(0, &mut seen).unwrap();
+    assert_eq!(seen, bytes, "settling waits for every stream");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn a_context_is_current_while_its_guard_lives_and_what_was_current_before_comes_
             command.env("UNCOPY_STANDIN_DEVICES", "2");
         });
     } else {
-        println!("skipped: needs two devices");
+        println!("SKIP needs two devices");
     }
 }
 
@@ -83,7 +83,7 @@ fn the_report_says_what_links_need() {
 #[test]
 fn f32_a_permuted_process_finds_the_same_card_by_its_uuid() {
     if standin().is_none() && Driver::get().map_or(0, |driver| driver.device_count().unwrap()) < 2 {
-        println!("skipped: needs two devices");
+        println!("SKIP needs two devices");
         return;
     }
     let mut straight = Child::start_with("devices/list", |command| {

@@ -2,14 +2,15 @@
 //! A context that is lost answers at once, and says which call found it.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use uncopy_core::Stream;
 use uncopy_cuda::{CudaDevice, CudaError, DriverCode};
 use uncopy_os::SharedMemory;
 use uncopy_tensor::{Accelerator, Access, TimelinePoint};
 
-use crate::raw::{break_the_context, pages};
-use crate::support::{Role, bytes_of, device, ours, play_in_child, shared, standin};
+use crate::raw::break_the_context;
+use crate::support::{Role, bytes_of, device, ours, play_in_child, standin};
 
 pub const ROLES: &[Role] =
     &[("loss/kernel", lost_by_a_kernel), ("loss/fault", lost_by_a_fault), ("loss/once", a_call_fails_once)];
@@ -165,11 +166,10 @@ impl Everything {
     }
 
     fn try_of(device: &CudaDevice) -> std::io::Result<Everything> {
-        let words = SharedMemory::create("words", 4096).unwrap();
-        let (region, _mapping) = pages(words.handle(), 4096, Access::ReadWrite);
+        let words = Arc::new(SharedMemory::create("words", 4096).unwrap());
         Ok(Everything {
             memory: device.allocate(4096)?,
-            timeline: device.timeline(shared(&region))?,
+            timeline: device.timeline(words.shared_pages(0, 4096).unwrap())?,
             stream: device.stream()?,
             other: device.stream()?,
         })
@@ -198,6 +198,7 @@ impl Everything {
             device.is_capturing(self.stream).map(|_| ()).unwrap_err(),
             self.timeline.write(&[self.stream], point).unwrap_err(),
             self.timeline.wait(self.stream, &[point]).unwrap_err(),
+            device.settle().unwrap_err(),
         ];
         for error in refusals {
             assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{error}");

@@ -140,7 +140,7 @@ fn f32_memory_of_another_card_is_refused_by_name() {
             command.env("UNCOPY_STANDIN_DEVICES", "2");
         });
     } else {
-        println!("skipped: needs two devices");
+        println!("SKIP needs two devices");
     }
 }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use uncopy_core::Stream;
 use uncopy_cuda::raw::{CUcontext, CUgraph, CUstream};
 use uncopy_cuda::{CudaDevice, CudaError, Driver, Module};
-use uncopy_os::Mapping;
-use uncopy_tensor::{Access, Region, ShareHandle};
+use uncopy_tensor::{Region, SharedPages};
 
 fn driver_stream(stream: Stream) -> CUstream {
     CUstream(stream.raw() as usize)
@@ -85,7 +84,7 @@ pub fn break_the_context(device: &CudaDevice, stream: Stream) -> Option<()> {
     let module = match Module::from_ptx(device.context(), PTX) {
         Ok(module) => module,
         Err(error) => {
-            println!("skipped: this driver loads no kernels ({error})");
+            println!("SKIP this driver loads no kernels ({error})");
             return None;
         }
     };
@@ -95,7 +94,7 @@ pub fn break_the_context(device: &CudaDevice, stream: Stream) -> Option<()> {
     match unsafe { kernel.launch(1, 1, &mut arguments, stream) } {
         Ok(()) => Some(()),
         Err(error) => {
-            println!("skipped: this driver runs no kernels ({error})");
+            println!("SKIP this driver runs no kernels ({error})");
             None
         }
     }
@@ -118,22 +117,19 @@ pub fn current_context() -> CUcontext {
 }
 
 /// Registers pages with the driver, past our own list of what is registered, and lets go of them.
-pub fn register_and_let_go(device: &CudaDevice, pages: &Region) -> Result<(), CudaError> {
+pub fn register_and_let_go(device: &CudaDevice, pages: &SharedPages) -> Result<(), CudaError> {
     let entered = device.context().enter()?;
-    let address = pages.as_ptr().cast();
-    // SAFETY: the pages are mapped, and the region keeps them.
+    let address = pages.address().as_ptr().cast();
+    // SAFETY: the pages are mapped, and the value keeps them.
     unsafe { entered.mem_host_register(address, pages.len_bytes(), 0) }?;
     // SAFETY: registered just now, and used by nothing.
     unsafe { entered.mem_host_unregister(address) }
 }
 
-/// All pages of shared memory, writable, as a timeline takes them.
-pub fn pages(handle: &ShareHandle, len_bytes: usize, access: Access) -> (Region, Arc<Mapping>) {
-    let mapping = Arc::new(Mapping::open(handle, len_bytes, access).unwrap());
-    let address = std::ptr::NonNull::new(mapping.address() as *mut u8).unwrap();
-    let owner = mapping.clone();
-    // SAFETY: 1. the mapping is that long and the owner keeps it. 2. All of it is readable, and writable when it was
-    // opened so. 3. The tests take no slice of it: they read words through atomics.
-    let region = unsafe { Region::from_raw(address, len_bytes, uncopy_core::Device::CPU, access, owner) };
-    (region, mapping)
+/// Some bytes that are no whole pages, given out as if they were. Nothing may be done with them.
+pub fn no_pages(len_bytes: usize) -> SharedPages {
+    let bytes: Arc<Vec<u8>> = Arc::new(vec![0; len_bytes]);
+    let address = std::ptr::NonNull::from(bytes.as_slice()).cast();
+    // SAFETY: it breaks the first promise, which is what the test is about: they are refused before they are touched.
+    unsafe { SharedPages::from_raw(address, len_bytes, bytes) }
 }

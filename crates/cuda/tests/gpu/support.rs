@@ -4,12 +4,11 @@
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
-use std::ptr::NonNull;
 use std::sync::Arc;
 
 use uncopy_core::{DType, Layout, Stream};
 use uncopy_cuda::{CudaDevice, CudaError, NoCuda, list_devices};
-use uncopy_tensor::{Accelerator, HostBuffer, Region, SharedPages, Tensor};
+use uncopy_tensor::{Accelerator, HostBuffer, Region, Tensor};
 
 const ROLE: &str = "UNCOPY_TEST_ROLE";
 
@@ -176,12 +175,4 @@ pub fn pattern(len_bytes: usize, seed: u32) -> Vec<u8> {
 /// The error of ours inside an error of the seam.
 pub fn ours(error: &std::io::Error) -> &CudaError {
     error.get_ref().and_then(|inner| inner.downcast_ref()).expect("it carries the driver's own error")
-}
-
-/// The pages of a mapping that is written through atomics only.
-#[expect(unsafe_code, reason = "tests make pages of regions")]
-pub fn shared(region: &Region) -> SharedPages {
-    let first = NonNull::new(region.as_ptr()).unwrap();
-    // SAFETY: the region keeps the mapping, which is writable, and the tests look at it through atomics.
-    unsafe { SharedPages::from_raw(first, region.len_bytes(), Arc::new(region.clone())) }
 }

@@ -10,34 +10,34 @@ use uncopy_cuda::{CudaDevice, CudaError, DriverCode};
 use uncopy_os::{Mapping, SharedMemory};
 use uncopy_tensor::{Accelerator, Access, Region, Timeline, TimelinePoint};
 
-use crate::raw::{begin_global_capture, end_capture, pages, register_and_let_go};
-use crate::support::{Role, bytes_of, device, ours, pattern, play_in_child, read_after, shared, write};
+use crate::raw::{begin_global_capture, end_capture, no_pages, register_and_let_go};
+use crate::support::{Role, bytes_of, device, ours, pattern, play_in_child, read_after, write};
 
 pub const ROLES: &[Role] = &[
     ("timeline/after-its-stream", after_its_stream),
     ("timeline/after-every-stream", after_every_stream),
     ("timeline/waits", waits),
+    ("timeline/ordered", ordered),
+    ("timeline/copy-and-write", copied_and_written),
 ];
 
 const LEN_BYTES: usize = 4 << 20;
 
 /// Shared words and a timeline over them.
 struct Words {
-    memory: SharedMemory,
-    mapping: Arc<Mapping>,
+    memory: Arc<SharedMemory>,
     timeline: Box<dyn Timeline>,
 }
 
 impl Words {
     fn new(device: &CudaDevice) -> Words {
-        let memory = SharedMemory::create("timeline", 4096).unwrap();
-        let (region, mapping) = pages(memory.handle(), 4096, Access::ReadWrite);
-        let timeline = device.timeline(shared(&region)).unwrap();
-        Words { memory, mapping, timeline }
+        let memory = Arc::new(SharedMemory::create("timeline", 4096).unwrap());
+        let timeline = device.timeline(memory.shared_pages(0, 4096).unwrap()).unwrap();
+        Words { memory, timeline }
     }
 
     fn word(&self, offset_bytes: usize) -> &AtomicU32 {
-        self.mapping.words().u32_at(offset_bytes).unwrap()
+        self.memory.words().u32_at(offset_bytes).unwrap()
     }
 
     /// Spins until the device has written the point.
@@ -111,6 +111,54 @@ fn after_every_stream() {
 }
 
 #[test]
+fn f27_a_stream_that_is_ordered_after_another_sees_its_work() {
+    if device().is_some() {
+        play_in_child("timeline/ordered", late("0,30000,0"));
+    }
+}
+
+fn ordered() {
+    let device = device().unwrap();
+    let (slow, later) = (device.stream().unwrap(), device.stream().unwrap());
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    for value in 1..4 {
+        let bytes = pattern(LEN_BYTES, value);
+        let source = bytes_of(&Region::from_vec(bytes.clone()), LEN_BYTES);
+        device.copy(&source, &memory.region(), slow).unwrap();
+        device.order(slow, later).unwrap();
+        assert!(read_after(&device, &memory.region(), LEN_BYTES, later) == bytes, "frame {value} is torn");
+    }
+}
+
+#[test]
+fn a_copy_and_its_word_are_one_call_and_come_in_that_order() {
+    if device().is_some() {
+        play_in_child("timeline/copy-and-write", late("0,30000,0"));
+    }
+}
+
+fn copied_and_written() {
+    let device = device().unwrap();
+    let (writer, reader) = (device.stream().unwrap(), device.stream().unwrap());
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    let words = Words::new(&device);
+    for value in 1..4 {
+        let bytes = pattern(LEN_BYTES, value);
+        let source = bytes_of(&Region::from_vec(bytes.clone()), LEN_BYTES);
+        words.timeline.copy_and_write(&source, &memory.region(), writer, at(64, value)).unwrap();
+        words.await_on_cpu(at(64, value));
+        assert!(read_after(&device, &memory.region(), LEN_BYTES, reader) == bytes, "frame {value} is torn");
+    }
+    // Refused as a whole, whichever part is wrong.
+    let source = bytes_of(&memory.region(), LEN_BYTES);
+    let small = Region::from_vec(vec![0; 10]);
+    words.timeline.copy_and_write(&source, &small, writer, at(64, 9)).unwrap_err();
+    words.timeline.copy_and_write(&source, &memory.region(), writer, at(63, 9)).unwrap_err();
+    device.synchronize(writer).unwrap();
+    assert_eq!(words.word(64).load(Ordering::Acquire), 3);
+}
+
+#[test]
 fn f27_a_stream_waits_until_each_of_its_words_is_reached() {
     if device().is_some() {
         play_in_child("timeline/waits", late("0,0,30000,0"));
@@ -166,6 +214,8 @@ fn a_stream_that_is_being_captured_is_refused_and_its_capture_goes_on() {
     let words = Words::new(&device);
     let (captured, free) = (device.stream().unwrap(), device.stream().unwrap());
     assert!(!device.is_capturing(captured).unwrap());
+    let memory = device.allocate(4096).unwrap();
+    let source = bytes_of(&memory.region(), 16);
     begin_global_capture(&device, captured);
     assert!(device.is_capturing(captured).unwrap() && !device.is_capturing(free).unwrap());
     let refusals = [
@@ -173,6 +223,9 @@ fn a_stream_that_is_being_captured_is_refused_and_its_capture_goes_on() {
         words.timeline.write(&[captured, free], at(0, 7)).unwrap_err(),
         words.timeline.write(&[free, captured], at(0, 7)).unwrap_err(),
         words.timeline.wait(captured, &[at(0, 7)]).unwrap_err(),
+        words.timeline.copy_and_write(&source, &memory.region(), captured, at(0, 7)).unwrap_err(),
+        device.order(captured, free).unwrap_err(),
+        device.order(free, captured).unwrap_err(),
     ];
     for error in refusals {
         assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}");
@@ -187,9 +240,10 @@ fn a_stream_that_is_being_captured_is_refused_and_its_capture_goes_on() {
 fn one_memory_is_a_timeline_by_two_mappings_and_twice_by_one() {
     let Some(device) = device() else { return };
     let publisher = Words::new(&device);
-    let (region, mapping) = pages(publisher.memory.handle(), 4096, Access::ReadWrite);
-    let subscriber = device.timeline(shared(&region)).unwrap();
-    let again = device.timeline(shared(&region)).unwrap();
+    let mapping = Arc::new(Mapping::open(publisher.memory.handle(), 4096, Access::ReadWrite).unwrap());
+    let pages = mapping.shared_pages(0, 4096).unwrap();
+    let subscriber = device.timeline(pages.clone()).unwrap();
+    let again = device.timeline(pages).unwrap();
     let stream = device.stream().unwrap();
     publisher.timeline.write(&[stream], at(8, 5)).unwrap();
     subscriber.wait(stream, &[at(8, 5)]).unwrap();
@@ -200,22 +254,21 @@ fn one_memory_is_a_timeline_by_two_mappings_and_twice_by_one() {
     assert_eq!(publisher.word(12).load(Ordering::Acquire), 6);
     drop(again);
     // Registered anew, after the last holder of that mapping is gone.
-    let (region, _mapping) = pages(publisher.memory.handle(), 4096, Access::ReadWrite);
-    device.timeline(shared(&region)).unwrap();
+    device.timeline(mapping.shared_pages(0, 4096).unwrap()).unwrap();
 }
 
 #[test]
-fn pages_are_registered_while_a_timeline_is_over_them_and_no_longer() {
+fn pages_are_registered_while_a_timeline_or_a_pinned_region_has_them_and_no_longer() {
     let Some(device) = device() else { return };
-    let memory = SharedMemory::create("registered", 4096).unwrap();
-    let (region, _mapping) = pages(memory.handle(), 4096, Access::ReadWrite);
-    let (first, second) =
-        (device.timeline(shared(&region)).unwrap(), device.timeline(shared(&region)).unwrap());
-    drop(first);
-    let error = register_and_let_go(&device, &region).unwrap_err();
+    let memory = Arc::new(SharedMemory::create("registered", 4096).unwrap());
+    let pages = memory.shared_pages(0, 4096).unwrap();
+    let timeline = device.timeline(pages.clone()).unwrap();
+    let pinned = device.pin(pages.clone()).unwrap();
+    drop(timeline);
+    let error = register_and_let_go(&device, &pages).unwrap_err();
     assert_eq!(error.code(), Some(DriverCode::ALREADY_REGISTERED), "{error}");
-    drop(second);
-    register_and_let_go(&device, &region).unwrap();
+    drop(pinned);
+    register_and_let_go(&device, &pages).unwrap();
 }
 
 #[test]
@@ -234,9 +287,8 @@ fn what_are_no_words_is_refused_and_nothing_is_put_in() {
     device.synchronize(stream).unwrap();
     let error = words.timeline.write(&[], at(0, 1)).unwrap_err();
     assert!(matches!(ours(&error), CudaError::NoStream), "{error}");
-    let memory = device.allocate(4096).unwrap();
-    for region in [Region::from_vec(vec![0; 100]), Region::from_vec(vec![]), memory.region()] {
-        let error = device.timeline(shared(&region)).map(|_| ()).unwrap_err();
+    for len_bytes in [100, 5000] {
+        let error = device.timeline(no_pages(len_bytes)).map(|_| ()).unwrap_err();
         assert!(matches!(ours(&error), CudaError::NotPages { .. }), "{error}");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
@@ -255,6 +307,7 @@ mod without_waits {
         "timeline::a_word_is_written_after_everything_before_it_in_its_stream",
         "timeline::f27_a_word_is_written_after_every_stream_that_was_named",
         "timeline::f27_a_stream_waits_until_each_of_its_words_is_reached",
+        "timeline::f27_a_stream_that_is_ordered_after_another_sees_its_work",
         "memory::new_memory_is_zero_at_least_as_long_as_asked_for_and_keeps_what_is_written",
     ];
 
