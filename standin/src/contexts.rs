@@ -176,6 +176,8 @@ pub fn wait_for_all() {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Init fn cuDevicePrimaryCtxRetain(out: Out<u64>, device: c_int) {
         let context = of_device(device)?;
         context.check_sound()?;

@@ -354,6 +354,8 @@ fn fill_now(call: &'static str, address: u64, value: (u32, usize), count: usize)
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuMemcpyHtoD_v2(to: u64, from: In<c_void>, len: usize) {
         simple(now("cuMemcpyHtoD_v2", false)?, (to, Named::Device), (from.address(), Named::Host), len)
     }

@@ -110,6 +110,8 @@ fn attribute(number: c_int, card: usize) -> Answer<c_int> {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Nothing fn cuInit(flags: c_uint) {
         if flags != 0 {
             return Err(Code::INVALID_VALUE);

@@ -53,12 +53,13 @@ fn admit(name: &'static str, needs: Needs) -> Answer {
 }
 
 /// Defines entries: `Needs fn cuName(argument: Type) { body }`, each with C's calling convention and the door above,
-/// and `TABLE`, the list of them.
+/// and `TABLE`, the list of them. The attribute that exports them comes first: it is a promise of whoever writes the
+/// names, that nothing else in the program has them.
 macro_rules! entries {
-    ($($(#[$meta:meta])* $needs:ident fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {
+    (#![$export:meta] $($(#[$meta:meta])* $needs:ident fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {
         $(
             $(#[$meta])*
-            #[unsafe(no_mangle)]
+            #[$export]
             extern "C" fn $name($($arg: $ty),*) -> std::ffi::c_int {
                 $crate::entry::enter(stringify!($name), $crate::entry::Needs::$needs, || $body)
             }

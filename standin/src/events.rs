@@ -132,6 +132,8 @@ pub fn wait_in_stream(stream: u64, event: u64) -> Answer {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuEventCreate(out: Out<u64>, flags: c_uint) {
         out.check()?;
         // Read on an H200: an event with timing can't be shared.

@@ -11,6 +11,8 @@ use crate::{
 use std::ffi::{c_uint, c_void};
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuImportExternalMemory(_out: Out<u64>, _desc: In<c_void>) {
         Err(Code::NOT_SUPPORTED)
     }

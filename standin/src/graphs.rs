@@ -21,6 +21,8 @@ pub fn made(nodes: usize) -> u64 {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Sound fn cuGraphDestroy(graph: u64) {
         lock(&GRAPHS).remove(&graph).map(|_| ()).ok_or(Code::INVALID_VALUE)
     }

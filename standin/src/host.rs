@@ -95,6 +95,8 @@ fn register(host: u64, len: usize, flags: c_uint) -> Answer {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuMemHostAlloc(out: Out<u64>, len: usize, flags: c_uint) {
         out.check()?;
         capture::forbid()?;

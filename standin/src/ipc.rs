@@ -69,6 +69,8 @@ fn open(handle: &Opaque, flags: c_uint) -> Answer<u64> {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     // A pointer into an allocation gives the handle of the whole.
     Context fn cuIpcGetMemHandle(out: Out<Opaque>, address: u64) {
         let space = space();

@@ -191,6 +191,8 @@ fn function_name(function: u64) -> Answer<String> {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuModuleLoadData(out: Out<u64>, image: In<c_void>) {
         out.check()?;
         capture::forbid()?;

@@ -37,6 +37,8 @@ fn poison(mapping: &Mapping) {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuMemAlloc_v2(out: Out<u64>, len: usize) {
         out.check()?;
         capture::forbid()?;

@@ -79,6 +79,8 @@ fn mapping_at(address: u64) -> Option<(Arc<Mapping>, u64)> {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuPointerGetAttribute(out: Out<c_void>, number: c_int, address: u64) {
         let (mapping, address) = mapping_at(address).ok_or(Code::INVALID_VALUE)?;
         attribute(number, address, &mapping)?.put(out)

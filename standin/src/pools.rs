@@ -142,6 +142,8 @@ pub fn free_now(address: u64) -> Answer {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Sound fn cuMemPoolCreate(out: Out<u64>, props: In<PoolProps>) {
         out.check()?;
         let props = props.get()?;

@@ -135,6 +135,8 @@ fn check_may_wait(stream: &Queue, context: &Context) -> Answer {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuStreamCreate(out: Out<u64>, flags: c_uint) {
         create(&out, flags, 0)
     }

@@ -134,6 +134,8 @@ fn put_text(out: Out<*const c_char>, text: Option<&'static CStr>) -> Answer {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Nothing fn cuGetProcAddress(symbol: In<c_char>, out: Out<*const ()>, version: c_int, _flags: u64) {
         get(symbol, out, version, None)
     }

@@ -95,6 +95,8 @@ pub fn import(handle: In<c_void>, handle_type: c_int, kind: Kind) -> Answer<Phys
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Sound fn cuMemGetAllocationGranularity(out: Out<usize>, prop: In<AllocationProp>, option: c_int) {
         card_of(&prop.get()?)?;
         if !(0..=1).contains(&option) {

@@ -175,6 +175,8 @@ fn op_of_batch(stream: u64, op: BatchOp) -> Answer<Option<Op>> {
 }
 
 entries! {
+    #![unsafe(no_mangle)]
+
     Context fn cuStreamWaitValue32_v2(stream: u64, address: u64, value: c_uint, flags: c_uint) {
         wait("cuStreamWaitValue32_v2", stream, address, (value.into(), Width::Four), flags)
     }

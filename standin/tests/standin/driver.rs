@@ -166,7 +166,6 @@ functions! {
     fn cuPointerGetAttribute(out: *mut c_void, attribute: c_int, address: Handle);
     fn cuMemcpyHtoD_v2(to: Handle, from: *const c_void, len: usize);
     fn cuMemcpyDtoH_v2(to: *mut c_void, from: Handle, len: usize);
-    fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: Handle, len: usize, stream: Handle);
     fn cuMemcpyHtoDAsync_v2(to: Handle, from: *const c_void, len: usize, stream: Handle);
     fn cuMemcpyDtoDAsync_v2(to: Handle, from: Handle, len: usize, stream: Handle);
     fn cuMemcpyAsync(to: Handle, from: Handle, len: usize, stream: Handle);

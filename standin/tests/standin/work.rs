@@ -13,7 +13,7 @@ use std::{
 
 const LEN: usize = GRANULE;
 /// The streams of these tests are made in this order: one that is late, and others that are not.
-const LATE_FIRST: &[(&str, &str)] = &[("UNCOPY_STANDIN_LAG_US", "20000,0,0,0")];
+const LATE_FIRST: &[(&str, &str)] = &[("UNCOPY_STANDIN_LAG_US", "300000,0,0,0")];
 
 #[test]
 fn the_legacy_stream_waits_for_blocking_streams_and_they_for_it() {
@@ -233,6 +233,8 @@ fn the_driver_tells_host_and_device_apart_by_address() {
         }
         assert_eq!(card.driver.cuPointerGetAttribute(ptr::from_mut(&mut kind).cast(), 2, at_ordinary), 1);
         assert_eq!(card.driver.cuMemcpyAsync(address, address + LEN as u64, 4, stream), 1);
+        ok(card.driver.cuMemFreeHost(pinned));
+        assert_eq!(card.driver.cuMemFreeHost(pinned), 1);
     };
     play(&[], first, &[]);
 }
