@@ -527,6 +527,26 @@ fn freeing_waits_for_the_card_and_unmapping_does_not() {
 }
 
 #[test]
+fn closing_a_legacy_handle_waits_for_the_card() {
+    let first = || {
+        let card = Card::first();
+        let exporter = Other::called("exporter");
+        let address = opened(card, handle_of(&exporter));
+        let (words, stream) = (Words::new(card), card.stream());
+        ok(card.driver.cuStreamWaitValue32_v2(stream, words.at(0), 1, 0));
+        ok(card.driver.cuMemsetD32Async(address, 1, LEN / 4, stream));
+        std::thread::scope(|scope| {
+            let word = words.word(0);
+            scope.spawn(|| word.store(1, Ordering::Release));
+            // Sooner, and the fill would find its memory gone.
+            ok(card.driver.cuIpcCloseMemHandle(address));
+        });
+        ok(card.driver.cuStreamSynchronize(stream));
+    };
+    play(&[], first, &[("exporter", exports_legacy)]);
+}
+
+#[test]
 fn a_forked_child_has_no_driver() {
     let first = || {
         let card = Card::first();
