@@ -325,15 +325,68 @@ fn a_kernel_that_writes_where_it_may_not_breaks_its_context() {
 }
 
 #[test]
-fn a_kernel_that_is_given_a_wrong_address_breaks_its_context() {
+fn a_kernel_that_is_given_a_wrong_address_breaks_its_context_and_nothing_behind_it_is_done() {
     let first = || {
         let card = Card::first();
-        let (frame, stream) = (card.memory(LEN), card.stream());
-        ok(card.launch(card.kernel("uncopy_fill"), stream, &mut [frame, LEN as u64 / 8 + 1, 1]));
-        assert_eq!(card.driver.cuStreamSynchronize(stream), 700);
-        assert_eq!(card.driver.cuStreamQuery(stream), 700);
+        let late = card.stream();
+        let (frame, words) = (card.memory(LEN), Words::new(card));
+        ok(card.launch(card.kernel("uncopy_fill"), late, &mut [frame, LEN as u64 / 8 + 1, 1]));
+        ok(card.driver.cuStreamWriteValue32_v2(late, words.at(0), 1, 0));
+        assert_eq!(card.driver.cuStreamSynchronize(late), 700);
+        assert_eq!(words.word(0).load(Ordering::Acquire), 0);
+        assert_eq!(card.driver.cuStreamQuery(late), 700);
     };
-    play(&[], first, &[]);
+    play(LATE_FIRST, first, &[]);
+}
+
+/// What several threads do at once: each has streams that wait for each other's events, for the legacy stream and for words.
+fn ring(card: Card, streams: usize, turns: u32) {
+    ok(card.driver.cuCtxPushCurrent_v2(card.context));
+    let words = Words::new(card);
+    let ring: Vec<Handle> =
+        (0..streams).map(|at| if at % 2 == 0 { card.stream() } else { card.blocking_stream() }).collect();
+    let event = card.event();
+    for turn in 1..=turns {
+        for (at, stream) in ring.iter().enumerate() {
+            let before = ring[(at + streams - 1) % streams];
+            ok(card.driver.cuEventRecord(event, before));
+            ok(card.driver.cuStreamWaitEvent(*stream, event, 0));
+            ok(card.driver.cuStreamWriteValue32_v2(*stream, words.at(at), turn, 0));
+            ok(card.driver.cuStreamWaitValue32_v2(
+                *stream,
+                words.at((at + streams - 1) % streams),
+                turn - u32::from(at == 0),
+                0,
+            ));
+        }
+        ok(card.driver.cuStreamWriteValue32_v2(0, words.at(streams), turn, 0));
+        if turn % 16 == 0 {
+            ok(card.driver.cuStreamSynchronize(ring[0]));
+        }
+    }
+    ok(card.driver.cuCtxSynchronize());
+    for at in 0..=streams {
+        assert_eq!(words.word(at).load(Ordering::Acquire), turns);
+    }
+    ring.iter().for_each(|stream| ok(card.driver.cuStreamDestroy_v2(*stream)));
+    ok(card.driver.cuMemHostUnregister(words.host));
+}
+
+fn rings_of_three_threads() {
+    let card = Card::first();
+    std::thread::scope(|scope| {
+        (0..3).for_each(|_| drop(scope.spawn(move || ring(card, 3, 64))));
+    });
+}
+
+#[test]
+fn streams_of_several_threads_that_wait_for_each_other_all_get_there() {
+    play(&[], rings_of_three_threads, &[]);
+}
+
+#[test]
+fn lazy_streams_of_several_threads_that_wait_for_each_other_all_get_there() {
+    play(&[("UNCOPY_STANDIN_LAZY_US", "1000")], rings_of_three_threads, &[]);
 }
 
 #[test]
