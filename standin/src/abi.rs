@@ -144,7 +144,8 @@ impl HostCall {
     /// Calls it.
     pub fn run(self) {
         if let Some(function) = self.function {
-            // SAFETY: whoever put it into the stream promised that it may be called with this argument from any thread.
+            // SAFETY: whoever put it into the stream promised that it may be called with this argument from any
+            // thread.
             unsafe { function(std::ptr::with_exposed_provenance_mut(self.argument)) };
         }
     }

@@ -85,7 +85,8 @@ pub fn exchange_mode(mode: c_int) -> Answer<c_int> {
     Ok(MODE.replace(mode))
 }
 
-/// Refuses a call that is unsafe while somebody captures, unless the calling thread's mode lets it; the captures that it was unsafe for are broken.
+/// Refuses a call that is unsafe while somebody captures, unless the calling thread's mode lets it; the captures
+/// that it was unsafe for are broken.
 pub fn forbid() -> Answer {
     let (mode, thread) = (MODE.get(), this_thread());
     let is_disturbed = |capture: &Capture| match mode {

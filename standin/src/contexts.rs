@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Primary contexts, one for each visible card; which of them a thread works in; and contexts that are broken for good.
+//! Primary contexts, one for each visible card; which of them a thread works in; and contexts that are broken for
+//! good.
 
 #![expect(unsafe_code, reason = "exports C entries")]
 

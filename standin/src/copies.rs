@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Copies and fills, each a piece of work in a stream.
+//! Copies, each a piece of work in a stream.
 //!
 //! | call | the caller gets back |
 //! |---|---|
@@ -7,9 +7,9 @@
 //! | `...Async` from ordinary host memory | when the source has been read |
 //! | `...Async` to ordinary host memory | when the copy is done |
 //! | without `Async`, host on one side | when the copy is done, in the legacy default stream |
-//! | without `Async`, device to device, and fills | at once, in the legacy default stream |
+//! | without `Async`, device to device | at once, in the legacy default stream |
 
-#![expect(unsafe_code, reason = "exports C entries, copies and fills memory by address")]
+#![expect(unsafe_code, reason = "exports C entries, copies memory by address")]
 
 use crate::{
     abi::{Copy2d, Copy3d, In, Side},
@@ -19,14 +19,10 @@ use crate::{
     entry::entries,
     place::{Named, Place, Use, pieces, whole},
     queue::{Queue, Work},
-    space::{READ, READ_WRITE},
+    space::{READ, WRITE},
     streams,
 };
-use std::{
-    ffi::{c_uchar, c_uint, c_ushort, c_void},
-    ptr,
-    sync::Arc,
-};
+use std::{ffi::c_void, ptr, sync::Arc};
 
 /// Rows of bytes, in slices.
 #[derive(Clone, Copy)]
@@ -99,7 +95,8 @@ impl Copy {
     }
 }
 
-fn copy_bytes(to: usize, from: usize, len: usize) {
+/// Copies bytes between addresses that the stand-in can use.
+pub fn copy_bytes(to: usize, from: usize, len: usize) {
     let (to, from) = (ptr::with_exposed_provenance_mut::<u8>(to), ptr::with_exposed_provenance::<u8>(from));
     // SAFETY: (1) both ranges were found in mappings that their `Place` keeps, or the caller of the entry answers for
     // them; (2) like a card's copy engine, this may race with whoever uses the memory without waiting, and no
@@ -139,7 +136,7 @@ impl Order {
         if len == 0 {
             return streams::find(self.stream).map(|_| ());
         }
-        let to = pieces(to.0, len, to.1, Use { access: 2, context: to.2 })?;
+        let to = pieces(to.0, len, to.1, Use { access: WRITE, context: to.2 })?;
         let from = pieces(from.0, len, from.1, Use { access: READ, context: from.2 })?;
         let pitch = Pitch { row: 0, slice: 0 };
         let (mut copies, mut done) = (Vec::new(), 0);
@@ -160,7 +157,7 @@ impl Order {
             return streams::find(self.stream).map(|_| ());
         }
         let (_, context) = streams::find(self.stream)?;
-        let (to, to_pitch) = side(to, shape, Use { access: 2, context: &context })?;
+        let (to, to_pitch) = side(to, shape, Use { access: WRITE, context: &context })?;
         let (from, from_pitch) = side(from, shape, Use { access: READ, context: &context })?;
         let is_staged = from.is_pageable();
         let from = staged_if_pageable(from, shape, from_pitch);
@@ -281,78 +278,6 @@ fn simple(order: Order, to: (u64, Named), from: (u64, Named), len: usize) -> Ans
     order.line((to.0, to.1, &context), (from.0, from.1, &context), len)
 }
 
-/// Fills rows with elements of 1, 2 or 4 bytes.
-struct Fill {
-    call: &'static str,
-    stream: u64,
-    address: u64,
-    pitch: usize,
-    value: u32,
-    value_bytes: usize,
-    width: usize,
-    height: usize,
-}
-
-impl Fill {
-    fn submit(self) -> Answer {
-        let (_, context) = streams::find(self.stream)?;
-        let width = self.width.checked_mul(self.value_bytes).ok_or(Code::INVALID_VALUE)?;
-        if !self.address.is_multiple_of(self.value_bytes as u64) || (self.height > 1 && self.pitch < width) {
-            return Err(Code::INVALID_VALUE);
-        }
-        if width == 0 || self.height == 0 {
-            return Ok(());
-        }
-        let used = Use { access: READ_WRITE, context: &context };
-        let mut rows = Vec::new();
-        for row in 0..self.height {
-            let start = self.address.checked_add((row * self.pitch) as u64).ok_or(Code::INVALID_VALUE)?;
-            rows.extend(pieces(start, width, Named::Device, used)?);
-        }
-        let (call, value, value_bytes) = (self.call, self.value.to_le_bytes(), self.value_bytes);
-        let work = Work::of(move |stream| {
-            for (place, len) in &rows {
-                // Mappings begin and end at multiples of every element's size, and so do their pieces.
-                fill_bytes(place.address(call, stream), *len, value.get(..value_bytes).unwrap_or_default());
-                place.address(call, stream);
-            }
-        });
-        streams::put(self.stream, work).map(|_| ())
-    }
-}
-
-fn fill_bytes(start: usize, len: usize, element: &[u8]) {
-    match element {
-        [byte] => {
-            // SAFETY: as in `copy_bytes`.
-            unsafe { ptr::write_bytes(ptr::with_exposed_provenance_mut::<u8>(start), *byte, len) };
-        }
-        _ => {
-            let block: Vec<u8> = element.iter().copied().cycle().take(len.min(1 << 16)).collect();
-            let from = block.as_ptr().expose_provenance();
-            // Blocks are whole elements: 65536 is a multiple of each size.
-            for done in (0..len).step_by(1 << 16) {
-                copy_bytes(start + done, from, block.len().min(len - done));
-            }
-        }
-    }
-}
-
-fn fill(
-    call: &'static str,
-    stream: u64,
-    address: u64,
-    (value, value_bytes): (u32, usize),
-    count: usize,
-) -> Answer {
-    Fill { call, stream, address, pitch: 0, value, value_bytes, width: count, height: 1 }.submit()
-}
-
-fn fill_now(call: &'static str, address: u64, value: (u32, usize), count: usize) -> Answer {
-    capture::forbid()?;
-    fill(call, 0, address, value, count)
-}
-
 entries! {
     #![unsafe(no_mangle)]
 
@@ -422,39 +347,5 @@ entries! {
     Context fn cuMemcpy3DAsync_v2(copy: In<Copy3d>, stream: u64) {
         let (to, from, shape) = sides_3d(&copy.get()?);
         later("cuMemcpy3DAsync_v2", stream).rectangle(to, from, shape)
-    }
-
-    Context fn cuMemsetD8_v2(to: u64, value: c_uchar, count: usize) {
-        fill_now("cuMemsetD8_v2", to, (value.into(), 1), count)
-    }
-
-    Context fn cuMemsetD16_v2(to: u64, value: c_ushort, count: usize) {
-        fill_now("cuMemsetD16_v2", to, (value.into(), 2), count)
-    }
-
-    Context fn cuMemsetD32_v2(to: u64, value: c_uint, count: usize) {
-        fill_now("cuMemsetD32_v2", to, (value, 4), count)
-    }
-
-    Context fn cuMemsetD8Async(to: u64, value: c_uchar, count: usize, stream: u64) {
-        fill("cuMemsetD8Async", stream, to, (value.into(), 1), count)
-    }
-
-    Context fn cuMemsetD16Async(to: u64, value: c_ushort, count: usize, stream: u64) {
-        fill("cuMemsetD16Async", stream, to, (value.into(), 2), count)
-    }
-
-    Context fn cuMemsetD32Async(to: u64, value: c_uint, count: usize, stream: u64) {
-        fill("cuMemsetD32Async", stream, to, (value, 4), count)
-    }
-
-    Context fn cuMemsetD2D8Async(to: u64, pitch: usize, value: c_uchar, width: usize, height: usize, stream: u64) {
-        let (call, value, value_bytes) = ("cuMemsetD2D8Async", value.into(), 1);
-        Fill { call, stream, address: to, pitch, value, value_bytes, width, height }.submit()
-    }
-
-    Context fn cuMemsetD2D32Async(to: u64, pitch: usize, value: c_uint, width: usize, height: usize, stream: u64) {
-        let (call, value_bytes) = ("cuMemsetD2D32Async", 4);
-        Fill { call, stream, address: to, pitch, value, value_bytes, width, height }.submit()
     }
 }

@@ -67,7 +67,8 @@ pub fn ordinal_of(card: usize) -> Option<usize> {
 
 fn uuid(card: usize) -> [u8; 16] {
     let mut uuid = *b"uncopy standin 0";
-    // Real ones look random; what must differ is here the last byte, and in the first, so that a prefix tells them apart.
+    // Real ones look random; what must differ is here the last byte, and in the first, so that a prefix tells them
+    // apart.
     let number = u8::try_from(card).unwrap_or(u8::MAX);
     let [first, .., last] = &mut uuid;
     (*first, *last) = (0xA0 + number, b'0' + number);

@@ -191,7 +191,8 @@ entries! {
         elapsed(&milliseconds, start, end)
     }
 
-    // Everything that its context was given so far. A context with a stream in capture can't be recorded: the captures are broken.
+    // Everything that its context was given so far. A context with a stream in capture can't be recorded: the
+    // captures are broken.
     Context fn cuCtxRecordEvent(context: u64, event: u64) {
         let (context, event) = (contexts::by_handle(context)?, find(event)?);
         capture::refuse_in(&context)?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Takes functions out of the library as it is loaded, so that a program finds them by no way: neither through
-//! `cuGetProcAddress` nor by asking the loader (`UNCOPY_STANDIN_WITHOUT`, or a claimed version that had them not yet).
+//! `cuGetProcAddress` nor by asking the loader (`UNCOPY_STANDIN_WITHOUT`, or a claimed version that had them not
+//! yet).
 
 #![expect(unsafe_code, reason = "runs at load, and writes into the library's own table of symbols")]
 
@@ -46,7 +47,8 @@ fn hide(address: *const c_void) -> Option<()> {
     }
     let page = symbol.map_addr(|address| address - address % PAGE);
     let len = symbol.addr() - page.addr() + size_of::<libc::Elf64_Sym>();
-    // SAFETY: pages of this library, mapped privately; only the loader reads them, and it does so from its own threads' calls.
+    // SAFETY: pages of this library, mapped privately; only the loader reads them, and it does so from its own
+    // threads' calls.
     unsafe { mprotect(page, len, MprotectFlags::READ | MprotectFlags::WRITE) }.ok()?;
     let symbol = symbol.cast::<libc::Elf64_Sym>();
     // SAFETY: the loader said that the symbol lies here; a symbol of section 0 and value 0 is one that is only used.

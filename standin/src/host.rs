@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The host's memory, pinned: allocated by the driver, or registered by its owner.
 //!
-//! Registered memory has a device address of its own, so that whoever confuses the two is found out. Neither freeing nor unregistering waits for
-//! the card: work that still needs the memory ends the process.
+//! Registered memory has a device address of its own, so that whoever confuses the two is found out. Neither
+//! freeing nor unregistering waits for the card: work that still needs the memory ends the process.
 
 #![expect(unsafe_code, reason = "exports C entries, maps and unmaps memory")]
 
@@ -112,7 +112,8 @@ entries! {
     Context fn cuMemFreeHost(host: In<c_void>) {
         capture::forbid()?;
         let mut space = space();
-        let is_own = space.starting_at(host.address()).is_some_and(|mapping| matches!(mapping.origin, Origin::HostAlloc));
+        let mapping = space.starting_at(host.address());
+        let is_own = mapping.is_some_and(|mapping| matches!(mapping.origin, Origin::HostAlloc));
         let mapping = if is_own { space.unmap(host.address()) } else { None };
         let mapping = mapping.ok_or(Code::INVALID_VALUE)?;
         // SAFETY: `allocate` mapped exactly this range, it is unmapped once, and the caller gives it up.

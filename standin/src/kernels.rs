@@ -7,7 +7,8 @@
 //! | `uncopy_check` | `u64 ptr, u64 n_words, u64 seed, u64 out` | adds to `out[0]` how many words are not that, and lowers `out[1]` to the first of them |
 //! | `uncopy_spin` | `u64 nanoseconds` | keeps its stream busy for so long |
 //!
-//! The same kernels for a card are in `kernels.ptx`, which says what a word is. The grid doesn't matter: each strides over all words.
+//! The same kernels for a card are in `kernels.ptx`, which says what a word is. The grid doesn't matter: each
+//! strides over all words.
 
 #![expect(unsafe_code, reason = "exports C entries, reads and writes words by address")]
 
@@ -96,7 +97,8 @@ struct Words {
 }
 
 impl Words {
-    /// Looked up at the call, so that it is noticed when they are taken away before the kernel runs. A wrong address is no error yet.
+    /// Looked up at the call, so that it is noticed when they are taken away before the kernel runs. A wrong
+    /// address is no error yet.
     fn at(address: u64, count: u64, context: &Context) -> Answer<Words> {
         if !address.is_multiple_of(8) {
             return Err(Code::MISALIGNED_ADDRESS);
@@ -116,8 +118,8 @@ impl Words {
     fn get(&self, index: u64, call: &str, stream: &Queue) -> Option<&AtomicU64> {
         let start = self.place.as_ref()?.address(call, stream);
         let address = start + usize::try_from(index).ok()? * 8;
-        // SAFETY: (1) `count` words from the place on were found in a mapping, which the place keeps; (2) they are aligned;
-        // (3) as atomics they may race with whoever does not wait.
+        // SAFETY: (1) `count` words from the place on were found in a mapping, which the place keeps; (2) they are
+        // aligned; (3) as atomics they may race with whoever does not wait.
         Some(unsafe { AtomicU64::from_ptr(ptr::with_exposed_provenance_mut(address)) })
     }
 
@@ -268,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_word_is_that_of_splitmix64() {
-        // The first numbers of the generator that was seeded with 0: its state grows by the constant that `word` adds.
+        // The first numbers of the generator that was seeded with 0: its state grows by the constant that `word`
+        // adds.
         assert_eq!(word(0, 0), 0xE220_A839_7B1D_CDAF);
         assert_eq!(word(0x9E37_79B9_7F4A_7C15, 0), 0x6E78_9E6A_A1B9_65F4);
         assert_eq!(word(5, 7), word(12, 0));

@@ -5,8 +5,8 @@
 //! It exists to be unhelpful: work is done as late as the API permits, addresses of the device crash whoever takes
 //! them for his own, and what was freed is gone. Nothing of uncopy links it; tests find it through `LD_LIBRARY_PATH`.
 //!
-//! Every call comes through `entry`; the modules named after groups of functions hold the entries, the others what they
-//! share.
+//! Every call comes through `entry`; the modules named after groups of functions hold the entries, the others what
+//! they share.
 
 #![deny(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod entry;
 mod events;
 mod external;
 mod faults;
+mod fills;
 mod graphs;
 mod hide;
 mod host;

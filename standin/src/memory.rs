@@ -29,7 +29,8 @@ fn allocate(len: usize) -> Answer<u64> {
     Ok(start)
 }
 
-/// Overwrites freed memory, unless another process may still have it: what that one sees stays as it was (read on an H200).
+/// Overwrites freed memory, unless another process may still have it: what that one sees stays as it was (read on
+/// an H200).
 fn poison(mapping: &Mapping) {
     if let Some(memory) = mapping.memory.as_ref().filter(|memory| !memory.is_shared.load(Ordering::Relaxed)) {
         memory.fill(0, memory.len, FREED);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory of a card: a memfd, which is gone with its last descriptor and mapping, also when processes are killed.
 //!
-//! The stand-in reaches it through a mapping that nobody else is told of. A page behind the memory says what it is, so
-//! that a descriptor of something else is refused.
+//! The stand-in reaches it through a mapping that nobody else is told of. A page behind the memory says what it
+//! is, so that a descriptor of something else is refused.
 
 #![expect(unsafe_code, reason = "maps files, and fills mapped memory")]
 
@@ -94,7 +94,8 @@ impl Physical {
         Ok(memory)
     }
 
-    /// Takes memory that another process made, by a descriptor that the caller keeps. What the descriptor leads to is checked.
+    /// Takes memory that another process made, by a descriptor that the caller keeps. What the descriptor leads to
+    /// is checked.
     pub fn import(descriptor: BorrowedFd<'_>, kind: Kind) -> Answer<Physical> {
         let file = fcntl_dupfd_cloexec(descriptor, 3).map_err(|_| Code::INVALID_VALUE)?;
         let size = fstat(&file).map_err(|_| Code::INVALID_VALUE)?.st_size;

@@ -29,8 +29,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// Where the stand-in finds the bytes. Ends the process when they were unmapped while the work waited its turn: the
-    /// driver doesn't wait before it unmaps, and a card would read or write whatever lies there by then.
+    /// Where the stand-in finds the bytes. Ends the process when they were unmapped while the work waited its
+    /// turn: the driver doesn't wait before it unmaps, and a card would read or write whatever lies there by then.
     pub fn address(&self, call: &str, stream: &Queue) -> usize {
         match self {
             Place::Mapped { mapping, offset } => {
@@ -57,7 +57,7 @@ impl Place {
     /// Whether a card may write here.
     pub fn is_writable_by(&self, ordinal: usize) -> bool {
         match self {
-            Place::Mapped { mapping, .. } => mapping.access_of(ordinal) & 2 != 0,
+            Place::Mapped { mapping, .. } => mapping.access_of(ordinal) & space::WRITE != 0,
             Place::Pageable(_) => true,
         }
     }
@@ -73,14 +73,15 @@ impl Place {
     }
 }
 
-/// What a call needs to do with the bytes: `space::READ` or `space::READ_WRITE`, by a device of this context.
+/// What a call needs to do with the bytes: `space::READ` or `space::WRITE`, by a device of this context.
 #[derive(Clone, Copy)]
 pub struct Use<'a> {
     pub access: u8,
     pub context: &'a Context,
 }
 
-/// The pieces in which `len` bytes at `address` lie; one, unless mappings meet there. Refused where a byte is missing or may not be used so.
+/// The pieces in which `len` bytes at `address` lie; one, unless mappings meet there. Refused where a byte is
+/// missing or may not be used so.
 pub fn pieces(address: u64, len: usize, named: Named, used: Use<'_>) -> Answer<Vec<(Place, usize)>> {
     let space = space::space();
     let (mut found, mut at, mut left) = (Vec::new(), address, len);

@@ -7,7 +7,8 @@ use std::{thread, time::Duration};
 const FIRST_NAP: Duration = Duration::from_micros(20);
 const LONGEST_NAP: Duration = Duration::from_micros(500);
 
-/// Waits until it is so, or until the stream is given up. A card would look again at once; a thread naps, longer each time.
+/// Waits until it is so, or until the stream is given up. A card would look again at once; a thread naps, longer
+/// each time.
 pub fn until(stream: &Queue, mut is_so: impl FnMut() -> bool) {
     let mut nap = FIRST_NAP;
     while !is_so() && !stream.is_abandoned() {

@@ -147,7 +147,8 @@ entries! {
     Sound fn cuMemPoolCreate(out: Out<u64>, props: In<PoolProps>) {
         out.check()?;
         let props = props.get()?;
-        if props.kind != 1 || props.location.kind != ON_DEVICE || props.handle_types & !(vmm::DESCRIPTOR | vmm::FABRIC) != 0 {
+        let has_unknown_types = props.handle_types & !(vmm::DESCRIPTOR | vmm::FABRIC) != 0;
+        if props.kind != 1 || props.location.kind != ON_DEVICE || has_unknown_types {
             return Err(Code::INVALID_VALUE);
         }
         if props.handle_types & vmm::FABRIC != 0 {
@@ -248,7 +249,8 @@ entries! {
         out.check()?;
         let pools = lock(&POOLS);
         let pool = pools.get(&handle).ok_or(Code::INVALID_VALUE)?;
-        if flags != 0 || handle_type != vmm::DESCRIPTOR || pool.handle_types & vmm::DESCRIPTOR == 0 || pool.is_imported {
+        let is_shareable = pool.handle_types & vmm::DESCRIPTOR != 0 && !pool.is_imported;
+        if flags != 0 || handle_type != vmm::DESCRIPTOR || !is_shareable {
             return Err(Code::INVALID_VALUE);
         }
         out.put(pool.memory.export()?.into_raw_fd())
@@ -260,8 +262,14 @@ entries! {
             return Err(Code::INVALID_VALUE);
         }
         let memory = Arc::new(vmm::import(handle, handle_type, Kind::Pool)?);
-        let (taken, handle_types) = (BTreeMap::new(), 0);
-        out.put(keep(Pool { memory, taken, handle_types, is_imported: true, is_default_of: None, release_threshold: 0 }))
+        out.put(keep(Pool {
+            memory,
+            taken: BTreeMap::new(),
+            handle_types: 0,
+            is_imported: true,
+            is_default_of: None,
+            release_threshold: 0,
+        }))
     }
 
     Context fn cuMemPoolExportPointer(out: Out<Opaque>, address: u64) {

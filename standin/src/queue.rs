@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A stream's work: put in by callers, done by a thread of its own, as late as the settings say.
 //!
-//! *Why late?* A forgotten wait shows only when what should have been waited for comes too late. Lag (`UNCOPY_STANDIN_LAG_US`)
-//! delays each piece of work after its call. Laziness (`UNCOPY_STANDIN_LAZY_US`) does it only when somebody waits for it or asks
-//! about it, or some time after work was put in that others can see without asking: a word that is written, a function of
-//! the host, an event that other processes know.
+//! *Why late?* A forgotten wait shows only when what should have been waited for comes too late. Lag
+//! (`UNCOPY_STANDIN_LAG_US`) delays each piece of work after its call. Laziness (`UNCOPY_STANDIN_LAZY_US`) does it
+//! only when somebody waits for it or asks about it, or some time after work was put in that others can see
+//! without asking: a word that is written, a function of the host, an event that other processes know.
 
 use crate::{contexts::Context, lock::lock, settings::settings, streams, sys};
 use std::{

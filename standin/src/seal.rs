@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The 64 bytes by which processes name each other's memory and events: random to look at, and refused when a bit was changed.
+//! The 64 bytes by which processes name each other's memory and events: random to look at, and refused when a bit
+//! was changed.
 //!
-//! The real driver is more lenient (most of its bytes can be changed unnoticed), and a test of a forged handle that passes by chance
-//! would say nothing. The key is no secret: it keeps accidents out, not attackers.
+//! The real driver is more lenient (most of its bytes can be changed unnoticed), and a test of a forged handle
+//! that passes by chance would say nothing. The key is no secret: it keeps accidents out, not attackers.
 
 use crate::abi::Opaque;
 use std::{

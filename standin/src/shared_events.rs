@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Events that several processes know: counters in memory that they all map.
 //!
-//! Records are numbered, and a record is done only after the one before it. So a process that is killed between recording an event and
-//! reaching it leaves the event undone for ever, and whoever records it next hangs too, as was read on an H200 (driver 580).
+//! Records are numbered, and a record is done only after the one before it. So a process that is killed between
+//! recording an event and reaching it leaves the event undone for ever, and whoever records it next hangs too, as
+//! was read on an H200 (driver 580).
 
 #![expect(unsafe_code, reason = "maps memory that processes share, and reads its words")]
 
@@ -42,8 +43,8 @@ struct Arena {
 impl Arena {
     fn word(&self, index: usize, word: usize) -> &AtomicU64 {
         let at = self.base + (index.min(MOST - 1) * WORDS_OF_ONE + word) * 8;
-        // SAFETY: (1) the mapping is `LEN` bytes long and is never unmapped; (2) `at` lies in it, a multiple of 8 from its
-        // page-aligned start; (3) every process uses these words through atomics alone.
+        // SAFETY: (1) the mapping is `LEN` bytes long and is never unmapped; (2) `at` lies in it, a multiple of 8
+        // from its page-aligned start; (3) every process uses these words through atomics alone.
         unsafe { AtomicU64::from_ptr(ptr::with_exposed_provenance_mut(at)) }
     }
 }

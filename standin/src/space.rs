@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What lies at which device address.
 //!
-//! Device addresses lie in a reservation of this process that nobody may touch, so that a host that takes one for a pointer of its
-//! own crashes. A mapping says where the stand-in finds the bytes. Addresses are given out once around the whole
-//! reservation before any is used again, so that an old pointer doesn't come to mean new memory.
+//! Device addresses lie in a reservation of this process that nobody may touch, so that a host that takes one for
+//! a pointer of its own crashes. A mapping says where the stand-in finds the bytes. Addresses are given out once
+//! around the whole reservation before any is used again, so that an old pointer doesn't come to mean new memory.
 
 #![expect(unsafe_code, reason = "reserves address space")]
 
@@ -31,6 +31,8 @@ const LEAST: usize = 4 << 30;
 /// `CU_MEM_ACCESS_FLAGS_PROT_READ` and `..._READWRITE`
 pub const READ: u8 = 1;
 pub const READ_WRITE: u8 = 3;
+/// What the second has and the first has not.
+pub const WRITE: u8 = 2;
 
 /// How a mapping came to be, and so what may end it.
 #[derive(Debug)]

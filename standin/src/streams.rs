@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Streams by handle, the default streams, and in which order work of several streams is done.
 //!
-//! The legacy default stream (0 and 1) waits for all that is in blocking streams of its context, and they for it. Streams
-//! made with `CU_STREAM_NON_BLOCKING` do neither. 2 is the calling thread's own default stream, which blocks.
+//! The legacy default stream (0 and 1) waits for all that is in blocking streams of its context, and they for it.
+//! Streams made with `CU_STREAM_NON_BLOCKING` do neither. 2 is the calling thread's own default stream, which blocks.
 
 #![expect(unsafe_code, reason = "exports C entries")]
 
@@ -66,7 +66,8 @@ pub fn find(handle: u64) -> Answer<(Arc<Queue>, Arc<Context>)> {
     Ok((stream, context))
 }
 
-/// Puts work into a stream, behind what it must wait for. None when the stream is being captured and the work was recorded instead.
+/// Puts work into a stream, behind what it must wait for. None when the stream is being captured and the work was
+/// recorded instead.
 pub fn put(handle: u64, work: Work) -> Answer<Option<Ticket>> {
     let (stream, context) = find(handle)?;
     put_into(&stream, &context, work)
@@ -95,7 +96,8 @@ pub fn put_into(stream: &Arc<Queue>, context: &Arc<Context>, mut work: Work) -> 
     Ok(Some(stream.put(work)))
 }
 
-/// What must be done before a stream counts as done: for the legacy default stream, that is all of its context's blocking streams.
+/// What must be done before a stream counts as done: for the legacy default stream, that is all of its context's
+/// blocking streams.
 fn pending(stream: &Arc<Queue>, context: &Context) -> Vec<Ticket> {
     let streams = lock(&context.order);
     let is_legacy = streams.legacy.as_ref().is_some_and(|legacy| Arc::ptr_eq(legacy, stream));
@@ -247,8 +249,8 @@ entries! {
     }
 }
 
-/// Status and number of the capture that a stream takes part in. Asking about the legacy stream while a blocking one is captured
-/// is refused, and disturbs nothing.
+/// Status and number of the capture that a stream takes part in. Asking about the legacy stream while a blocking
+/// one is captured is refused, and disturbs nothing.
 fn captured(handle: u64) -> Answer<(c_int, u64)> {
     let (stream, context) = find(handle)?;
     let is_legacy = lock(&context.order).legacy.as_ref().is_some_and(|legacy| legacy.handle == stream.handle);

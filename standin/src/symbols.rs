@@ -8,7 +8,7 @@ use crate::{
     code::{self, Answer, Code},
     contexts, copies, devices,
     entry::{Export, entries},
-    events, external, graphs, host, ipc, kernels, memory, pointers, pools,
+    events, external, fills, graphs, host, ipc, kernels, memory, pointers, pools,
     settings::settings,
     streams, vmm, words,
 };
@@ -19,7 +19,8 @@ const FOUND: c_int = 0;
 const NOT_FOUND: c_int = 1;
 const TOO_OLD: c_int = 2;
 
-/// Since when there is a function, where that is after CUDA 10.2. Source: `cuda.h` and the release notes of the driver API.
+/// Since when there is a function, where that is after CUDA 10.2. Source: `cuda.h` and the release notes of the
+/// driver API.
 const SINCE: &[(&str, i32)] = &[
     ("cuCtxGetId", 12_000),
     ("cuCtxRecordEvent", 12_050),
@@ -63,6 +64,7 @@ fn exports() -> impl Iterator<Item = &'static Export> {
         devices::TABLE,
         events::TABLE,
         external::TABLE,
+        fills::TABLE,
         graphs::TABLE,
         host::TABLE,
         ipc::TABLE,
@@ -87,7 +89,8 @@ pub fn address(name: &str) -> Option<*const ()> {
     exports().find(|export| export.name == name).map(|export| (export.address)())
 }
 
-/// The names of what this driver does not have: what it was told to hide, and what is younger than the version that it claims.
+/// The names of what this driver does not have: what it was told to hide, and what is younger than the version
+/// that it claims.
 pub fn hidden() -> impl Iterator<Item = &'static str> {
     exports().map(|export| export.name).filter(|name| {
         let is_dropped = settings().without.iter().any(|without| without == name);

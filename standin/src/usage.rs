@@ -2,8 +2,8 @@
 //! How much of a card's memory is in use.
 //!
 //! A process counts its own. Processes that name the same card (`UNCOPY_STANDIN_CARD`) see each other's: what any
-//! of them still has open is in use, and what a killed one had is free once nobody else has it, because it is the kernel
-//! that keeps the books.
+//! of them still has open is in use, and what a killed one had is free once nobody else has it, because it is the
+//! kernel that keeps the books.
 
 use crate::{
     code::{Answer, Code},

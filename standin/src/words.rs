@@ -10,7 +10,7 @@ use crate::{
     place::{Named, Place, Use, whole},
     poll,
     queue::{Queue, Work},
-    space::READ,
+    space::{READ, WRITE},
     streams,
 };
 use std::{
@@ -61,7 +61,7 @@ impl Op {
             What::Wait(flags) if flags & FLUSH != 0 => return Err(Code::NOT_SUPPORTED),
             What::Wait(GEQ | EQ | AND | NOR) => READ,
             What::Wait(_) => return Err(Code::INVALID_VALUE),
-            What::Write => 2,
+            What::Write => WRITE,
         };
         // Memory of the host must be registered, and named by its device address.
         let place = whole(address, width as usize, Named::Device, Use { access, context: &context })?;
@@ -79,8 +79,8 @@ impl Op {
         let address = self.place.address(call, stream);
         match self.width {
             Width::Four => {
-                // SAFETY: (1) the word was found in a mapping that `place` keeps; (2) it is aligned; (3) whoever shares it
-                // uses it as a word, as the driver asks.
+                // SAFETY: (1) the word was found in a mapping that `place` keeps; (2) it is aligned; (3) whoever
+                // shares it uses it as a word, as the driver asks.
                 let word = unsafe { AtomicU32::from_ptr(ptr::with_exposed_provenance_mut(address)) };
                 u64::from(word.load(Ordering::Acquire))
             }

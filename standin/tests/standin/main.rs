@@ -8,6 +8,7 @@ mod calibrated;
 mod captures;
 mod driver;
 mod faults;
+mod handles;
 mod scene;
 mod unhelpful;
 mod work;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each test in processes of its own: the driver reads its settings once, and much of what it does ends a process.
 //!
-//! A test runs its own binary again, once for each part that it has to play. Parts are joined by a socket that carries bytes and
-//! descriptors, and tells when the other side is gone.
+//! A test runs its own binary again, once for each part that it has to play. Parts are joined by a socket that
+//! carries bytes and descriptors, and tells when the other side is gone.
 
 use rustix::{
     io::IoSlice,
@@ -28,7 +28,8 @@ const FIRST: &str = "first";
 /// What another part does, given the line to the first.
 pub type Part = fn(&Line);
 
-/// Runs `first` in a process of its own, with these settings; it must succeed. `others` are the parts that it may call in.
+/// Runs `first` in a process of its own, with these settings; it must succeed. `others` are the parts that it may
+/// call in.
 pub fn play(settings: &[(&str, &str)], first: fn(), others: &[(&str, Part)]) {
     if let Some(output) = played(settings, first, others) {
         let said =

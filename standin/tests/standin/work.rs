@@ -339,7 +339,8 @@ fn a_kernel_that_is_given_a_wrong_address_breaks_its_context_and_nothing_behind_
     play(LATE_FIRST, first, &[]);
 }
 
-/// What several threads do at once: each has streams that wait for each other's events, for the legacy stream and for words.
+/// What several threads do at once: each has streams that wait for each other's events, for the legacy stream and
+/// for words.
 fn ring(card: Card, streams: usize, turns: u32) {
     ok(card.driver.cuCtxPushCurrent_v2(card.context));
     let words = Words::new(card);
