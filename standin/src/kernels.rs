@@ -7,8 +7,8 @@
 //! | `uncopy_check` | `u64 ptr, u64 n_words, u64 seed, u64 out` | adds to `out[0]` how many words are not that, and lowers `out[1]` to the first of them |
 //! | `uncopy_spin` | `u64 nanoseconds` | keeps its stream busy for so long |
 //!
-//! The same kernels for a card are in `kernels.ptx`, which says what a word is. The grid doesn't matter: each
-//! strides over all words.
+//! The same kernels for a card are in `tests/gpu/src/kernels.ptx`, which says what a word is. The grid doesn't
+//! matter: each strides over all words.
 
 #![expect(unsafe_code, reason = "exports C entries, reads and writes words by address")]
 
@@ -82,7 +82,7 @@ fn entries_of(ptx: &str) -> Vec<String> {
     names.flatten().filter(|name| !name.is_empty()).map(str::to_string).collect()
 }
 
-/// A word of a frame: `splitmix64(seed + i)`, as `kernels.ptx` has it.
+/// A word of a frame: `splitmix64(seed + i)`, as `tests/gpu/src/kernels.ptx` has it.
 pub fn word(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_add(index).wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -48,7 +48,8 @@ const ARROWS: &[Row] = &[
 ];
 
 /// What nothing else may use, not even in its tests.
-const ENDS: &[&str] = &["uncopy-tests", "uncopy-gpu-tests", "uncopy-bench", "uncopy-fuzz", "uncopy-standin", "xtask"];
+const ENDS: &[&str] =
+    &["uncopy-tests", "uncopy-gpu-tests", "uncopy-bench", "uncopy-fuzz", "uncopy-standin", "xtask"];
 
 /// Every member uses only what its row names.
 pub fn check(metadata: &Metadata) -> Check {

@@ -5,7 +5,7 @@ use super::{case::Case, context::Context};
 use crate::{error::Error, standin, toolchain::cargo};
 
 /// The packages whose tests need a driver, and take the stand-in for it when `UNCOPY_STANDIN` is set.
-const ON_IT: &[(&str, &str)] = &[("crates/cuda", "uncopy-cuda")];
+const ON_IT: &[(&str, &str)] = &[("crates/cuda", "uncopy-cuda"), ("tests/gpu", "uncopy-gpu-tests")];
 
 pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let mut command = cargo(context.repo);
