@@ -70,7 +70,7 @@ impl Context {
         }
     }
 
-    /// Breaks it for good; what broke it first stays the reason.
+    /// Breaks it for good, until the process ends (`cuda.h`); what broke it first stays the reason.
     pub fn break_down(&self, code: Code) {
         // A later reason is not kept: the first is what callers are told.
         let _ = self.broken.compare_exchange(0, code.0, Ordering::AcqRel, Ordering::Relaxed);
@@ -101,7 +101,6 @@ impl Context {
         streams.all.iter().filter_map(Weak::upgrade).for_each(|stream| stream.abandon());
         streams::forget_context(self);
         space::forget_context(self.ordinal);
-        self.broken.store(0, Ordering::Release);
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -268,13 +268,15 @@ fn freeing_waits_for_the_card_and_unmapping_does_not() {
         // Returns while the stream can't go on.
         ok(card.driver.cuMemUnmap(address, LEN));
         assert_eq!(words.word(1).load(Ordering::Acquire), 0);
-        // Returns only when the stream went on.
+        // Returns only when the stream went on; sooner, and the fill would find its memory gone.
+        ok(card.driver.cuMemsetD32Async(other, 1, LEN / 4, stream));
         std::thread::scope(|scope| {
             let word = words.word(0);
             scope.spawn(|| word.store(1, Ordering::Release));
             ok(card.driver.cuMemFree_v2(other));
             assert_eq!(words.word(1).load(Ordering::Acquire), 1);
         });
+        ok(card.driver.cuStreamSynchronize(stream));
     };
     play(&[], first, &[]);
 }

@@ -54,6 +54,9 @@ fn a_sticky_fault_breaks_the_context_for_good() {
         assert_eq!(card.driver.cuMemAlloc_v2(&mut 0, LEN), 700);
         assert_eq!(card.driver.cuMemUnmap(0, LEN), 700);
         assert_eq!(card.driver.cuEventCreate(&mut 0, 2), 700);
+        // Not even a new context helps: the process must end.
+        ok(card.driver.cuDevicePrimaryCtxRelease_v2(0));
+        assert_eq!(card.driver.cuDevicePrimaryCtxRetain(&mut 0, 0), 700);
         // What needs no context still works, and nothing that was pending was done.
         out(|count| card.driver.cuDeviceGetCount(count));
         assert_eq!(words.word(1).load(std::sync::atomic::Ordering::Acquire), 0);
