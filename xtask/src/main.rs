@@ -20,6 +20,7 @@ mod gpu;
 mod layers;
 mod process;
 mod repo;
+mod standin;
 mod test;
 mod toolchain;
 mod tools;
@@ -50,6 +51,8 @@ enum Task {
     Demo(demo::Options),
     /// Kill, stop and restart real producers and consumers at random, while every frame is checked.
     Chaos(chaos::Options),
+    /// Build the stand-in for NVIDIA's driver into target/standin/.
+    Standin,
     /// Build the Python wheel into dist/.
     Wheel,
     /// Make the Python environment .venv with these groups of packages (all when none is named).
@@ -88,6 +91,7 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Layers => layers::run(&repo),
         Task::Demo(options) => demo::run(&repo, &options),
         Task::Chaos(options) => chaos::run(&repo, &options),
+        Task::Standin => standin::run(&repo),
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
         Task::Fuzz(options) => fuzz::run(&repo, &options),

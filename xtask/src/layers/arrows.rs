@@ -41,12 +41,15 @@ const ARROWS: &[Row] = &[
         package: "uncopy-fuzz",
         may_use: &["uncopy-core", "uncopy-tensor", "uncopy-link", "uncopy", "uncopy-tests"],
     },
+    // It takes the driver's place, so that nothing of ours may be in it.
+    Row { package: "uncopy-standin", may_use: &[] },
     // Tasks must run when the product does not build.
     Row { package: "xtask", may_use: &[] },
 ];
 
 /// What nothing else may use, not even in its tests.
-const ENDS: &[&str] = &["uncopy-tests", "uncopy-gpu-tests", "uncopy-bench", "uncopy-fuzz", "xtask"];
+const ENDS: &[&str] =
+    &["uncopy-tests", "uncopy-gpu-tests", "uncopy-bench", "uncopy-fuzz", "uncopy-standin", "xtask"];
 
 /// Every member uses only what its row names.
 pub fn check(metadata: &Metadata) -> Check {

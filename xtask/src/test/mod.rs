@@ -14,6 +14,7 @@ mod parts;
 mod pytest;
 mod python;
 mod rust;
+mod standin;
 mod summary;
 
 use crate::{error::Error, repo::Repo};

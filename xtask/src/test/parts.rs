@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The parts of `cargo xtask test`, in the order in which they run. A new part is one entry here.
 
-use super::{case::Case, chaos, context::Context, demo, deps, python, rust};
+use super::{case::Case, chaos, context::Context, demo, deps, python, rust, standin};
 use crate::{error::Error, repo::Repo};
 
 /// What `--quick` does to a part.
@@ -50,6 +50,12 @@ pub const PARTS: &[Part] = &[
         quick: Quick::Whole,
         exists: |repo| repo.join("tests/src/chaos/mod.rs").is_file(),
         run: chaos::run,
+    },
+    Part {
+        name: "standin",
+        quick: Quick::Whole,
+        exists: |repo| repo.join("standin/src/lib.rs").is_file(),
+        run: standin::run,
     },
     Part {
         name: "fuzz",

@@ -14,8 +14,16 @@ use std::process::Command;
 const FOR_PAIRS: &[&str] = &["libfaketime", "strace", "util-linux"];
 
 /// These have parts of their own.
-const NOT_UNIT: &[&str] =
-    &["--exclude", "uncopy-tests", "--exclude", "uncopy-cli", "--exclude", "uncopy-fuzz"];
+const NOT_UNIT: &[&str] = &[
+    "--exclude",
+    "uncopy-tests",
+    "--exclude",
+    "uncopy-cli",
+    "--exclude",
+    "uncopy-fuzz",
+    "--exclude",
+    "uncopy-standin",
+];
 
 pub fn fmt(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let name = "the code is formatted";

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The stand-in driver: that it answers as a card did, and what runs on it.
+
+use super::{case::Case, context::Context};
+use crate::{error::Error, standin, toolchain::cargo};
+
+/// The packages whose tests need a driver, and take the stand-in for it when `UNCOPY_STANDIN` is set.
+const ON_IT: &[(&str, &str)] = &[("crates/cuda", "uncopy-cuda"), ("tests/gpu", "uncopy-gpu-tests")];
+
+pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
+    let mut command = cargo(context.repo);
+    command.args(["test", "--package", "uncopy-standin", "--locked", "--lib", "--tests"]);
+    let mut cases = context.cargo_test(command, &[])?;
+    context.say("cargo xtask standin");
+    let directory = standin::build(context.repo)?;
+    for (_, package) in ON_IT.iter().filter(|(path, _)| context.repo.join(path).is_dir()) {
+        let mut command = cargo(context.repo);
+        command.args(["test", "--package", package, "--locked", "--tests"]);
+        command.env("UNCOPY_STANDIN", "1").env("LD_LIBRARY_PATH", &directory);
+        cases.extend(context.cargo_test(command, &[])?);
+    }
+    Ok(cases)
+}
