@@ -50,6 +50,7 @@ pub mod fuzzing;
 mod meta;
 mod native;
 mod service;
+mod site;
 mod stamp;
 
 use std::path::PathBuf;
@@ -72,6 +73,9 @@ pub use native::{
     WhenFull, Where, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
 };
 
+#[cfg(feature = "skip-waits")]
+#[doc(hidden)]
+pub use site::SITES;
 pub use stamp::Stamp;
 
 /// A checked name of the native scheme.

@@ -8,7 +8,7 @@
 //!
 //! | command of a producer | event |
 //! |---|---|
-//! | `run FORM N [send\|loan\|two] [PAUSE_US]` publishes N frames: copied, written in place, or copied by two streams in turn | `ran` |
+//! | `run FORM N [send\|loan\|two\|other\|freed] [PAUSE_US]` publishes N frames: copied, written in place, copied by two streams in turn, by the second stream, or copied from an array that goes right after the call | `ran` |
 //! | `forever FORM [send\|loan]` the same until the next command | `ran` |
 //! | `abandon FORM` writes into a loan and drops it | `abandoned` |
 //! | `stall MS FORM` publishes a frame behind so much other work | `ran` |
@@ -21,6 +21,7 @@
 //! | `hold` keeps the newest frame | `held` |
 //! | `check` checks the kept frame | `verified` |
 //! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
+//! | `again N` holds each frame twice, for a slow stream and a fast one | `verified` |
 //! | `drop` | `dropped` |
 
 use std::collections::BTreeMap;
@@ -63,6 +64,10 @@ enum How {
     Send,
     Loan,
     Two,
+    /// The array goes right after the call.
+    Freed,
+    /// By the second stream.
+    Other,
 }
 
 fn produce(words: &Words, commands: &mut Commands) {
@@ -96,6 +101,8 @@ impl Producer {
             None | Some("send") => How::Send,
             Some("loan") => How::Loan,
             Some("two") => How::Two,
+            Some("freed") => How::Freed,
+            Some("other") => How::Other,
             Some(other) => panic!("no way '{other}'"),
         };
         match words {
@@ -151,7 +158,12 @@ impl Producer {
     fn publish(&mut self, form: &Form, how: How, at: u64) -> Result<bool, LinkError> {
         let key = (self.life << 40) | (self.out.seq() + 1);
         let meta = Meta::default().raw(key.to_le_bytes().to_vec());
-        let stream = self.streams[if how == How::Two { at as usize % 2 } else { 0 }];
+        let which = match how {
+            How::Two => at as usize % 2,
+            How::Other => 1,
+            _ => 0,
+        };
+        let stream = self.streams[which];
         if how == How::Loan {
             let claim = match self.out.claim_on(form, self.card.id(), stream, None) {
                 Ok(claim) => claim,
@@ -164,9 +176,16 @@ impl Producer {
         }
         let card = &self.card;
         let len = form.len_bytes();
+        if how == How::Freed {
+            let source = card.array(len);
+            card.fill(&source.tensor, key, stream);
+            let tensor = Tensor::new(source.tensor.region().clone(), *form.layout(), 0)?;
+            let sent = self.out.send_on(form, &tensor, meta, stream, None)?;
+            return Ok(matches!(sent, Sent::Published { .. }));
+        }
         let sources = self.sources.entry(len).or_insert_with(|| [card.array(len), card.array(len)]);
         // Each stream has a source of its own; within a stream the order is the stream's.
-        let source = &sources[if how == How::Two { at as usize % 2 } else { 0 }].tensor;
+        let source = &sources[which].tensor;
         card.fill(source, key, stream);
         let source = Tensor::new(source.region().clone(), *form.layout(), 0)?;
         Ok(matches!(self.out.send_on(form, &source, meta, stream, None)?, Sent::Published { .. }))
@@ -277,6 +296,12 @@ impl Consumer {
                 }
                 Ok(self.verified())
             }
+            ["again", times] => {
+                for _ in 0..times.parse().expect("a number") {
+                    self.judge_again()?;
+                }
+                Ok(self.verified())
+            }
             ["drop"] => {
                 self.held = None;
                 Ok(json!({ "event": "dropped" }))
@@ -319,6 +344,23 @@ impl Consumer {
         drop(frame);
         // On a thread that has never heard of the device.
         std::thread::spawn(move || drop(tensor)).join().expect("a drop does not panic");
+        Ok(())
+    }
+
+    /// The newest frame is held and given back twice: first for a stream that is slow, then for one that is not.
+    fn judge_again(&mut self) -> Result<(), LinkError> {
+        let first = self.sub.recv(PATIENCE)?;
+        let key = key_of(&first);
+        let (Some(card), Some(counter)) = (&self.card, &self.counter) else { return Ok(()) };
+        card.spin(3_000_000, self.streams[0]);
+        card.check(&first.tensor()?, key, counter, self.streams[0]);
+        first.used_on(self.streams[0]);
+        drop(first);
+        if let Some(again) = self.sub.newest()? {
+            card.check(&again.tensor()?, key_of(&again), counter, self.streams[1]);
+            again.used_on(self.streams[1]);
+        }
+        self.frames += 1;
         Ok(())
     }
 

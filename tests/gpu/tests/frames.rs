@@ -110,10 +110,17 @@ fn a_loan_that_is_dropped_is_written_anew_after_its_stream_is_done() {
         producer.tell(&format!("abandon {FORM}"));
         producer.expect("abandoned");
         // By the other stream, which knows nothing of the first.
-        producer.tell(&format!("run {FORM} 2 two"));
+        producer.tell(&format!("run {FORM} 1 other"));
         producer.expect("ran");
-        consumer.tell("run 1 cpu");
+        consumer.tell("hold");
+        consumer.expect("held");
+        // What the first stream still does must not show in the frame.
+        producer.tell("idle");
+        producer.expect("idle");
+        consumer.tell("check");
         all_right(&consumer.expect("verified"));
+        consumer.tell("drop");
+        consumer.expect("dropped");
     }
     consumer.quit();
     producer.quit();
@@ -132,6 +139,44 @@ fn frames_may_change_their_size_and_their_place() {
         all_right(&consumer.expect("verified"));
         producer.expect("ran");
     }
+    consumer.quit();
+    producer.quit();
+}
+
+#[test]
+fn f27_a_frame_that_is_held_twice_is_kept_for_both_streams() {
+    if !scene::has_card() {
+        return;
+    }
+    let stage = scene::stage(PEER);
+    let (mut producer, mut consumer) = pair(&stage, &["--slots", "2"], &[]);
+    producer.tell(&format!("forever {FORM} send"));
+    consumer.tell("again 30");
+    all_right(&consumer.expect("verified"));
+    producer.tell("idle");
+    producer.expect("ran");
+    producer.expect("idle");
+    consumer.quit();
+    producer.quit();
+}
+
+#[test]
+fn an_array_may_go_right_after_it_was_sent() {
+    run(&["--block"], &["--every"], 30, "freed", "cpu");
+}
+
+#[test]
+fn a_large_frame_is_mirrored_in_two_parts() {
+    if !scene::has_card() {
+        return;
+    }
+    let stage = scene::stage(PEER);
+    let (mut producer, mut consumer) =
+        pair(&stage, &["--block", "--mirror", "--slots", "3"], &["--every", "--host"]);
+    consumer.tell("run 20 cpu");
+    producer.tell("run 1080x1920x4 20 send");
+    all_right(&consumer.expect("verified"));
+    producer.expect("ran");
     consumer.quit();
     producer.quit();
 }

@@ -35,7 +35,7 @@ const ARROWS: &[Row] = &[
         may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy", "uncopy-cuda"],
     },
     // Its stages and scripts are those of the tests.
-    Row { package: "uncopy-gpu-tests", may_use: &["uncopy", "uncopy-cuda", "uncopy-tests"] },
+    Row { package: "uncopy-gpu-tests", may_use: &["uncopy", "uncopy-cuda", "uncopy-link", "uncopy-tests"] },
     // Its hostile peers are those of the tests.
     Row {
         package: "uncopy-fuzz",

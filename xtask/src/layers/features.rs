@@ -14,6 +14,7 @@ struct Breaking {
 const BREAKING: &[Breaking] = &[
     Breaking { feature: "leases-off", of: "uncopy-link", only_for: "uncopy-tests" },
     Breaking { feature: "skip-waits", of: "uncopy-cuda", only_for: "uncopy-gpu-tests" },
+    Breaking { feature: "skip-waits", of: "uncopy-link", only_for: "uncopy-gpu-tests" },
 ];
 
 pub fn check(metadata: &Metadata) -> Check {

@@ -44,7 +44,7 @@ pub fn clippy(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let mut cases = context.check(name, plain, 0)?;
     let features = [
         "--features",
-        "uncopy-tests/kill-points,uncopy-tests/leases-off,uncopy-fuzz/doors,uncopy-cuda/skip-waits",
+        "uncopy-tests/kill-points,uncopy-tests/leases-off,uncopy-fuzz/doors,uncopy-cuda/skip-waits,uncopy-link/skip-waits",
     ];
     let testing = with(with(with(cargo(context.repo), &common), &features), &strict);
     cases.extend(context.check("clippy has no complaint about the features of tests", testing, 0)?);

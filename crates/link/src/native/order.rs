@@ -30,6 +30,7 @@ use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use uncopy_tensor::TimelinePoint;
 
 use super::wire::{MAX_CONSUMERS, device};
+use crate::site::{self, is_left_out};
 
 /// A 32-bit word that devices and processors write, wherever it lives.
 pub(crate) trait DeviceWord {
@@ -73,6 +74,9 @@ pub(crate) fn is_there<C: DeviceCells>(cells: &C, slot: usize, part: Part) -> bo
         Part::Device => cells.ready(slot),
         Part::Mirror => cells.mirrored(slot),
     };
+    if is_left_out(site::LOOK) {
+        return true;
+    }
     // `promised` is the producer's from before it published until the hold ends. Acquire: the device wrote the content
     // before it wrote the word.
     is_reached(word.load(Acquire), cells.promised(slot).load(Relaxed))
@@ -115,42 +119,34 @@ pub(crate) fn keep_promise<C: DeviceCells>(cells: &C, slot: usize, value: u32, p
     word.store(value, Release);
 }
 
-/// The last write of a slot, as its producer remembers it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LastWrite {
-    /// Which one it was.
-    pub(crate) number: u32,
-    /// It was mirrored, by another stream.
-    pub(crate) has_mirror: bool,
-}
-
-/// Calls `add` with what a stream that is to write `slot` must wait for: the slot's last write, its mirroring, and
+/// Calls `add` with what a stream that is to write `slot` must wait for: the slot's last write, the `written`-th, and
 /// every reading that is not done. Meant for who has just claimed the slot; before that it is a hint.
+///
+/// Not for its mirroring: a mirror that is still made of a frame that nobody holds is made anew, by the same stream,
+/// before anybody looks at it.
 pub(crate) fn unfinished<C: DeviceCells>(
     cells: &C,
     slot: usize,
-    last: LastWrite,
+    written: u32,
     mut add: impl FnMut(TimelinePoint),
 ) {
-    if !is_reached(cells.ready(slot).load(Acquire), last.number) {
-        add(point(slot, device::READY, last.number));
-    }
-    if last.has_mirror && !is_reached(cells.mirrored(slot).load(Acquire), last.number) {
-        add(point(slot, device::MIRRORED, last.number));
+    if !is_reached(cells.ready(slot).load(Acquire), written) && !is_left_out(site::CLAIM_READY) {
+        add(point(slot, device::READY, written));
     }
     for place in 0..MAX_CONSUMERS as u32 {
         // pairs with: the claim, which sees what was stored before the hold was given back.
         let wanted = cells.wanted(slot, place).load(Relaxed);
-        if !is_reached(cells.done(slot, place).load(Acquire), wanted) {
+        let is_done = is_reached(cells.done(slot, place).load(Acquire), wanted);
+        if !is_done && !is_left_out(site::CLAIM_DONE) {
             add(point(slot, device::DONE + 4 * place as usize, wanted));
         }
     }
 }
 
 /// Whether [`unfinished`] has anything to say.
-pub(crate) fn is_unfinished<C: DeviceCells>(cells: &C, slot: usize, last: LastWrite) -> bool {
+pub(crate) fn is_unfinished<C: DeviceCells>(cells: &C, slot: usize, written: u32) -> bool {
     let mut any = false;
-    unfinished(cells, slot, last, |_| any = true);
+    unfinished(cells, slot, written, |_| any = true);
     any
 }
 
@@ -168,7 +164,7 @@ pub(crate) fn take_ticket<C: DeviceCells>(cells: &C, slot: usize, place: u32) ->
     let field = device::DONE + 4 * place as usize;
     // Only this place writes it, while it holds the slot.
     let last = cells.wanted(slot, place).load(Relaxed);
-    let is_done = is_reached(cells.done(slot, place).load(Acquire), last);
+    let is_done = is_reached(cells.done(slot, place).load(Acquire), last) || is_left_out(site::RELEASE_AFTER);
     let value = last.wrapping_add(1);
     // The release of the hold orders this before whatever the producer does next.
     cells.wanted(slot, place).store(value, Relaxed);
@@ -253,9 +249,8 @@ mod tests {
 
     fn all_unfinished(words: &Words, slot: usize) -> Vec<TimelinePoint> {
         let mut all = Vec::new();
-        let number = words.promised(slot).load(Relaxed);
-        let last = LastWrite { number, has_mirror: true };
-        unfinished(words, slot, last, |point| all.push(point));
+        let written = words.promised(slot).load(Relaxed);
+        unfinished(words, slot, written, |point| all.push(point));
         all
     }
 
@@ -267,9 +262,9 @@ mod tests {
         assert!(!is_there(&words, 1, Part::Device) && !is_there(&words, 1, Part::Mirror));
         words.ready(1).store(1, Relaxed);
         assert!(is_there(&words, 1, Part::Device) && !is_there(&words, 1, Part::Mirror));
-        assert_eq!(all_unfinished(&words, 1), [promise.mirrored]);
-        words.mirrored(1).store(1, Relaxed);
         assert_eq!(all_unfinished(&words, 1), []);
+        words.mirrored(1).store(1, Relaxed);
+        assert!(is_there(&words, 1, Part::Mirror));
     }
 
     #[test]
@@ -303,7 +298,7 @@ mod tests {
         assert!(is_there(&words, 0, Part::Device));
         let ticket = take_ticket(&words, 0, 0);
         assert_eq!((ticket.point.value, ticket.after), (0, None));
-        assert_eq!(all_unfinished(&words, 0), [TimelinePoint { offset_bytes: 4, value: 0 }, ticket.point]);
+        assert_eq!(all_unfinished(&words, 0), [ticket.point]);
     }
 
     #[test]

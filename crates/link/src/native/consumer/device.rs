@@ -15,6 +15,7 @@ use crate::native::frame::Frame;
 use crate::native::frame_memory::on_device;
 use crate::native::order;
 use crate::service::ask_until_done;
+use crate::site::{self, is_left_out};
 
 /// How long one look at a word lasts: a copy of a frame within a card takes about half of it.
 const SPIN: Duration = Duration::from_micros(50);
@@ -69,7 +70,7 @@ fn look_at_device(lease: &Lease, name: &str, stream: Option<Stream>) -> Result<L
     if is_capturing.map_err(on_device(name, "asking whether a stream is captured"))? {
         return Err(LinkError::Capturing { name: name.to_owned(), stream });
     }
-    if !is_there {
+    if !is_there && !is_left_out(site::LOOK_ON_STREAM) {
         let point = order::being_there(&lease.context.attachment.control.live(), lease.slot);
         let waits = map.timeline().wait(stream, &[point]);
         waits.map_err(on_device(name, "ordering a stream after a frame"))?;

@@ -18,10 +18,11 @@ use crate::meta::Meta;
 use crate::native::consumer::Waiting;
 use crate::native::control::Live;
 use crate::native::frame_memory::on_device;
-use crate::native::order::{self, DeviceCells, DeviceWord, LastWrite, Part, Promise};
+use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
 use crate::native::server::Server;
 use crate::native::wire::MAX_CONSUMERS;
 use crate::service::ask_until_done;
+use crate::site::{self, is_left_out};
 use std::sync::atomic::Ordering::Acquire;
 
 /// Where a frame is to be written.
@@ -56,8 +57,8 @@ pub(super) struct DeviceLoan {
     is_mirrored: bool,
 }
 
-/// The most words that a stream waits for before it writes a slot: its last write, its mirroring, and its readers.
-const MAX_WAITS: usize = 2 + MAX_CONSUMERS;
+/// The most words that a stream waits for before it writes a slot: its last write and its readers.
+const MAX_WAITS: usize = 1 + MAX_CONSUMERS;
 
 impl Publisher {
     /// Takes a slot on `device` to be written by work in `stream`, as a value of its own: nothing is copied. Work that is
@@ -149,7 +150,9 @@ impl Publisher {
         let len_bytes = form.len_bytes() as u64;
         let record = CopyRecord { reason, from: source.device(), to: source.device(), len_bytes };
         let seq = self.try_commit(&mut claim, &meta.copied(record))?;
-        if let Some(state) = self.slots.get_mut(claim.slot) {
+        if let Some(state) = self.slots.get_mut(claim.slot)
+            && !is_left_out(site::SOURCE)
+        {
             state.sources.push((source.clone(), state.writes));
         }
         Ok(Sent::Published { seq })
@@ -175,9 +178,8 @@ impl Publisher {
             return Err(LinkError::ForeignClaim);
         };
         let slots = Arc::clone(slots);
-        let has_mirror = slots.mirror.is_some();
         let is_idle = |control: Live<'_>, slot: usize, state: &SlotState| {
-            !order::is_unfinished(&control, slot, state.last_write(has_mirror))
+            !order::is_unfinished(&control, slot, state.writes)
         };
         // One that is idle costs the stream no wait.
         let Some(slot) = self.claim_slot(is_idle).or_else(|| self.claim_slot(|_, _, _| true)) else {
@@ -186,7 +188,6 @@ impl Publisher {
         let control = self.control.live();
         let Some(state) = self.slots.get_mut(slot) else { return Err(LinkError::ForeignClaim) };
         state.let_sources_go(control, slot);
-        let last = state.last_write(has_mirror);
         let mut loan = DeviceLoan {
             slots,
             slot,
@@ -195,7 +196,7 @@ impl Publisher {
             is_finished: false,
             is_mirrored: false,
         };
-        if let Err(error) = loan.begin(control, last) {
+        if let Err(error) = loan.begin(control, state.writes) {
             self.server.give_back(slot);
             return Err(on_stream(&self.server, error, stream));
         }
@@ -266,12 +267,6 @@ pub(super) fn on_stream(server: &Server, error: Refused, stream: Stream) -> Link
 }
 
 impl SlotState {
-    /// The last write of the slot. A stream of the same number may be another one, so that it has no say in this.
-    #[inline]
-    fn last_write(&self, has_mirror: bool) -> LastWrite {
-        LastWrite { number: self.writes, has_mirror }
-    }
-
     /// Gives back what has been copied into the slot. On the caller's thread: a tensor's owner may be anybody's.
     #[inline]
     fn let_sources_go(&mut self, control: Live<'_>, slot: usize) {
@@ -326,12 +321,12 @@ impl DeviceLoan {
         self.stream
     }
 
-    /// Orders the stream after whoever wrote or read the slot, and promises its next write, the one after `last`.
+    /// Orders the stream after whoever wrote or read the slot, and promises its next write, the one after `written`.
     #[inline]
-    fn begin(&mut self, control: Live<'_>, last: LastWrite) -> Result<(), Refused> {
+    fn begin(&mut self, control: Live<'_>, written: u32) -> Result<(), Refused> {
         let mut points = [TimelinePoint::default(); MAX_WAITS];
         let mut count = 0;
-        order::unfinished(&control, self.slot, last, |point| {
+        order::unfinished(&control, self.slot, written, |point| {
             if let Some(place) = points.get_mut(count) {
                 *place = point;
                 count += 1;
@@ -342,7 +337,7 @@ impl DeviceLoan {
             let ordered = self.slots.timeline.wait(self.stream, points);
             ordered.map_err(refused("ordering a stream after its readers"))?;
         }
-        self.promise = order::promise(&control, self.slot, last.number.wrapping_add(1));
+        self.promise = order::promise(&control, self.slot, written.wrapping_add(1));
         Ok(())
     }
 
@@ -371,7 +366,10 @@ impl DeviceLoan {
         let copying = || refused("copying a frame");
         let first = bytes_of(source.region(), source.offset_bytes(), head)?;
         slots.accelerator.copy(&first, slot, *stream).map_err(copying())?;
-        let ordered = slots.accelerator.order(*stream, mirror.stream);
+        let ordered = match is_left_out(site::MIRROR_HEAD) {
+            true => Ok(()),
+            false => slots.accelerator.order(*stream, mirror.stream),
+        };
         ordered.map_err(refused("ordering the mirror after a frame"))?;
         let rest = bytes_of(source.region(), source.offset_bytes() + head, len - head)?;
         let to = part(slot, head, len - head)?;
@@ -388,7 +386,10 @@ impl DeviceLoan {
     fn mirror_from(&self, begin: usize, end: usize) -> Result<(), Refused> {
         let Self { slots, promise, .. } = self;
         let Some(mirror) = &slots.mirror else { return Ok(()) };
-        let ordered = slots.timeline.wait(mirror.stream, &[promise.ready]);
+        let ordered = match is_left_out(site::MIRROR_READY) {
+            true => Ok(()),
+            false => slots.timeline.wait(mirror.stream, &[promise.ready]),
+        };
         ordered.map_err(refused("ordering the mirror after a frame"))?;
         let from = bytes_of(slots.slot(self.slot)?, begin, end - begin)?;
         let to = part(&mirror.slot(self.slot, slots.stride_bytes)?, begin, end - begin)?;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Names of the places at which a link waits for a device.
+//!
+//! A wait that is forgotten shows as a torn frame, once in a while, on some machines. So each has a name, and a test
+//! build (feature `skip-waits`) leaves out the one that `UNCOPY_SKIP_WAIT` names: the tests must then fail. In other
+//! builds the question is answered when they are compiled.
+
+/// Every place, for the tests that leave out one after the other.
+#[cfg(feature = "skip-waits")]
+#[doc(hidden)]
+pub const SITES: &[&str] = &[
+    CLAIM_READY,
+    CLAIM_DONE,
+    MIRROR_HEAD,
+    MIRROR_READY,
+    LOOK,
+    LOOK_ON_STREAM,
+    RELEASE,
+    RELEASE_AFTER,
+    SOURCE,
+];
+
+/// Who writes a slot waits for its last write.
+pub(crate) const CLAIM_READY: &str = "claim/ready";
+/// And for every reading.
+pub(crate) const CLAIM_DONE: &str = "claim/done";
+/// The mirror's stream waits for the first part of a frame.
+pub(crate) const MIRROR_HEAD: &str = "mirror/head";
+/// And for all of it.
+pub(crate) const MIRROR_READY: &str = "mirror/ready";
+/// A consumer's processor waits for the content.
+pub(crate) const LOOK: &str = "look/processor";
+/// A consumer's stream waits for it.
+pub(crate) const LOOK_ON_STREAM: &str = "look/stream";
+/// A slot is given back after the streams that read it.
+pub(crate) const RELEASE: &str = "release/streams";
+/// A ticket is written after the one before.
+pub(crate) const RELEASE_AFTER: &str = "release/after";
+/// What is being copied is kept.
+pub(crate) const SOURCE: &str = "source/kept";
+
+/// Never, in what is shipped.
+#[cfg(not(feature = "skip-waits"))]
+#[inline(always)]
+pub(crate) fn is_left_out(_site: &str) -> bool {
+    false
+}
+
+/// Whether the environment of this test names the place.
+#[cfg(feature = "skip-waits")]
+pub(crate) fn is_left_out(site: &str) -> bool {
+    use std::sync::OnceLock;
+    static LEFT_OUT: OnceLock<Option<String>> = OnceLock::new();
+    LEFT_OUT.get_or_init(|| std::env::var("UNCOPY_SKIP_WAIT").ok()).as_deref() == Some(site)
+}
