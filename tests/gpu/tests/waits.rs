@@ -29,7 +29,7 @@ fn frames() -> std::path::PathBuf {
 /// Each place, and the tests of frames that need it.
 const NOTICED_BY: &[(&str, &str)] = &[
     ("claim/ready", "a_loan_that_is_dropped_is_written_anew_after_its_stream_is_done"),
-    ("claim/done", "f42_a_slot_is_kept_until_the_last_stream_that_reads_it_is_done"),
+    ("claim/done", "f27_a_frame_that_is_held_twice_is_kept_for_both_streams"),
     ("mirror/head", "a_large_frame_is_mirrored_in_two_parts"),
     ("mirror/ready", "a_mirror_in_host_memory_holds_the_same_frames"),
     ("look/processor", "every_frame_that_is_sent_arrives_whole"),
