@@ -69,7 +69,7 @@ pub fn doc(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
-/// Every interleaving of the slot machine, under loom's own atomics.
+/// Every interleaving of the slot machine and of devices' work on it, under loom's own atomics.
 pub fn loom(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let mut command = with(cargo(context.repo), &["test", "--package", "uncopy-link", "--locked"]);
     command.args(["--release", "--tests", "--target-dir"]).arg(context.repo.target().join("loom"));

@@ -43,6 +43,10 @@ pub(crate) trait DeviceWord {
 pub(crate) trait DeviceCells {
     type W32: DeviceWord;
     fn slots(&self) -> usize;
+    /// Consumers that have words.
+    fn places(&self) -> u32 {
+        MAX_CONSUMERS as u32
+    }
     fn ready(&self, slot: usize) -> &Self::W32;
     fn mirrored(&self, slot: usize) -> &Self::W32;
     fn promised(&self, slot: usize) -> &Self::W32;
@@ -133,7 +137,7 @@ pub(crate) fn unfinished<C: DeviceCells>(
     if !is_reached(cells.ready(slot).load(Acquire), written) && !is_left_out(site::CLAIM_READY) {
         add(point(slot, device::READY, written));
     }
-    for place in 0..MAX_CONSUMERS as u32 {
+    for place in 0..cells.places() {
         // pairs with: the claim, which sees what was stored before the hold was given back.
         let wanted = cells.wanted(slot, place).load(Relaxed);
         let is_done = is_reached(cells.done(slot, place).load(Acquire), wanted);
@@ -176,7 +180,8 @@ pub(crate) fn take_ticket<C: DeviceCells>(cells: &C, slot: usize, place: u32) ->
 pub(crate) fn force_done<C: DeviceCells>(cells: &C, place: u32) -> bool {
     let mut any = false;
     for slot in 0..cells.slots() {
-        any |= force(cells.done(slot, place), cells.wanted(slot, place).load(Relaxed));
+        let wanted = cells.wanted(slot, place).load(Relaxed);
+        any |= force(cells.done(slot, place), wanted, wanted);
     }
     any
 }
@@ -187,23 +192,39 @@ pub(crate) fn unready<C: DeviceCells>(cells: &C) -> u64 {
     (0..cells.slots().min(64)).filter(|slot| !is_there(slot)).fold(0, |mask, slot| mask | 1 << slot)
 }
 
-/// Marks what a dead producer owed as written, so that no stream of ours waits for ever.
+/// Ends every wait for what a dead producer owed, so that no stream of ours waits for ever. Goes one beyond what was
+/// promised, where no stream gets: whoever looks later, in whatever process, sees that the content never came. Of a
+/// producer that lives it must not be done: its next write of the slot would be taken for done.
 pub(crate) fn force_ready<C: DeviceCells>(cells: &C) {
     for slot in 0..cells.slots() {
         let promised = cells.promised(slot).load(Relaxed);
-        force(cells.ready(slot), promised);
-        force(cells.mirrored(slot), promised);
+        for word in [cells.ready(slot), cells.mirrored(slot)] {
+            force(word, promised, promised.wrapping_add(1));
+        }
     }
 }
 
-/// Sets a word that has not reached `value` to it. Says whether it had to.
-fn force<W: DeviceWord>(word: &W, value: u32) -> bool {
-    let mut now = word.load(Acquire);
+/// Whether the content of the frame in `slot`, which the caller holds, never came to a part: its producer died before,
+/// and somebody has [ended](force_ready) the wait for it.
+#[cfg_attr(not(test), allow(dead_code, reason = "readers keep a note of their own of what was not there"))]
+pub(crate) fn is_torn<C: DeviceCells>(cells: &C, slot: usize, part: Part) -> bool {
+    // No order: who has seen that a word is forced sees no older one, and that there is content is asked first.
+    let word = match part {
+        Part::Device => cells.ready(slot),
+        Part::Mirror => cells.mirrored(slot),
+    };
+    is_reached(word.load(Relaxed), cells.promised(slot).load(Relaxed).wrapping_add(1))
+}
+
+/// Sets a word that has not reached `value` to `forced`, which has. Says whether it had to.
+fn force<W: DeviceWord>(word: &W, value: u32, forced: u32) -> bool {
+    // Who is let go on by the word looks at it for itself.
+    let mut now = word.load(Relaxed);
     let mut had_to = false;
     // A device may still write, a lower value or this one.
     while !is_reached(now, value) {
         had_to = true;
-        match word.swap_if(now, value, AcqRel) {
+        match word.swap_if(now, forced, AcqRel) {
             Ok(_) => break,
             Err(other) => now = other,
         }
@@ -309,8 +330,17 @@ mod tests {
         assert_eq!(unready(&words), 0b10);
         force_ready(&words);
         assert!(is_there(&words, 1, Part::Device) && is_there(&words, 1, Part::Mirror));
+        let torn = |slot| [Part::Device, Part::Mirror].map(|part| is_torn(&words, slot, part));
+        assert_eq!((torn(0), torn(1)), ([false, true], [true, true]), "each part by itself");
+        // Another reader learns of the death later.
+        force_ready(&words);
+        assert_eq!((torn(0), torn(1)), ([false, true], [true, true]));
         let ticket = take_ticket(&words, 1, 5);
         assert!(force_done(&words, 5) && !force_done(&words, 5));
         assert_eq!(words.done(1, 5).load(Relaxed), ticket.point.value);
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "order_models.rs"]
+mod models;

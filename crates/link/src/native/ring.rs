@@ -418,4 +418,4 @@ pub(crate) fn end_sleep<C: Cells>(cells: &C, place: u32) {
 
 #[cfg(all(test, loom))]
 #[path = "ring_models.rs"]
-mod models;
+pub(super) mod models;

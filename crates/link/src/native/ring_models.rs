@@ -19,7 +19,7 @@ use loom::thread;
 use super::*;
 
 #[path = "ring_sites.rs"]
-mod sites;
+pub(in crate::native) mod sites;
 
 impl Word64 for AtomicU64 {
     #[track_caller]
@@ -59,8 +59,20 @@ impl Word32 for AtomicU32 {
     }
 }
 
+/// Bytes that loom watches.
+pub(in crate::native) struct Bytes(UnsafeCell<u64>);
+
+// SAFETY: loom itself reports every access to the cell that overlaps another; that check is what the models are for.
+unsafe impl Sync for Bytes {}
+
+impl Bytes {
+    pub(in crate::native) fn new() -> Self {
+        Self(UnsafeCell::new(0))
+    }
+}
+
 /// A ring whose words are loom's, with one cell of frame bytes and one of description per slot.
-struct Model {
+pub(in crate::native) struct Model {
     words: Vec<AtomicU64>,
     latest: AtomicU64,
     sleepers: AtomicU32,
@@ -68,15 +80,12 @@ struct Model {
     trail: Vec<AtomicU64>,
     cursors: Vec<AtomicU64>,
     wants_room: AtomicU32,
-    frames: Vec<UnsafeCell<u64>>,
-    descriptions: Vec<UnsafeCell<u64>>,
+    pub(in crate::native) frames: Vec<Bytes>,
+    pub(in crate::native) descriptions: Vec<Bytes>,
 }
 
-// SAFETY: loom itself reports every access to the cells that overlaps another; that check is what the models are for.
-unsafe impl Sync for Model {}
-
 impl Model {
-    fn new(slots: usize) -> Self {
+    pub(in crate::native) fn new(slots: usize) -> Self {
         Self {
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             latest: AtomicU64::new(0),
@@ -86,19 +95,19 @@ impl Model {
             trail: (0..TRAIL_MODEL).map(|_| AtomicU64::new(0)).collect(),
             cursors: (0..2).map(|_| AtomicU64::new(0)).collect(),
             wants_room: AtomicU32::new(0),
-            frames: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
-            descriptions: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
+            frames: (0..slots).map(|_| Bytes::new()).collect(),
+            descriptions: (0..slots).map(|_| Bytes::new()).collect(),
         }
     }
 
-    fn write(cell: &UnsafeCell<u64>, value: u64) {
+    pub(in crate::native) fn write(cell: &Bytes, value: u64) {
         // SAFETY: loom has just checked that nobody else is inside this cell.
-        cell.with_mut(|p| unsafe { *p = value });
+        cell.0.with_mut(|p| unsafe { *p = value });
     }
 
-    fn read(cell: &UnsafeCell<u64>) -> u64 {
+    pub(in crate::native) fn read(cell: &Bytes) -> u64 {
         // SAFETY: loom has just checked that nobody writes this cell.
-        cell.with(|p| unsafe { *p })
+        cell.0.with(|p| unsafe { *p })
     }
 }
 
@@ -168,13 +177,13 @@ const MODELS: &[(&str, fn())] = &[
 
 const TRAIL_MODEL: usize = 4;
 
-fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+pub(in crate::native) fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(model);
 }
 
-const BOTH_ATTACHED: u16 = 0b11;
+pub(in crate::native) const BOTH_ATTACHED: u16 = 0b11;
 
 fn produce(ring: &Model, frames: u64) {
     let mut writer = Writer::new(ring.slots());
