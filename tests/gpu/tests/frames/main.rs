@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+#[cfg(feature = "skip-waits")]
+mod waits;
+
 use uncopy_gpu_tests::scene;
 use uncopy_tests::{Event, Peer, Stage};
 
