@@ -21,6 +21,8 @@ const NOTICED_BY: &[(&str, &str)] = &[
 /// Whether a test of this program passes without the wait called `site`.
 fn passes_without(site: &str, test: &str) -> bool {
     let mut tests = Command::new(std::env::current_exe().expect("this program has a path"));
+    // Work is done as late as it may be, so that what is not waited for is not there.
+    tests.env("UNCOPY_STANDIN_LAZY_US", "3000");
     tests.env("UNCOPY_SKIP_WAIT", site).args(["--exact", test]);
     let done = tests.stdin(Stdio::null()).output().expect("this program starts again");
     let said = String::from_utf8_lossy(&done.stdout);
