@@ -127,7 +127,8 @@ pub(crate) fn keep_promise<C: DeviceCells>(cells: &C, slot: usize, value: u32, p
 /// every reading that is not done. Meant for who has just claimed the slot; before that it is a hint.
 ///
 /// Not for its mirroring: a mirror that is still made of a frame that nobody holds is made anew, by the same stream,
-/// before anybody looks at it.
+/// before anybody looks at it. So one stream writes all *mirrored* of a slot, of abandoned claims and later epochs, too:
+/// two would take each other's back.
 pub(crate) fn unfinished<C: DeviceCells>(
     cells: &C,
     slot: usize,

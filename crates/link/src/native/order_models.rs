@@ -44,6 +44,10 @@ const MODELS: &[(&str, fn())] = &[
     ("a_stream_reads_when_the_frame_is_whole", a_stream_reads_when_the_frame_is_whole),
     ("a_mirror_is_whole_and_made_of_one_frame", a_mirror_is_whole_and_made_of_one_frame),
     (
+        "an_abandoned_mirror_is_marked_by_the_stream_of_mirrors",
+        an_abandoned_mirror_is_marked_by_the_stream_of_mirrors,
+    ),
+    (
         "a_mirror_that_begins_early_is_whole_and_made_of_one_frame",
         a_mirror_that_begins_early_is_whole_and_made_of_one_frame,
     ),
@@ -102,7 +106,7 @@ fn an_abandoned_claim_is_written_after() {
         producer.send(To::Now);
         let streams = [link.start(0), link.start(1)];
         let claimed = producer.claim().unwrap();
-        producer.abandon(claimed, To::Stream(0));
+        producer.abandon(claimed, To::Stream(0), None);
         producer.send(To::Stream(1));
         look(&link, LOOKER, 0, Part::Device);
         link.streams.iter().for_each(|stream| stream.put(&[Work::End]));
@@ -344,6 +348,8 @@ fn a_mirror_is_looked_at(begins_early: bool) {
         look(&link, LOOKER, 0, Part::Mirror);
         link.streams.iter().for_each(|stream| stream.put(&[Work::End]));
         streams.into_iter().for_each(|stream| stream.join().unwrap());
+        let head = if begins_early { 3 } else { 0 };
+        assert_eq!(link.content(0, Part::Mirror), [head, 3], "the mirror of a torn frame");
     });
 }
 
@@ -355,6 +361,73 @@ fn a_mirror_is_whole_and_made_of_one_frame() {
 #[test]
 fn a_mirror_that_begins_early_is_whole_and_made_of_one_frame() {
     a_mirror_is_looked_at(true);
+}
+
+/// A claim is abandoned while the mirror of the frame before is being made.
+fn an_abandoned_mirror(by_the_stream_of_mirrors: bool) {
+    check(2, move || {
+        let link = Link::new(2);
+        let mut producer = Producer::new(&link);
+        producer.mirror = Some(1);
+        let streams = [link.start(0), link.start(1)];
+        for _ in 0..2 {
+            producer.send(To::Stream(0));
+        }
+        let claimed = producer.claim().unwrap();
+        let (promise, mirrors) = (claimed.promise, by_the_stream_of_mirrors.then_some(1));
+        producer.abandon(claimed, To::Stream(0), mirrors);
+        link.streams.iter().for_each(|stream| stream.put(&[Work::End]));
+        streams.into_iter().for_each(|stream| stream.join().unwrap());
+        let is_kept = is_at_least(&*link, 0, Part::Mirror, promise.mirrored.value);
+        assert!(is_kept, "memory that is never let go");
+    });
+}
+
+#[test]
+fn an_abandoned_mirror_is_marked_by_the_stream_of_mirrors() {
+    an_abandoned_mirror(true);
+}
+
+/// Negative model: the claim's own stream marks it, and the mirroring before takes that back.
+#[test]
+#[should_panic(expected = "memory that is never let go")]
+fn an_abandoned_mirror_that_another_stream_marks_is_never_there() {
+    an_abandoned_mirror(false);
+}
+
+/// A slot is mirrored by a stream after another one has: those of two epochs.
+fn another_stream_mirrors(waits: bool) {
+    check(2, move || {
+        let link = Link::new(3);
+        let mut producer = Producer::new(&link);
+        let streams = [0, 1, 2].map(|stream| link.start(stream));
+        for _ in 0..2 {
+            producer.send(To::Stream(0));
+        }
+        let [ready, mirrored] = [device::READY, device::MIRRORED].map(|field| point(0, field, 1));
+        link.streams[1].put(&[Work::Wait(ready), Work::Write(mirrored)]);
+        producer.mirror = Some(2);
+        if waits {
+            producer.send_after_mirroring(To::Stream(0));
+        } else {
+            producer.send(To::Stream(0));
+        }
+        link.streams.iter().for_each(|stream| stream.put(&[Work::End]));
+        streams.into_iter().for_each(|stream| stream.join().unwrap());
+        assert!(is_there(&*link, 0, Part::Mirror), "a mirror that is never there");
+    });
+}
+
+#[test]
+fn a_slot_is_mirrored_by_another_stream_after_the_one_before() {
+    another_stream_mirrors(true);
+}
+
+/// Negative model: the late stream takes back what the later one has written.
+#[test]
+#[should_panic(expected = "a mirror that is never there")]
+fn a_slot_that_another_stream_mirrors_without_a_wait_is_never_there() {
+    another_stream_mirrors(false);
 }
 
 /// Negative model: a mirror that is made of the source, beside the copy into the slot. Whoever rendered the source has

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use loom::sync::atomic::AtomicU32;
+use loom::sync::atomic::{AtomicU32, AtomicU64};
 use loom::thread::{self, JoinHandle, Thread};
 
 use super::super::*;
@@ -102,6 +102,8 @@ pub(super) struct Link {
     rows: Vec<Row>,
     /// The first bytes of each slot, which are written before the others and may be mirrored before.
     heads: Vec<Bytes>,
+    /// What a stream reads that makes a mirror: it may read what is being written, and then nobody looks at it.
+    loose: Vec<[AtomicU64; 2]>,
     mirrors: Vec<Bytes>,
     mirrored_heads: Vec<Bytes>,
     /// A frame outside of the link, which a stream renders into and copies from.
@@ -146,6 +148,8 @@ pub(super) enum Work {
     /// A frame with this number into a slot.
     Fill(usize, u64),
     FillHead(usize, u64),
+    /// The same to who makes a mirror, which may look too late.
+    Show(usize, u64),
     /// A slot into its mirror.
     BeginMirror(usize),
     Mirror(usize),
@@ -254,6 +258,7 @@ impl Link {
             ring: Model::new(SLOTS),
             rows: (0..SLOTS).map(|_| Row::new()).collect(),
             heads: (0..SLOTS).map(|_| Bytes::new()).collect(),
+            loose: (0..SLOTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect(),
             mirrors: (0..SLOTS).map(|_| Bytes::new()).collect(),
             mirrored_heads: (0..SLOTS).map(|_| Bytes::new()).collect(),
             source: Bytes::new(),
@@ -281,11 +286,15 @@ impl Link {
             Work::Write(point) => self.word(point).set(point.value, Release),
             Work::Begin(slot) => Model::write(&self.ring.frames[slot], HALF),
             Work::Fill(slot, seq) => Model::write(&self.ring.frames[slot], seq),
+            Work::Show(slot, seq) => self.loose[slot][1].store(seq, Relaxed),
+            Work::FillHead(slot, seq) => {
+                Model::write(&self.heads[slot], seq);
+                self.loose[slot][0].store(seq, Relaxed);
+            }
             Work::BeginMirror(slot) => Model::write(&self.mirrors[slot], HALF),
-            Work::Mirror(slot) => Model::write(&self.mirrors[slot], Model::read(&self.ring.frames[slot])),
-            Work::FillHead(slot, seq) => Model::write(&self.heads[slot], seq),
+            Work::Mirror(slot) => Model::write(&self.mirrors[slot], self.loose[slot][1].load(Relaxed)),
             Work::MirrorHead(slot) => {
-                Model::write(&self.mirrored_heads[slot], Model::read(&self.heads[slot]));
+                Model::write(&self.mirrored_heads[slot], self.loose[slot][0].load(Relaxed));
             }
             Work::Render(seq) => Model::write(&self.source, seq),
             Work::Copy(slot) => Model::write(&self.ring.frames[slot], Model::read(&self.source)),
@@ -347,7 +356,7 @@ pub(super) struct Producer {
 pub(super) struct Claimed {
     slot: usize,
     waits: Vec<Work>,
-    promise: Promise,
+    pub(super) promise: Promise,
     is_promised: bool,
 }
 
@@ -372,16 +381,13 @@ impl Producer {
     }
 
     pub(super) fn claim(&mut self) -> Option<Claimed> {
-        let Self { link, writer, writes, mirror, .. } = self;
-        let has_mirror = mirror.is_some();
+        let Self { link, writer, writes, .. } = self;
         // That an idle slot is preferred is a saving: any other will do as well.
         let slot = writer.claim(&link.ring, BOTH_ATTACHED, |_| true)?;
         let mut waits = Vec::new();
-        let last = LastWrite { number: writes[slot], has_mirror };
-        unfinished(&**link, slot, last, |point| {
+        unfinished(&**link, slot, writes[slot], |point| {
             let is_needed = match point.offset_bytes % device::STRIDE {
                 device::READY => step("the wait for the last write"),
-                device::MIRRORED => step("the wait for the mirroring"),
                 _ => step("the wait for the readers"),
             };
             if is_needed {
@@ -397,6 +403,14 @@ impl Producer {
         let is_promised = step("the promise before the publication");
         let promise = if is_promised { promise(&**link, slot, value) } else { promised };
         Some(Claimed { slot, waits, promise, is_promised })
+    }
+
+    /// Sends the next frame, also after the mirroring of the frame that was in its slot.
+    pub(super) fn send_after_mirroring(&mut self, to: To) -> Option<u64> {
+        let mut claimed = self.claim()?;
+        let number = claimed.promise.ready.value.wrapping_sub(1);
+        claimed.waits.push(Work::Wait(point(claimed.slot, device::MIRRORED, number)));
+        Some(self.publish(claimed, to))
     }
 
     /// Sends the next frame; its number, where there was a slot.
@@ -416,6 +430,9 @@ impl Producer {
             works.extend([Work::FillHead(slot, seq), Work::Write(event(seq as u32))]);
         }
         works.extend([Work::Begin(slot), Work::Fill(slot, seq)]);
+        if self.mirror.is_some() {
+            works.extend([Work::Show(slot, HALF), Work::Show(slot, seq)]);
+        }
         works.extend(if is_behind { &ready } else { &[][..] });
         self.put(to, &works);
         if let Some(mirror) = self.mirror {
@@ -441,10 +458,16 @@ impl Producer {
         seq
     }
 
-    /// Gives a claim back whose borrower has put some writing into a stream.
-    pub(super) fn abandon(&mut self, claimed: Claimed, to: To) {
+    /// Gives a claim back whose borrower has put some writing into a stream. Its mirror, of which nothing is made, is
+    /// marked by the stream of mirrors if that is given.
+    pub(super) fn abandon(&mut self, claimed: Claimed, to: To, mirrors: Option<usize>) {
         let Claimed { slot, mut waits, promise, .. } = claimed;
         waits.extend([Work::Begin(slot), Work::Write(promise.ready)]);
+        let mirrored = Work::Write(promise.mirrored);
+        match mirrors {
+            Some(stream) => self.link.streams[stream].put(&[Work::Wait(promise.ready), mirrored]),
+            None => waits.push(mirrored),
+        }
         self.put(to, &waits);
         self.writer.abandon(&self.link.ring, slot);
     }
