@@ -29,8 +29,8 @@ struct Service {
 /// to go.
 type Task = Box<dyn FnMut() -> bool + Send>;
 
-/// Between two times that a [`Task`] is asked.
-const ASK_TASKS_EVERY: Duration = Duration::from_millis(1);
+/// Between two times that tasks are asked: at first, and at the most, when none was done for long.
+const ASK_TASKS_EVERY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
 
 #[derive(Default)]
 struct Entries {
@@ -248,9 +248,16 @@ impl Service {
         // Whatever ends this thread, a panic in a handler included, nobody may go on counting on it.
         let _ended = EndsWith(self);
         let mut events: Vec<Event> = Vec::new();
+        let mut pause = ASK_TASKS_EVERY.0;
+        let mut tasks_before = 0;
         while !lock(&self.entries).ended {
-            let has_tasks = !lock(&self.entries).tasks.is_empty();
-            if let Err(error) = self.poller.wait(&mut events, has_tasks.then_some(ASK_TASKS_EVERY)) {
+            let tasks = lock(&self.entries).tasks.len();
+            pause = match tasks == tasks_before {
+                true => (pause + pause / 16).min(ASK_TASKS_EVERY.1),
+                false => ASK_TASKS_EVERY.0,
+            };
+            tasks_before = tasks;
+            if let Err(error) = self.poller.wait(&mut events, (tasks > 0).then_some(pause)) {
                 // Without its poller a service can notice nothing more; peers see the hang-up when the links close.
                 tracing::error!(%error, "the service thread of uncopy stops");
                 return;
@@ -275,6 +282,9 @@ struct EndsWith<'a>(&'a Service);
 
 impl Drop for EndsWith<'_> {
     fn drop(&mut self) {
-        lock(&self.0.entries).ended = true;
+        let mut entries = lock(&self.0.entries);
+        entries.ended = true;
+        // There are none unless this thread ends before its time: what they keep must not go while it is in use.
+        std::mem::forget(std::mem::take(&mut entries.tasks));
     }
 }

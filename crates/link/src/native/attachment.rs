@@ -35,6 +35,7 @@ pub(crate) use holds::{FrameContext, Lease, Next};
 pub(crate) use maps::SlotMap;
 pub use maps::Where;
 pub(crate) use memory::ASK_EVERY;
+pub(crate) use reading::is_lost;
 
 /// Why an attachment came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,8 +69,6 @@ pub(crate) struct Attachment {
     /// Dropped after everything that holds frames: from the goodbye on nothing of the producer's may be touched.
     conversation: Arc<Conversation>,
     maps: Maps,
-    /// Slots whose content a dead producer did not finish, one bit each.
-    torn: AtomicU64,
     pidfd: Option<Arc<PidFd>>,
     inbox: Mutex<Inbox>,
     ended: AtomicU32,
@@ -99,9 +98,9 @@ impl Handler for AttachmentHandler {
             return;
         }
         let has_process = attachment.pidfd.is_some();
-        if is_dead || !has_process {
-            // Its devices have stopped too.
-            attachment.write_off();
+        if is_dead {
+            // Its devices have stopped too: what they still owed never comes.
+            order::force_ready(&attachment.control.live());
         }
         let mut watches = std::mem::take(&mut *lock(&attachment.watches));
         if has_process && !is_dead {
@@ -152,7 +151,13 @@ impl Attachment {
                 header.slots
             )));
         }
-        let maps = Maps::new(&control, place, wanted, &conversation);
+        let pidfd = match conversation.connection().peer_pidfd()? {
+            // Before Linux 6.5 the kernel gives none; the identity in the header tells a reused pid apart.
+            None => PidFd::open_same(header.producer)?,
+            some => some,
+        };
+        let pidfd = pidfd.map(Arc::new);
+        let maps = Maps::new(&control, place, wanted, &conversation, &pidfd);
         let mut inbox = Inbox::default();
         if epoch != 0 {
             if handles.len() < 2 {
@@ -166,11 +171,6 @@ impl Attachment {
                 Err(error) => return Err(error),
             }
         }
-        let pidfd = match conversation.connection().peer_pidfd()? {
-            // Before Linux 6.5 the kernel gives none; the identity in the header tells a reused pid apart.
-            None => PidFd::open_same(header.producer)?,
-            some => some,
-        };
         let blocks = control.live().when_full().load(Relaxed) == when_full::BLOCK;
         let attachment = Arc::new(Self {
             name: name.to_owned(),
@@ -183,8 +183,7 @@ impl Attachment {
             generation: fork_generation(),
             conversation: Arc::clone(&conversation),
             maps,
-            torn: AtomicU64::new(0),
-            pidfd: pidfd.map(Arc::new),
+            pidfd,
             inbox: Mutex::new(inbox),
             ended: AtomicU32::new(LIVE),
             ended_nanos: AtomicU64::new(0),
@@ -216,21 +215,6 @@ impl Attachment {
         Ok(())
     }
 
-    /// Marks what the devices of a producer that is dead owe as written, so that no stream here waits for ever, and
-    /// which frames are not whole.
-    fn write_off(&self) {
-        let control = self.control.live();
-        // Before the words are forced: who finds one that has been reached finds this too.
-        self.torn.fetch_or(order::unready(&control), Relaxed);
-        order::force_ready(&control);
-    }
-
-    /// Whether the content of the frame in `slot`, which the caller holds, never came: its producer died before.
-    pub(crate) fn is_torn(&self, slot: usize) -> bool {
-        // pairs with: write_off, through the word that it forces.
-        slot < MAX_SLOTS && self.torn.load(Relaxed) & (1 << slot) != 0
-    }
-
     /// Why the producer is gone, `None` while it is there.
     pub(crate) fn ended(&self) -> Option<Ended> {
         match self.ended.load(Acquire) {
@@ -244,6 +228,11 @@ impl Attachment {
     /// How long the producer has been gone.
     pub(crate) fn ended_for(&self) -> Duration {
         Duration::from_nanos(monotonic_nanos().saturating_sub(self.ended_nanos.load(Relaxed)))
+    }
+
+    /// Whether the death of the producer's process would be noticed.
+    pub(crate) fn watches_process(&self) -> bool {
+        self.pidfd.is_some()
     }
 
     /// Whether this process was forked from the one that attached.

@@ -326,6 +326,7 @@ impl Subscriber {
 
     fn look_for_newest(&mut self) -> Result<Option<Frame>, LinkError> {
         self.check_usable()?;
+        self.look_anew();
         if self.connected() {
             return self.take_newest().map(Taken::frame);
         }

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use uncopy_core::{Device, DeviceUuid};
+use uncopy_core::{Device, DeviceUuid, Stream};
 use uncopy_os::SlotMemory;
 use uncopy_tensor::{Accelerator, DeviceMemory, Region, ShareHandle, Timeline};
 
@@ -95,7 +95,7 @@ pub(crate) struct Mirror {
     /// The slots, pinned: what the device writes.
     pinned: Region,
     /// Copies to the host take long, so that they have a stream of their own.
-    pub(crate) stream: uncopy_core::Stream,
+    pub(crate) stream: Stream,
 }
 
 impl DeviceSlots {
@@ -105,13 +105,13 @@ impl DeviceSlots {
         (accelerator, timeline): (&Arc<dyn Accelerator>, &Arc<dyn Timeline>),
         slots: usize,
         stride_bytes: usize,
-        is_mirrored: bool,
+        mirror: Option<Stream>,
     ) -> Result<Arc<Self>, LinkError> {
         let len_bytes = slots.saturating_mul(stride_bytes);
         let memory = accelerator.allocate(len_bytes).map_err(on_device(name, "allocating frame memory"))?;
-        let mirror = match is_mirrored {
-            true => Some(Mirror::create(name, accelerator, slots, stride_bytes)?),
-            false => None,
+        let mirror = match mirror {
+            Some(stream) => Some(Mirror::create(name, accelerator, stream, slots, stride_bytes)?),
+            None => None,
         };
         let all = memory.region();
         let regions: Result<_, _> =
@@ -142,13 +142,13 @@ impl Mirror {
     fn create(
         name: &str,
         accelerator: &Arc<dyn Accelerator>,
+        stream: Stream,
         slots: usize,
         stride_bytes: usize,
     ) -> Result<Self, LinkError> {
         let memory = SlotMemory::create("uncopy-mirror", slots, stride_bytes)?;
         let pinned =
             accelerator.pin(memory.shared_pages()?).map_err(on_device(name, "pinning the host mirror"))?;
-        let stream = accelerator.stream().map_err(on_device(name, "making a stream"))?;
         Ok(Self { memory, pinned, stream })
     }
 

@@ -187,12 +187,6 @@ pub(crate) fn force_done<C: DeviceCells>(cells: &C, place: u32) -> bool {
     any
 }
 
-/// The slots whose promised content is not there, one bit each.
-pub(crate) fn unready<C: DeviceCells>(cells: &C) -> u64 {
-    let is_there = |slot: &usize| is_there(cells, *slot, Part::Device);
-    (0..cells.slots().min(64)).filter(|slot| !is_there(slot)).fold(0, |mask, slot| mask | 1 << slot)
-}
-
 /// Ends every wait for what a dead producer owed, so that no stream of ours waits for ever. Goes one beyond what was
 /// promised, where no stream gets: whoever looks later, in whatever process, sees that the content never came. Of a
 /// producer that lives it must not be done: its next write of the slot would be taken for done.
@@ -207,7 +201,6 @@ pub(crate) fn force_ready<C: DeviceCells>(cells: &C) {
 
 /// Whether the content of the frame in `slot`, which the caller holds, never came to a part: its producer died before,
 /// and somebody has [ended](force_ready) the wait for it.
-#[cfg_attr(not(test), allow(dead_code, reason = "readers keep a note of their own of what was not there"))]
 pub(crate) fn is_torn<C: DeviceCells>(cells: &C, slot: usize, part: Part) -> bool {
     // No order: who has seen that a word is forced sees no older one, and that there is content is asked first.
     let word = match part {
@@ -328,7 +321,6 @@ mod tests {
         let words = Words::new();
         let _ = (promise(&words, 0, 1), promise(&words, 1, 1));
         words.ready(0).store(1, Relaxed);
-        assert_eq!(unready(&words), 0b10);
         force_ready(&words);
         assert!(is_there(&words, 1, Part::Device) && is_there(&words, 1, Part::Mirror));
         let torn = |slot| [Part::Device, Part::Mirror].map(|part| is_torn(&words, slot, part));

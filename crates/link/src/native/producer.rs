@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device};
 use uncopy_os::{
-    OsError, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos, slot_align_bytes,
+    OsError, PidFd, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos, slot_align_bytes,
     watch_read_only,
 };
 use uncopy_tensor::{Access, Tensor, Timeline};
@@ -111,6 +111,10 @@ pub struct Publisher {
     is_mirrored: bool,
     /// Over the device words, for the device that frames were last on.
     timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>)>,
+    /// Makes mirrors, on that device.
+    mirror_stream: Option<(uncopy_core::DeviceUuid, uncopy_core::Stream)>,
+    /// Who read when the link was closed.
+    readers_at_close: Option<Vec<(u32, Arc<PidFd>)>>,
     /// The form of the last loan, with its words on the wire.
     form: Option<(Arc<Form>, FormWords)>,
     slots: Vec<SlotState>,
@@ -348,6 +352,10 @@ impl Publisher {
     #[inline]
     fn commit_in_place(&mut self, claim: &mut Claim, meta: &Meta) -> Result<u64, LinkError> {
         let committed = self.try_commit(claim, meta);
+        let committed = match committed {
+            Ok(seq) => Ok(seq),
+            Err(error) => self.ending_if_lost(Err(error)),
+        };
         self.server.log.noting(committed)
     }
 
@@ -375,6 +383,7 @@ impl Publisher {
             let finished = loan.finish(&claim.form);
             if let Some(record) = finished.map_err(|error| on_stream(&self.server, error, loan.stream()))? {
                 with_mirror = meta.clone().copied(record);
+                with_mirror.check()?;
                 meta = &with_mirror;
             }
         }
@@ -602,6 +611,7 @@ fn wastes(have: usize, need: usize) -> bool {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
+        self.readers_at_close = Some(self.server.readers());
         self.server.close(producer_state::CLOSED);
         self.retire_memory();
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use uncopy_core::{ErrorKind, LinkName};
-use uncopy_os::{EventFd, Listener, NameLock, RuntimeDir, fork_generation, kill_point};
+use uncopy_os::{EventFd, Listener, NameLock, PidFd, RuntimeDir, fork_generation, kill_point};
 
 use self::clients::{Client, who};
 use super::control::{Control, Live};
@@ -40,6 +40,8 @@ pub(crate) struct Server {
     /// Those of them that read every frame.
     every: AtomicU32,
     returned: AtomicU64,
+    /// Places that nobody gets for a while, one bit each: late work of a device may still write their words.
+    settling: Arc<AtomicU32>,
     /// What to ring for the consumer at each place. Locked by the publishing thread only for those that are armed.
     bells: [Mutex<Option<EventFd>>; MAX_CONSUMERS],
     table: Mutex<Table>,
@@ -107,6 +109,7 @@ impl Server {
             attached: AtomicU32::new(0),
             every: AtomicU32::new(0),
             returned: AtomicU64::new(0),
+            settling: Arc::default(),
             bells: [const { Mutex::new(None) }; MAX_CONSUMERS],
             table: Mutex::default(),
             changed: Condvar::new(),
@@ -231,6 +234,13 @@ impl Server {
                 .wait_timeout_while(table, timeout, unchanged)
                 .unwrap_or_else(PoisonError::into_inner),
         );
+    }
+
+    /// The places that are taken, and what tells when their consumers are dead.
+    pub(crate) fn readers(&self) -> Vec<(u32, Arc<PidFd>)> {
+        let table = lock(&self.table);
+        let known = |client: &Client| Some((client.place?, Arc::clone(&client.pidfd.as_ref()?.0)));
+        table.clients.values().filter_map(known).collect()
     }
 
     /// Who keeps slots from the producer, in words. Who reads every frame keeps what it has not received, in a link

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Holding frames: which slots this process holds, counted, and what a held frame is made of.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use uncopy_os::{kill_point, spawn_quiet};
@@ -17,7 +17,7 @@ use crate::native::control::Live;
 use crate::native::description::{self, Description, FormKey};
 use crate::native::order;
 use crate::native::ring::{self, Unheld};
-use crate::service::ask_until_done;
+use crate::service::{ask_until_done, lock};
 
 /// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
 /// after this nobody will, and somebody else has written it.
@@ -239,7 +239,8 @@ impl Lease {
 
     /// Whether the content never came, because its producer died.
     pub(crate) fn is_torn(&self) -> bool {
-        self.context.map.part().is_some() && self.context.attachment.is_torn(self.slot)
+        let FrameContext { attachment, map, .. } = &*self.context;
+        map.part().is_some_and(|part| order::is_torn(&attachment.control.live(), self.slot, part))
     }
 
     /// Takes the hold up again that this lease has just ended, as another lease.
@@ -270,18 +271,21 @@ impl Lease {
     /// takes no work (it may have been destroyed), so that nothing nearer tells.
     #[cold]
     fn give_back_when_idle(&self, error: std::io::Error) {
-        let lease = self.revive();
-        tracing::warn!(link = %lease.context.attachment.name, %error, "a stream that reads a frame takes no work");
+        tracing::warn!(link = %self.context.attachment.name, %error, "a stream that reads a frame takes no work");
+        // Dropped by the thread alone: here it would come to this place again.
+        let kept = Arc::new(Mutex::new(Some(self.revive())));
+        let handed = Arc::clone(&kept);
         let settle = move || {
+            let Some(lease) = lock(&handed).take() else { return };
             if let Some(map) = lease.context.map.on_device() {
-                // An error here means that the device is lost, and then it reads nothing more either.
-                let _ = map.accelerator().settle();
+                map.settle();
                 map.forget_uses(lease.slot);
             }
             drop(lease);
         };
         if let Err(error) = spawn_quiet("uncopy-settle", settle) {
             tracing::warn!(%error, "a slot stays held");
+            std::mem::forget(lock(&kept).take());
         }
     }
 }

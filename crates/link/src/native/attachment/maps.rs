@@ -5,10 +5,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use uncopy_core::{Device, DeviceUuid};
-use uncopy_os::{Mapping, WatchGuard, watch_read_only};
+use uncopy_os::{Mapping, PidFd, WatchGuard, watch_read_only};
 use uncopy_tensor::{Accelerator, Access, Region, ShareHandle, Timeline};
 
-use super::reading::DeviceMap;
+use super::reading::{DeviceMap, Until};
 use crate::accelerators;
 use crate::error::LinkError;
 use crate::native::control::Control;
@@ -126,6 +126,8 @@ pub(crate) struct Maps {
     wanted: Where,
     /// Kept by whatever still reads: the goodbye comes after.
     conversation: Arc<Conversation>,
+    /// Tells when the producer is dead.
+    pidfd: Option<Arc<PidFd>>,
     /// The device of the last epoch that was on one.
     reader: Mutex<Option<Reader>>,
 }
@@ -143,6 +145,7 @@ impl Maps {
         place: u32,
         wanted: Where,
         conversation: &Arc<Conversation>,
+        pidfd: &Option<Arc<PidFd>>,
     ) -> Self {
         Self {
             name: conversation.name().to_owned(),
@@ -150,6 +153,7 @@ impl Maps {
             place,
             wanted,
             conversation: Arc::clone(conversation),
+            pidfd: pidfd.clone(),
             reader: Mutex::default(),
         }
     }
@@ -238,7 +242,8 @@ impl Maps {
             .accelerator
             .import(handle, need, Access::ReadWrite)
             .map_err(|error| self.unreachable(info, error))?;
-        Ok(DeviceMap::new(region, reader, self.control.clone(), self.place, Arc::clone(&self.conversation)))
+        let until = Until { conversation: Arc::clone(&self.conversation), producer: self.pidfd.clone() };
+        Ok(DeviceMap::new(region, reader, self.control.clone(), self.place, until))
     }
 
     fn reader(&self, uuid: DeviceUuid) -> Result<Reader, LinkError> {

@@ -2,11 +2,12 @@
 //! Reading on a device: which streams read a slot, and the word that one of them writes when all are done.
 
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use uncopy_core::{Device, Stream};
-use uncopy_os::kill_point;
+use uncopy_os::{PidFd, fork_generation, kill_point};
 use uncopy_tensor::{Accelerator, Region, Timeline, TimelinePoint};
 
 use super::maps::Reader;
@@ -24,9 +25,17 @@ pub(crate) struct DeviceMap {
     place: u32,
     /// Streams that read each slot since it was held.
     uses: Box<[Mutex<Vec<Stream>>]>,
-    /// The goodbye must not be said while a stream still reads.
-    conversation: Arc<Conversation>,
+    until: Until,
+    generation: u32,
     region: Option<Region>,
+}
+
+/// What is kept while a stream of ours may still read.
+pub(super) struct Until {
+    /// The goodbye must not be said before.
+    pub(super) conversation: Arc<Conversation>,
+    /// The producer, for whose device a stream may wait: what the dead owe must be written by somebody.
+    pub(super) producer: Option<Arc<PidFd>>,
 }
 
 /// What became of the end of a reading.
@@ -40,15 +49,9 @@ pub(super) enum Finished {
 }
 
 impl DeviceMap {
-    pub(super) fn new(
-        region: Region,
-        reader: Reader,
-        control: Control,
-        place: u32,
-        conversation: Arc<Conversation>,
-    ) -> Self {
+    pub(super) fn new(region: Region, reader: Reader, control: Control, place: u32, until: Until) -> Self {
         let uses = (0..control.slots()).map(|_| Mutex::default()).collect();
-        Self { reader, control, place, uses, conversation, region: Some(region) }
+        Self { reader, control, place, uses, until, generation: fork_generation(), region: Some(region) }
     }
 
     pub(crate) fn region(&self) -> &Region {
@@ -103,6 +106,11 @@ impl DeviceMap {
                 control.wanted(slot, self.place).store(before, Relaxed);
                 match error.kind() {
                     io::ErrorKind::ResourceBusy => Finished::Captured,
+                    io::ErrorKind::BrokenPipe => {
+                        uses.clear();
+                        self.write_off();
+                        Finished::Done
+                    }
                     _ => Finished::Failed(error),
                 }
             }
@@ -116,6 +124,26 @@ impl DeviceMap {
         uses.iter().any(|stream| matches!(self.reader.accelerator.is_capturing(*stream), Ok(true)))
     }
 
+    /// The device is lost to this process, and with it all that its streams were to do: no ticket of ours will be
+    /// written by them.
+    fn write_off(&self) {
+        order::force_done(&self.control.live(), self.place);
+    }
+
+    /// Waits until the device has done everything that this process gave it, or is lost.
+    pub(super) fn settle(&self) {
+        /// Between two attempts, of a device that can't be asked while somebody captures.
+        const AGAIN: Duration = Duration::from_millis(20);
+        loop {
+            match self.reader.accelerator.settle() {
+                Ok(()) => return,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return self.write_off(),
+                // Nothing tells when it can be asked.
+                Err(_) => std::thread::sleep(AGAIN),
+            }
+        }
+    }
+
     /// Forgets who reads a slot: the device has done everything.
     pub(super) fn forget_uses(&self, slot: usize) {
         if let Some(uses) = self.uses.get(slot) {
@@ -126,25 +154,44 @@ impl DeviceMap {
 
 impl Drop for DeviceMap {
     fn drop(&mut self) {
-        let control = self.control.clone();
-        let place = self.place;
+        let region = self.region.take();
+        if self.generation != fork_generation() {
+            // The mapping, the words and the conversation are the parent's.
+            std::mem::forget((region, self.reader.clone(), Arc::clone(&self.until.conversation)));
+            return;
+        }
+        let (control, place) = (self.control.clone(), self.place);
         let wanted: Vec<u32> = {
             let live = control.live();
             (0..control.slots().min(MAX_SLOTS)).map(|slot| live.wanted(slot, place).load(Relaxed)).collect()
         };
+        let producer = self.until.producer.clone();
         // Unmapping does not wait for the device, and from the goodbye on the slots are anybody's.
-        let mut kept = Some((self.region.take(), self.reader.clone(), Arc::clone(&self.conversation)));
+        let mut kept = Some((region, self.reader.clone(), Arc::clone(&self.until.conversation)));
         ask_until_done(move || {
             let live = control.live();
             let is_done = |(slot, value): (usize, &u32)| {
-                let done = DeviceWord::load(live.done(slot, place), std::sync::atomic::Ordering::Acquire);
+                let done = DeviceWord::load(live.done(slot, place), Acquire);
                 TimelinePoint { offset_bytes: 0, value: *value }.is_reached(done)
             };
-            let is_over = wanted.iter().enumerate().all(is_done);
-            if is_over {
+            if wanted.iter().enumerate().all(is_done) {
                 drop(kept.take());
+                return true;
             }
-            is_over
+            if producer.as_ref().is_some_and(|producer| producer.is_dead()) {
+                order::force_ready(&live);
+            }
+            let is_lost = kept.as_ref().is_some_and(|(_, reader, _)| is_lost(&*reader.accelerator));
+            if is_lost {
+                order::force_done(&live, place);
+            }
+            false
         });
     }
+}
+
+/// Whether the device is lost to this process for good.
+pub(crate) fn is_lost(accelerator: &dyn Accelerator) -> bool {
+    let asked = accelerator.is_capturing(Stream::LEGACY_DEFAULT);
+    asked.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

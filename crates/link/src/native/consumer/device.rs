@@ -70,6 +70,10 @@ fn look_at_device(lease: &Lease, name: &str, stream: Option<Stream>) -> Result<L
     if is_capturing.map_err(on_device(name, "asking whether a stream is captured"))? {
         return Err(LinkError::Capturing { name: name.to_owned(), stream });
     }
+    if !is_there && !lease.context.attachment.watches_process() {
+        // Should the producer die, nobody would know, and the stream would wait for ever.
+        return Ok(Look::Unready);
+    }
     if !is_there && !is_left_out(site::LOOK_ON_STREAM) {
         let point = order::being_there(&lease.context.attachment.control.live(), lease.slot);
         let waits = map.timeline().wait(stream, &[point]);
@@ -94,6 +98,17 @@ impl Subscriber {
         let received = self.recv_until(Some(timeout), None);
         self.for_stream = None;
         self.log.noting(received)
+    }
+
+    /// Lets go of a frame that was waited for before, if this call is to give another: a newer one, for a reader of the
+    /// latest, or one behind what was received meanwhile.
+    pub(super) fn look_anew(&mut self) {
+        let (Some(unready), Some(attachment)) = (&self.cursor.unready, &self.attachment) else { return };
+        let seq = unready.description.seq;
+        let is_old = !attachment.every && attachment.control.live().newest_seq() > seq;
+        if is_old || seq <= self.cursor.after() {
+            self.cursor.unready = None;
+        }
     }
 
     /// Whether the next frame is held and a device is still writing it.
@@ -140,17 +155,16 @@ impl Subscriber {
         if spin_until(SPIN, || unready.lease.is_there()) {
             return true;
         }
+        let Some(bell) = unready.lease.context.attachment.bell() else { return false };
         if std::mem::replace(&mut unready.is_watched, true) {
             return false;
         }
-        let (mut lease, bell) = (Some(unready.lease.clone()), unready.lease.context.attachment.bell());
+        let mut lease = Some(unready.lease.clone());
         ask_until_done(move || {
             let is_there = lease.as_ref().is_none_or(Lease::is_there);
             if is_there {
                 drop(lease.take());
-                if let Some(bell) = &bell {
-                    bell.ring();
-                }
+                bell.ring();
             }
             is_there
         });

@@ -131,6 +131,7 @@ impl Subscriber {
 
     fn try_poll(&mut self) -> Result<Option<Frame>, LinkError> {
         self.check_usable()?;
+        self.look_anew();
         loop {
             let ended = !self.connected();
             match self.take(self.cursor.after())? {

@@ -42,6 +42,7 @@ impl Subscriber {
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Frame, LinkError> {
         self.check_usable()?;
+        self.look_anew();
         // Asked before taking: the last frame of a producer that has just gone is still received.
         let ended = !self.connected();
         match self.take(self.cursor.after())? {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uncopy_core::{CopyReason, CopyRecord, DType, Device, DeviceUuid, Layout, Stream};
 use uncopy_os::{SlotMemory, kill_point};
@@ -15,12 +16,13 @@ use crate::accelerators;
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
+use crate::native::attachment::is_lost;
 use crate::native::consumer::Waiting;
 use crate::native::control::Live;
 use crate::native::frame_memory::on_device;
 use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
 use crate::native::server::Server;
-use crate::native::wire::MAX_CONSUMERS;
+use crate::native::wire::{MAX_CONSUMERS, producer_state};
 use crate::service::ask_until_done;
 use crate::site::{self, is_left_out};
 use std::sync::atomic::Ordering::Acquire;
@@ -79,6 +81,7 @@ impl Publisher {
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Claim, LinkError> {
         let claimed = self.try_to_claim_on(form.as_form()?, device, stream, waiting);
+        let claimed = self.ending_if_lost(claimed);
         self.server.log.noting(claimed)
     }
 
@@ -117,6 +120,7 @@ impl Publisher {
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Sent, LinkError> {
         let sent = self.try_send_on(form, source, meta, Some(stream), waiting);
+        let sent = self.ending_if_lost(sent);
         self.server.log.noting(sent)
     }
 
@@ -129,7 +133,8 @@ impl Publisher {
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Sent, LinkError> {
         let contiguous = source.layout().is_c_contiguous();
-        if form.layout() != source.layout() {
+        // The same layout, and packed: nearly every frame.
+        if !contiguous || form.layout() != source.layout() {
             let packed = Form::from_layout(source.layout().to_c_contiguous());
             if form.layout() != packed.layout() {
                 return Err(self.mismatch(form, &packed));
@@ -142,6 +147,12 @@ impl Publisher {
             None if self.when_full == WhenFull::Drop => return Ok(Sent::Dropped),
             None => return Err(self.full()),
         };
+        // Before the copy: also of a call that fails, the device may read it.
+        if let Some(state) = self.slots.get_mut(claim.slot)
+            && !is_left_out(site::SOURCE)
+        {
+            state.sources.push((source.clone(), state.writes));
+        }
         if let Some(ClaimMemory::Device(loan)) = &mut claim.memory {
             loan.copy_from(source).map_err(|error| on_stream(&self.server, error, loan.stream))?;
         }
@@ -149,13 +160,19 @@ impl Publisher {
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
         let len_bytes = form.len_bytes() as u64;
         let record = CopyRecord { reason, from: source.device(), to: source.device(), len_bytes };
-        let seq = self.try_commit(&mut claim, &meta.copied(record))?;
-        if let Some(state) = self.slots.get_mut(claim.slot)
-            && !is_left_out(site::SOURCE)
+        Ok(Sent::Published { seq: self.try_commit(&mut claim, &meta.copied(record))? })
+    }
+
+    /// Ends the link where the device is lost to this process: what was published and is not there never comes, which
+    /// consumers are told at once.
+    pub(super) fn ending_if_lost<T>(&mut self, done: Result<T, LinkError>) -> Result<T, LinkError> {
+        if let Err(LinkError::Device { source, .. }) = &done
+            && source.kind() == io::ErrorKind::BrokenPipe
         {
-            state.sources.push((source.clone(), state.writes));
+            order::force_ready(&self.control.live());
+            self.server.close(producer_state::CLOSED);
         }
-        Ok(Sent::Published { seq })
+        done
     }
 
     fn target(&self, device: Device, stream: Stream) -> Result<Target, LinkError> {
@@ -210,9 +227,21 @@ impl Publisher {
             return Ok(FrameMemory::Host(SlotMemory::create("uncopy-slots", self.slots(), stride)?));
         };
         let timeline = self.timeline_on(accelerator)?;
+        let mirror = if self.is_mirrored { Some(self.mirror_stream_on(accelerator)?) } else { None };
         let made = (accelerator, &timeline);
-        let memory = DeviceSlots::create(self.name(), made, self.slots(), stride, self.is_mirrored)?;
+        let memory = DeviceSlots::create(self.name(), made, self.slots(), stride, mirror)?;
         Ok(FrameMemory::Device(memory))
+    }
+
+    /// The stream that makes mirrors on a device: the same in every epoch, so that mirrors of a slot are made in order.
+    fn mirror_stream_on(&mut self, accelerator: &Arc<dyn Accelerator>) -> Result<Stream, LinkError> {
+        let uuid = accelerator.uuid();
+        if let Some((_, stream)) = self.mirror_stream.filter(|(known, _)| *known == uuid) {
+            return Ok(stream);
+        }
+        let stream = accelerator.stream().map_err(on_device(self.name(), "making a stream"))?;
+        self.mirror_stream = Some((uuid, stream));
+        Ok(stream)
     }
 
     fn timeline_on(&mut self, accelerator: &Arc<dyn Accelerator>) -> Result<Arc<dyn Timeline>, LinkError> {
@@ -238,13 +267,21 @@ impl Publisher {
         let sources: Vec<_> = self.slots.iter_mut().map(|state| std::mem::take(&mut state.sources)).collect();
         let has_mirror = slots.mirror.is_some();
         let mut kept = Some((slots, sources));
+        // Our streams may wait for readers, whose death nobody else notices once the link is closed.
+        let readers = self.readers_at_close.take().unwrap_or_else(|| self.server.readers());
         ask_until_done(move || {
+            for (place, process) in &readers {
+                if process.is_dead() {
+                    order::force_done(&control.live(), *place);
+                }
+            }
             let is_done = |word: u32, value: u32| TimelinePoint { offset_bytes: 0, value }.is_reached(word);
             let is_over = writes.iter().enumerate().all(|(slot, value)| {
                 let live = control.live();
                 is_done(DeviceWord::load(live.ready(slot), Acquire), *value)
                     && (!has_mirror || is_done(DeviceWord::load(live.mirrored(slot), Acquire), *value))
             });
+            let is_over = is_over || kept.as_ref().is_some_and(|(slots, _)| is_lost(&*slots.accelerator));
             if is_over {
                 drop(kept.take());
             }
@@ -386,9 +423,11 @@ impl DeviceLoan {
     fn mirror_from(&self, begin: usize, end: usize) -> Result<(), Refused> {
         let Self { slots, promise, .. } = self;
         let Some(mirror) = &slots.mirror else { return Ok(()) };
+        // And the mirror before this one, which another device may be making.
+        let before = TimelinePoint { value: promise.mirrored.value.wrapping_sub(1), ..promise.mirrored };
         let ordered = match is_left_out(site::MIRROR_READY) {
             true => Ok(()),
-            false => slots.timeline.wait(mirror.stream, &[promise.ready]),
+            false => slots.timeline.wait(mirror.stream, &[promise.ready, before]),
         };
         ordered.map_err(refused("ordering the mirror after a frame"))?;
         let from = bytes_of(slots.slot(self.slot)?, begin, end - begin)?;
@@ -417,16 +456,34 @@ impl DeviceLoan {
         Ok(Some(CopyRecord { reason, from, to, len_bytes: form.len_bytes() as u64 }))
     }
 
-    /// Keeps the promise of a frame that is not published: the borrower may have put writes into the stream.
-    pub(super) fn abandon(&self, control: Live<'_>) {
+    /// Keeps the promise of a frame that is not published: the borrower may have put writes into the stream. `false`
+    /// where the stream takes no work.
+    pub(super) fn abandon(&self, control: Live<'_>) -> bool {
         let Self { slots, promise, .. } = self;
-        let value = promise.ready.value;
-        for (point, part) in [(promise.ready, Part::Device), (promise.mirrored, Part::Mirror)] {
-            let is_there = order::is_at_least(&control, self.slot, part, value);
-            if !is_there && slots.timeline.write(&[self.stream], point).is_err() {
-                // A device that takes no work does none.
-                order::keep_promise(&control, self.slot, value, part);
+        let write = |after: &[Stream], point, part| {
+            order::is_at_least(&control, self.slot, part, promise.ready.value)
+                || slots.timeline.write(after, point).is_ok()
+        };
+        let is_marked = write(&[self.stream], promise.ready, Part::Device);
+        match &slots.mirror {
+            // The mirror's stream writes, as always: an older write of its own comes before.
+            Some(mirror) => is_marked && write(&[self.stream, mirror.stream], promise.mirrored, Part::Mirror),
+            None => is_marked,
+        }
+    }
+
+    /// Waits until the device has done everything, and keeps the promise by hand.
+    pub(super) fn settle(&self, control: Live<'_>) {
+        /// Between two attempts, of a device that can't be asked while somebody captures.
+        const AGAIN: Duration = Duration::from_millis(20);
+        while let Err(error) = self.slots.accelerator.settle() {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                break;
             }
+            std::thread::sleep(AGAIN);
+        }
+        for part in [Part::Device, Part::Mirror] {
+            order::keep_promise(&control, self.slot, self.promise.ready.value, part);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use uncopy_core::Device;
-use uncopy_os::SlotMut;
+use uncopy_os::{SlotMut, spawn_quiet};
 use uncopy_tensor::Tensor;
 
 use super::Publisher;
@@ -89,15 +89,31 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(ClaimMemory::Device(loan)) = &self.memory
-            && !self.published
-        {
-            loan.abandon(self.server.control());
+        let memory = self.memory.take();
+        if self.published {
+            return;
         }
-        drop(self.memory.take());
-        if !self.published {
-            self.server.give_back(self.slot);
+        match memory {
+            Some(ClaimMemory::Device(loan)) if !loan.abandon(self.server.control()) => {
+                give_back_when_idle(loan, Arc::clone(&self.server), self.slot);
+            }
+            memory => {
+                drop(memory);
+                self.server.give_back(self.slot);
+            }
         }
+    }
+}
+
+/// Gives a slot back when the device has done everything: its stream takes no work, so that nothing nearer tells.
+#[cold]
+fn give_back_when_idle(loan: DeviceLoan, server: Arc<Server>, slot: usize) {
+    let settle = move || {
+        loan.settle(server.control());
+        server.give_back(slot);
+    };
+    if let Err(error) = spawn_quiet("uncopy-settle", settle) {
+        tracing::warn!(%error, "a slot is not written again");
     }
 }
 

@@ -153,6 +153,8 @@ impl PublishOptions {
             epoch: None,
             is_mirrored: self.mirror,
             timeline: None,
+            mirror_stream: None,
+            readers_at_close: None,
             form: None,
             slots: (0..self.slots).map(|_| SlotState::default()).collect(),
             patience: self.evict_after.map(Patience::new),

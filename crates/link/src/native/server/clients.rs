@@ -2,7 +2,8 @@
 //! The connections of a producer: who is let in, what it is told, and when its place is free again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind;
 use uncopy_os::{Connection, EventFd, PidFd, ProcessId, Received, Sent, current_uid, kill_point};
@@ -18,7 +19,7 @@ use crate::native::ring::{self, Cells};
 use crate::native::wire::{
     self, MAX_CONSUMERS, MAX_MESSAGE_BYTES, Message, Role, is_newer_epoch, place, read, when_full,
 };
-use crate::service::{self, Registration};
+use crate::service::{self, Registration, ask_until_done};
 
 /// Messages that are read from one client in one go.
 const MESSAGES_AT_ONCE: usize = 16;
@@ -268,8 +269,8 @@ impl Server {
             return self.dismiss(table, key, gone);
         }
         self.sweep(table, gone);
-        let taken =
-            table.clients.values().filter_map(|client| client.place).fold(0u32, |mask, p| mask | 1 << p);
+        let seated = table.clients.values().filter_map(|client| client.place);
+        let taken = seated.fold(self.settling.load(Acquire), |mask, place| mask | 1 << place);
         let free = (0..MAX_CONSUMERS as u32).find(|place| taken & (1 << place) == 0);
         let Some(place) = free else {
             let detail = format!("it has {MAX_CONSUMERS} consumers, which is the most");
@@ -345,7 +346,9 @@ impl Server {
         self.every.fetch_and(!(1 << at), AcqRel);
         self.set_bell(at, None);
         // Its process is dead, or reads nothing any more: no stream of ours may wait for it.
-        order::force_done(&self.control.live(), at);
+        if order::force_done(&self.control.live(), at) {
+            self.let_settle(at);
+        }
         ring::reclaim(&self.control.live(), at);
         self.control.live().place_u32(at, place::STATE).store(place::FREE, Release);
         self.attached.fetch_and(!(1 << at), AcqRel);
@@ -353,6 +356,24 @@ impl Server {
         if ring::somebody_sleeps(&self.control.live()) {
             self.control.live().wake_all();
         }
+    }
+
+    /// Keeps a place empty for a while and its words where they are: what a device of the dead still does may come late
+    /// and take them back.
+    #[cold]
+    fn let_settle(&self, at: u32) {
+        /// Far longer than it takes until a killed process's work is over.
+        const SETTLES_IN: Duration = Duration::from_secs(1);
+        self.settling.fetch_or(1 << at, AcqRel);
+        let (settling, control, begun) = (Arc::clone(&self.settling), self.control.clone(), Instant::now());
+        ask_until_done(move || {
+            order::force_done(&control.live(), at);
+            let is_over = begun.elapsed() >= SETTLES_IN;
+            if is_over {
+                settling.fetch_and(!(1 << at), AcqRel);
+            }
+            is_over
+        });
     }
 
     fn send_welcome(
