@@ -408,12 +408,12 @@ impl DeviceLoan {
             false => slots.accelerator.order(*stream, mirror.stream),
         };
         ordered.map_err(refused("ordering the mirror after a frame"))?;
+        let mirrored = slots.accelerator.copy(&bytes_of(slot, 0, head)?, &host, mirror.stream);
+        mirrored.map_err(refused("mirroring a frame"))?;
         let rest = bytes_of(source.region(), source.offset_bytes() + head, len - head)?;
         let to = part(slot, head, len - head)?;
         slots.timeline.copy_and_write(&rest, &to, *stream, promise.ready).map_err(copying())?;
         self.is_finished = true;
-        let mirrored = slots.accelerator.copy(&bytes_of(slot, 0, head)?, &host, mirror.stream);
-        mirrored.map_err(refused("mirroring a frame"))?;
         self.mirror_from(head, len)?;
         self.is_mirrored = true;
         Ok(())
