@@ -9,6 +9,8 @@ namespace floors {
 
 /// Frames before the first one that counts.
 constexpr unsigned WARM_UP = 20;
+/// Slots of a link, unless it is told otherwise.
+constexpr std::uint32_t RING = 4;
 constexpr std::uint64_t PERIOD_NS = 1000000000u / 60;
 
 class Producer {
@@ -18,6 +20,7 @@ public:
         : options_(options), page_(page), card_(page), mirror_(mirror) {
         source_ = card_.memory(LARGEST_LEN_BYTES);
         frame_ = card_.memory(LARGEST_LEN_BYTES);
+        ring_ = card_.memory(RING * LARGEST_LEN_BYTES);
         pinned_ = card_.pinned_memory(LARGEST_LEN_BYTES);
         MUST(page_, cuMemHostRegister(mirror_, LARGEST_LEN_BYTES, CU_MEMHOSTREGISTER_DEVICEMAP));
         MUST(page_, cuIpcGetMemHandle(&page_.frame, frame_));
@@ -59,7 +62,8 @@ private:
 
     /// What is to be copied holds the number of its frame, so that an old frame is noticed.
     void prepare(const Step& step, std::uint32_t number) {
-        if (step.about->row == Row::FillKnown || !step.about->is_sized) return;
+        const Row row = step.about->row;
+        if (row == Row::FillKnown || row == Row::FillRingKnown || !step.about->is_sized) return;
         card_.fill(source_, number, step.len_bytes);
         card_.finish();
     }
@@ -89,6 +93,7 @@ private:
                 card_.finish();
                 return;
             case Row::FillKnown: card_.fill(frame_, number, step.len_bytes); break;
+            case Row::FillRingKnown: card_.fill(ring_ + number % RING * step.len_bytes, number, step.len_bytes); break;
             case Row::MirrorKnown: MUST(page_, cuMemcpyDtoHAsync(mirror_, source_, step.len_bytes, stream)); break;
             case Row::SignalKnown: MUST(page_, cuMemsetD32Async(frame_, number, 1, stream)); break;
             default: MUST(page_, cuMemcpyDtoDAsync(frame_, source_, step.len_bytes, stream));
@@ -108,7 +113,7 @@ private:
     Page& page_;
     Card card_;
     void* mirror_;
-    CUdeviceptr source_ = 0, frame_ = 0;
+    CUdeviceptr source_ = 0, frame_ = 0, ring_ = 0;
     std::uint32_t* pinned_ = nullptr;
     std::uint64_t next_at_ns_ = 0;
 };

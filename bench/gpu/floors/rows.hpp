@@ -12,6 +12,7 @@ enum class Row {
     CopyThenKernel,
     CopyStreamWaits,
     FillKnown,
+    FillRingKnown,
     CopyThenHost,
     MirrorKnown,
     SignalKnown,
@@ -43,6 +44,9 @@ constexpr About ROWS[] = {
      "copy and a written word; the consumer's stream waits for the word"},
     {Row::FillKnown, "fill_known", "fill_call", true, false,
      "a kernel that fills the shared memory and a written word; the consumer's CPU reads the word"},
+    {Row::FillRingKnown, "fill_ring_known", "fill_ring_call", true, false,
+     "the same, into four places in turn: a slot that somebody may read is not written, and what is written anew each "
+     "time is not in the card's cache"},
     {Row::CopyThenHost, "copy_then_host", nullptr, true, false,
      "as copy_known, then a copy into the consumer's pinned memory"},
     {Row::MirrorKnown, "mirror_known", nullptr, true, false,

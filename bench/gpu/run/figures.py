@@ -14,7 +14,7 @@ from rust_tests import build
 PART = "figures"
 PACED = "copy_known_60hz,futex_60hz"
 UNPACED = (
-    "copy_known,copy_then_kernel,copy_stream_waits,fill_known,copy_then_host,mirror_known,signal_known,"
+    "copy_known,copy_then_kernel,copy_stream_waits,fill_known,fill_ring_known,copy_then_host,mirror_known,signal_known,"
     "copy_done,host_copy_done"
 )
 GOALS_SIZE = "1080p_f32"

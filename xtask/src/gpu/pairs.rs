@@ -32,14 +32,15 @@ pub const PAIRS: &[Pair] = &[
     pair("send_then_kernel", Reference::Floor("copy_then_kernel"), "the same, then a kernel that reads it"),
     pair("send_stream_waits", Reference::Floor("copy_stream_waits"), "a copy, the other's stream waiting"),
     pair("send_then_host", Reference::Floor("copy_then_host"), "a copy, then one into pinned memory"),
-    pair("loan_known", Reference::Floor("fill_known"), "a kernel and a written word, read by the other CPU"),
+    // Into as many places in turn as the link has slots: a single one would stay in the card's cache.
+    pair("loan_known", Reference::Floor("fill_ring_known"), "a kernel and a written word, read by the other CPU"),
     pair("signal_known", Reference::Floor("signal_known"), "four bytes and a written word"),
     pair("send_call_rust", Reference::Floor("copy_call"), "the calls for a copy and a written word"),
     pair("send_call_python", Reference::Floor("copy_call"), "the calls for a copy and a written word"),
-    pair("loan_call_rust", Reference::Floor("fill_call"), "the calls for a kernel and a written word"),
+    pair("loan_call_rust", Reference::Floor("fill_ring_call"), "the calls for a kernel and a written word"),
     pair(
         "send_known_60hz",
-        Reference::SlowerFloor("copy_known", "futex_60hz"),
+        Reference::SlowerFloor("copy_known_60hz", "futex_60hz"),
         "the slower of copy_known and a futex wake, paced alike",
     ),
     pair("numpy", Reference::Floor("host_copy_done"), "a copy into pinned memory"),
