@@ -41,7 +41,7 @@ pub const PAIRS: &[Pair] = &[
     pair(
         "send_known_60hz",
         Reference::SlowerFloor("copy_known_60hz", "futex_60hz"),
-        "the slower of copy_known and a futex wake, paced alike",
+        "the slower of copy_known and a futex wake, both paced alike",
     ),
     pair("numpy", Reference::Floor("host_copy_done"), "a copy into pinned memory"),
     pair(

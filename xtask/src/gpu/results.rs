@@ -390,7 +390,7 @@ mod tests {
     fn the_slower_of_two_floors_counts_also_where_one_has_no_size() {
         let runs = [
             run("uncopy", 1, "send_known_60hz", "1080p_f32", 50.0, false),
-            run("floors", 1, "copy_known", "1080p_f32", 25.0, false),
+            run("floors", 1, "copy_known_60hz", "1080p_f32", 25.0, false),
             run("floors", 1, "futex_60hz", "any", 40.0, false),
         ];
         assert_eq!(named(&figures(&runs), "send_known_60hz_1080p_f32").worst_ratio(P50), Some(1.25));
