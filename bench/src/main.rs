@@ -44,6 +44,12 @@ enum Command {
     /// Measure frames on a GPU and print the rows as JSON.
     #[cfg(feature = "cuda")]
     Gpu(gpu::Options),
+    /// Send many frames that kernels make and check, and print how many were not right as JSON.
+    #[cfg(feature = "cuda")]
+    GpuFrames(gpu::FramesOptions),
+    /// The same for some minutes; fails where a frame was not right.
+    #[cfg(feature = "cuda")]
+    GpuSoak(gpu::SoakOptions),
     /// Time the parts of the producer's call on a GPU.
     #[cfg(feature = "cuda")]
     #[command(hide = true)]
@@ -63,6 +69,10 @@ fn main() -> ExitCode {
         Command::Measure { topic, options } => measure(topic, options),
         #[cfg(feature = "cuda")]
         Command::Gpu(options) => gpu::measure(&options),
+        #[cfg(feature = "cuda")]
+        Command::GpuFrames(options) => gpu::measure_frames(&options),
+        #[cfg(feature = "cuda")]
+        Command::GpuSoak(options) => gpu::soak(&options),
         #[cfg(feature = "cuda")]
         Command::GpuParts => gpu::measure_parts(),
         Command::Side { role, arguments } => role.play(&side::Arguments::new(arguments)),

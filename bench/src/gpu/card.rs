@@ -11,6 +11,8 @@ use uncopy_cuda::{CudaDevice, Kernel, Module, PinnedBuffer};
 use crate::failure::Failure;
 
 const KERNELS: &str = include_str!("../../gpu/kernels.ptx");
+/// Content that follows from a number: the kernels of the tests.
+const PATTERN: &str = include_str!("../../../tests/gpu/src/kernels.ptx");
 
 /// As many as the floors have, on the largest cards.
 const BLOCKS: u32 = 4 * 132;
@@ -21,6 +23,8 @@ pub struct Card {
     pub stream: Stream,
     fill: Kernel<'static>,
     count: Kernel<'static>,
+    fill_pattern: Kernel<'static>,
+    check_pattern: Kernel<'static>,
 }
 
 impl Card {
@@ -30,11 +34,11 @@ impl Card {
     /// There is none.
     pub fn open() -> Result<Self, Failure> {
         let device = CudaDevice::with_ordinal(0).map_err(of_card)?;
-        let text = CString::new(KERNELS).map_err(|error| Failure::Side(error.to_string()))?;
-        // Loaded for as long as the process lives.
-        let module: &'static Module =
-            Box::leak(Box::new(Module::from_ptx(device.context(), &text).map_err(of_card)?));
+        let module = load(&device, KERNELS)?;
+        let pattern = load(&device, PATTERN)?;
         Ok(Self {
+            fill_pattern: pattern.kernel(c"uncopy_fill").map_err(of_card)?,
+            check_pattern: pattern.kernel(c"uncopy_check").map_err(of_card)?,
             stream: device.stream().map_err(|error| Failure::system("make a stream", error))?,
             fill: module.kernel(c"bench_fill").map_err(of_card)?,
             count: module.kernel(c"bench_count").map_err(of_card)?,
@@ -94,6 +98,37 @@ impl Card {
         self.launch(&self.count, &mut arguments)
     }
 
+    /// Puts a kernel into the stream that makes the content of frame `key`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn fill_pattern(&self, tensor: &Tensor, key: u64) -> Result<(), Failure> {
+        let words = tensor.layout().len_bytes() as u64 / 8;
+        self.launch(&self.fill_pattern, &mut [tensor.address() as u64, words, key])
+    }
+
+    /// Puts a kernel into the stream that adds the number of words to the first of `out` that are not those of frame
+    /// `key`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn check_pattern(&self, tensor: &Tensor, key: u64, out: &Tensor) -> Result<(), Failure> {
+        let words = tensor.layout().len_bytes() as u64 / 8;
+        let mut arguments = [tensor.address() as u64, words, key, out.address() as u64];
+        self.launch(&self.check_pattern, &mut arguments)
+    }
+
+    /// Copies an array to host memory and waits for it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn read(&self, from: &Tensor, to: &Region) -> Result<(), Failure> {
+        self.device
+            .copy(from, to, self.stream)
+            .map_err(|error| Failure::system("copy to the host", error))?;
+        self.finish()
+    }
+
     fn launch(&self, kernel: &Kernel<'_>, arguments: &mut [u64]) -> Result<(), Failure> {
         let mut places = [std::ptr::null_mut::<c_void>(); 4];
         for (place, value) in places.iter_mut().zip(arguments.iter_mut()) {
@@ -121,4 +156,10 @@ pub struct Array {
 
 pub fn of_card(error: uncopy_cuda::CudaError) -> Failure {
     Failure::system("use the card", std::io::Error::from(error))
+}
+
+/// Loaded for as long as the process lives.
+fn load(device: &CudaDevice, ptx: &str) -> Result<&'static Module, Failure> {
+    let text = CString::new(ptx).map_err(|error| Failure::Side(error.to_string()))?;
+    Ok(Box::leak(Box::new(Module::from_ptx(device.context(), &text).map_err(of_card)?)))
 }

@@ -7,6 +7,7 @@
 
 mod card;
 mod consumer;
+mod frames;
 mod parts;
 mod producer;
 mod report;
@@ -16,6 +17,9 @@ use clap::Args;
 
 use crate::failure::Failure;
 pub use consumer::play as play_side;
+pub use frames::{
+    Options as FramesOptions, Soak as SoakOptions, measure as measure_frames, play as play_frames, soak,
+};
 pub use parts::measure as measure_parts;
 
 /// How much to measure.

@@ -51,6 +51,12 @@ impl Report {
         self.add(name, size, what, "share", Round::single(share), share);
     }
 
+    /// A number of things among `n`.
+    pub fn add_count(&mut self, name: &str, size: &str, what: &str, count: f64, n: usize) {
+        let round = Round { n, ..Round::single(count) };
+        self.add(name, size, what, "count", round, count);
+    }
+
     fn add(&mut self, name: &str, size: &str, what: &str, unit: &'static str, round: Round, min: f64) {
         let Round { p50, p99, n } = round;
         let (name, size, what) = (name.to_owned(), size.to_owned(), what.to_owned());

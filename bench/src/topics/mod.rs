@@ -85,6 +85,9 @@ pub enum Role {
     /// Receives frames on a GPU.
     #[cfg(feature = "cuda")]
     Gpu,
+    /// Checks frames on a GPU.
+    #[cfg(feature = "cuda")]
+    GpuFrames,
 }
 
 impl Role {
@@ -102,6 +105,8 @@ impl Role {
             Self::Mourner => restart::mourner(arguments),
             #[cfg(feature = "cuda")]
             Self::Gpu => crate::gpu::play_side(arguments),
+            #[cfg(feature = "cuda")]
+            Self::GpuFrames => crate::gpu::play_frames(arguments),
         }
     }
 }

@@ -28,7 +28,7 @@ pub const TESTS: &[Tests] = &[
     Tests { package: "uncopy-cuda", features: &[], which: Which::All, limit_s: 240 },
     Tests {
         package: "uncopy-gpu-tests",
-        features: &["kill-points"],
+        features: &["kill-points", "skip-waits"],
         which: Which::All,
         // Hundreds of thousands of frames.
         limit_s: 540,
@@ -67,8 +67,16 @@ pub struct Call {
 }
 
 /// Each prints rows of figures, as `bench/gpu/README.md` describes.
-pub const MEASURES: &[Call] =
-    &[Call { name: "uncopy", program: "uncopy-bench", arguments: &["gpu"], needs: ("uncopy-bench", "cuda") }];
+pub const MEASURES: &[Call] = &[
+    Call { name: "uncopy", program: "uncopy-bench", arguments: &["gpu"], needs: ("uncopy-bench", "cuda") },
+    // Once, and not under MPS: see `run/figures.py`.
+    Call {
+        name: "frames",
+        program: "uncopy-bench",
+        arguments: &["gpu-frames"],
+        needs: ("uncopy-bench", "cuda"),
+    },
+];
 
 /// Each is given its minutes as the last argument.
 pub const SOAKS: &[Call] = &[Call {

@@ -33,7 +33,11 @@ pub const PAIRS: &[Pair] = &[
     pair("send_stream_waits", Reference::Floor("copy_stream_waits"), "a copy, the other's stream waiting"),
     pair("send_then_host", Reference::Floor("copy_then_host"), "a copy, then one into pinned memory"),
     // Into as many places in turn as the link has slots: a single one would stay in the card's cache.
-    pair("loan_known", Reference::Floor("fill_ring_known"), "a kernel and a written word, read by the other CPU"),
+    pair(
+        "loan_known",
+        Reference::Floor("fill_ring_known"),
+        "a kernel and a written word, read by the other CPU",
+    ),
     pair("signal_known", Reference::Floor("signal_known"), "four bytes and a written word"),
     pair("send_call_rust", Reference::Floor("copy_call"), "the calls for a copy and a written word"),
     pair("send_call_python", Reference::Floor("copy_call"), "the calls for a copy and a written word"),
