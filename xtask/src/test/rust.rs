@@ -23,6 +23,11 @@ const NOT_UNIT: &[&str] = &[
     "uncopy-fuzz",
     "--exclude",
     "uncopy-standin",
+    // On the stand-in driver.
+    "--exclude",
+    "uncopy-cuda",
+    "--exclude",
+    "uncopy-gpu-tests",
 ];
 
 pub fn fmt(context: &Context<'_>) -> Result<Vec<Case>, Error> {
