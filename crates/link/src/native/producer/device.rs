@@ -2,7 +2,7 @@
 //! Frames in the memory of a device: claimed, written and finished by streams, in the order that `order` keeps.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use uncopy_core::{CopyReason, CopyRecord, DType, Device, DeviceUuid, Layout, Stream};
@@ -23,7 +23,7 @@ use crate::native::frame_memory::on_device;
 use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
 use crate::native::server::Server;
 use crate::native::wire::{MAX_CONSUMERS, producer_state};
-use crate::service::ask_until_done;
+use crate::service::{ask_until_done, lock};
 use crate::site::{self, is_left_out};
 use std::sync::atomic::Ordering::Acquire;
 
@@ -52,6 +52,8 @@ pub(super) struct DeviceLoan {
     slots: Arc<DeviceSlots>,
     slot: usize,
     stream: Stream,
+    /// Others that write it too.
+    others: Mutex<Vec<Stream>>,
     promise: Promise,
     /// The stream has been told to say when it is done.
     is_finished: bool,
@@ -175,18 +177,43 @@ impl Publisher {
         done
     }
 
+    /// A stream of this publisher's own on `device`, for an array that is in no stream, or whose producer is to be told in
+    /// which stream it is read: give it to [`send_on`](Self::send_on). The same one each time.
+    ///
+    /// # Errors
+    /// [`LinkError::Device`]: no such device, no driver, or the driver's.
+    pub fn stream_on(&mut self, device: Device) -> Result<Stream, LinkError> {
+        let made = self.own_stream(device);
+        self.server.log.noting(made)
+    }
+
+    fn own_stream(&mut self, device: Device) -> Result<Stream, LinkError> {
+        if let Some((accelerator, stream)) = &self.own_stream
+            && accelerator.device() == device
+        {
+            return Ok(*stream);
+        }
+        let accelerator = self.accelerator(device)?;
+        let stream = accelerator.stream().map_err(on_device(self.name(), "making a stream"))?;
+        self.own_stream = Some((accelerator, stream));
+        Ok(stream)
+    }
+
     fn target(&self, device: Device, stream: Stream) -> Result<Target, LinkError> {
+        Ok(Target::Device { accelerator: self.accelerator(device)?, stream })
+    }
+
+    fn accelerator(&self, device: Device) -> Result<Arc<dyn Accelerator>, LinkError> {
         let known = self.epoch.as_ref().and_then(|epoch| match &epoch.memory {
             FrameMemory::Device(slots) if slots.device() == device => Some(Arc::clone(&slots.accelerator)),
             _ => None,
         });
-        let accelerator = match known {
-            Some(accelerator) => accelerator,
+        match known {
+            Some(accelerator) => Ok(accelerator),
             None => accelerators::known()
                 .and_then(|known| known.find(device))
-                .map_err(on_device(self.name(), "looking for the frame's device"))?,
-        };
-        Ok(Target::Device { accelerator, stream })
+                .map_err(on_device(self.name(), "looking for the frame's device")),
+        }
     }
 
     /// Takes a slot on the device of the current epoch, if there is one.
@@ -209,6 +236,7 @@ impl Publisher {
             slots,
             slot,
             stream,
+            others: Mutex::default(),
             promise: Promise::default(),
             is_finished: false,
             is_mirrored: false,
@@ -378,6 +406,24 @@ impl DeviceLoan {
         Ok(())
     }
 
+    /// Lets another stream write the slot too: after what the loan's own holds now, and before the frame is marked as
+    /// written.
+    pub(super) fn also_on(&self, stream: Stream) -> Result<(), Refused> {
+        let mut others = lock(&self.others);
+        if stream == self.stream || others.contains(&stream) {
+            return Ok(());
+        }
+        let ordered = self.slots.accelerator.order(self.stream, stream);
+        ordered.map_err(refused("ordering another stream after a loan's"))?;
+        others.push(stream);
+        Ok(())
+    }
+
+    /// Makes the loan's stream wait for the others.
+    fn join_others(&self) -> io::Result<()> {
+        lock(&self.others).iter().try_for_each(|other| self.slots.accelerator.order(*other, self.stream))
+    }
+
     /// Copies a frame into the slot, and has the stream say when it is done.
     #[inline]
     fn copy_from(&mut self, source: &Tensor) -> Result<(), Refused> {
@@ -441,6 +487,7 @@ impl DeviceLoan {
     #[inline]
     pub(super) fn finish(&mut self, form: &Form) -> Result<Option<CopyRecord>, Refused> {
         if !self.is_finished {
+            self.join_others().map_err(refused("joining the streams of a loan"))?;
             let written = self.slots.timeline.write(&[self.stream], self.promise.ready);
             written.map_err(refused("marking a frame as written"))?;
             self.is_finished = true;
@@ -460,6 +507,9 @@ impl DeviceLoan {
     /// where the stream takes no work.
     pub(super) fn abandon(&self, control: Live<'_>) -> bool {
         let Self { slots, promise, .. } = self;
+        if self.join_others().is_err() {
+            return false;
+        }
         let write = |after: &[Stream], point, part| {
             order::is_at_least(&control, self.slot, part, promise.ready.value)
                 || slots.timeline.write(after, point).is_ok()
