@@ -59,6 +59,8 @@ pub(super) struct DeviceLoan {
     is_finished: bool,
     /// So has that of the mirror.
     is_mirrored: bool,
+    /// The stream took nothing at all: it is being captured.
+    is_untouched: bool,
 }
 
 /// The most words that a stream waits for before it writes a slot: its last write and its readers.
@@ -155,8 +157,11 @@ impl Publisher {
         {
             state.sources.push((source.clone(), state.writes));
         }
-        if let Some(ClaimMemory::Device(loan)) = &mut claim.memory {
-            loan.copy_from(source).map_err(|error| on_stream(&self.server, error, loan.stream))?;
+        if let Some(ClaimMemory::Device(loan)) = &mut claim.memory
+            && let Err(error) = loan.copy_from(source)
+        {
+            loan.note_refusal(&error);
+            return Err(on_stream(&self.server, error, loan.stream));
         }
         kill_point("device.copied");
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
@@ -240,6 +245,7 @@ impl Publisher {
             promise: Promise::default(),
             is_finished: false,
             is_mirrored: false,
+            is_untouched: false,
         };
         if let Err(error) = loan.begin(control, state.writes) {
             self.server.give_back(slot);
@@ -424,6 +430,14 @@ impl DeviceLoan {
         lock(&self.others).iter().try_for_each(|other| self.slots.accelerator.order(*other, self.stream))
     }
 
+    /// Remembers that nothing was put into the stream, so that the promise is kept by hand: nothing may be waited for on
+    /// the device meanwhile, which would end the capture.
+    #[cold]
+    fn note_refusal(&mut self, error: &Refused) {
+        self.is_untouched =
+            matches!(error, Refused::Device(_, source) if source.kind() == io::ErrorKind::ResourceBusy);
+    }
+
     /// Copies a frame into the slot, and has the stream say when it is done.
     #[inline]
     fn copy_from(&mut self, source: &Tensor) -> Result<(), Refused> {
@@ -447,6 +461,10 @@ impl DeviceLoan {
         let (slot, host) = (slots.slot(self.slot)?, mirror.slot(self.slot, slots.stride_bytes)?);
         let len = source.layout().len_bytes();
         let copying = || refused("copying a frame");
+        // A plain copy would become part of the graph.
+        if slots.accelerator.is_capturing(*stream).map_err(copying())? {
+            return Err(Refused::Device("copying a frame", io::ErrorKind::ResourceBusy.into()));
+        }
         let first = bytes_of(source.region(), source.offset_bytes(), head)?;
         slots.accelerator.copy(&first, slot, *stream).map_err(copying())?;
         let ordered = match is_left_out(site::MIRROR_HEAD) {
@@ -507,6 +525,12 @@ impl DeviceLoan {
     /// where the stream takes no work.
     pub(super) fn abandon(&self, control: Live<'_>) -> bool {
         let Self { slots, promise, .. } = self;
+        if self.is_untouched {
+            for part in [Part::Device, Part::Mirror] {
+                order::keep_promise(&control, self.slot, promise.ready.value, part);
+            }
+            return true;
+        }
         if self.join_others().is_err() {
             return false;
         }
@@ -526,6 +550,10 @@ impl DeviceLoan {
     pub(super) fn settle(&self, control: Live<'_>) {
         /// Between two attempts, of a device that can't be asked while somebody captures.
         const AGAIN: Duration = Duration::from_millis(20);
+        // To settle would end the capture.
+        while matches!(self.slots.accelerator.is_capturing(self.stream), Ok(true)) {
+            std::thread::sleep(AGAIN);
+        }
         while let Err(error) = self.slots.accelerator.settle() {
             if error.kind() == io::ErrorKind::BrokenPipe {
                 break;
