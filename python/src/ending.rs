@@ -85,6 +85,20 @@ pub fn stay_if_left_behind() {
     }
 }
 
+/// Runs a wait without the GIL. A thread that is left behind meanwhile does not come back.
+pub fn detached<R: Send>(py: Python<'_>, f: impl FnOnce() -> R + Send) -> R {
+    stay_if_left_behind();
+    py.detach(|| {
+        let detached = Detached::enter();
+        let result = f();
+        if leaves_this_thread_behind() {
+            drop(result);
+            detached.stay();
+        }
+        result
+    })
+}
+
 /// A thread that has given up the GIL for a call of ours; the exit handler waits for it.
 pub struct Detached(());
 

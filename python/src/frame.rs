@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A received frame in Python.
-//!
-//! The lease is in a cell that the subscriber knows too: the loop's next step takes it out, and what was handed out
-//! before (arrays, capsules, buffers) holds a share of its own. What a frame says about itself stays readable.
+//! A received frame in Python. What it holds is in `lease`, the arrays that are made of it in `arrays`; what a frame says
+//! about itself stays readable after it was released.
 #![expect(unsafe_code, reason = "fence: passes Python's buffer requests on")]
 
 use std::ffi::c_int;
@@ -13,54 +11,29 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 use uncopy::{
-    Captured, CopyReason, CopyRecord, Device, ErrorKind, Form, Frame, MetaKind, Origin, PixelFormat, Stamp,
-    Tensor,
+    Captured, CopyReason, CopyRecord, Device, ErrorKind, Form, Frame, Origin, PixelFormat, Staging, Stamp,
+    Stream, Tensor,
 };
-use uncopy_pyo3::{ArrayError, give};
+use uncopy_pyo3::{give, stream_from_python};
 
+use crate::arrays;
 use crate::end::locked;
 use crate::errors::Failure;
 use crate::frameworks;
+use crate::lease::{Cell, Held};
 use crate::meta::{clock_name, meta_to_python, seconds_from_nanos};
 use crate::stats::PyCopyRecord;
-
-/// A frame's lease, shared by the Python object and the subscriber that made it.
-pub struct Cell {
-    held: Mutex<Held>,
-}
-
-enum Held {
-    Lease(Frame),
-    /// The address was given out without an owner (`__array_interface__`): held as long as the Python object lives.
-    Kept(Frame, Tensor),
-    Released(Rest),
-}
-
-/// What is left of a released frame beside its numbers.
-struct Rest {
-    kind: MetaKind,
-    meta: Box<[u8]>,
-    copies: Box<[CopyRecord]>,
-}
-
-impl Cell {
-    /// Lets go of this object's share of the lease.
-    pub fn release(&self) {
-        let mut held = locked(&self.held);
-        let Held::Lease(frame) = &*held else { return };
-        let meta = frame.meta();
-        let rest = Rest { kind: meta.kind, meta: meta.bytes.into(), copies: frame.copies().into() };
-        let lease = std::mem::replace(&mut *held, Held::Released(rest));
-        drop(held);
-        drop(lease);
-    }
-}
 
 /// A frame of a link, held: its memory is shared, read-only, and does not change while it or an array of it lives.
 ///
 /// It is an array: numpy.asarray(frame), torch.from_dlpack(frame), memoryview(frame) and every library that reads
 /// DLPack or the buffer protocol take it without a copy, on the host, in C order unless the producer chose other
 /// strides. Each of these holds the frame by itself; when the last one is gone, the producer gets the slot back.
+///
+/// On a GPU (frame.device is 'cuda:0' or its like) it is an array there, by DLPack and the CUDA array interface, whose
+/// content is there when it is received: nothing has to be waited for. The slot goes back after the work that reads it: in
+/// every stream that a view was asked for with, and in the current stream of torch or CuPy of the thread that drops the
+/// last view. Name others with used_on(). Whoever writes into a frame on a GPU changes it for everybody.
 ///
 /// The frame of a for loop is released when the next one is asked for, unless an array of it still lives. Numbers and
 /// metadata stay readable then.
@@ -74,13 +47,17 @@ pub struct PyFrame {
     published: Stamp,
     captured: Option<Captured>,
     form: Form,
+    device: Device,
+    /// The stream that it was received for.
+    stream: Option<Stream>,
+    staging: Staging,
     meta: PyOnceLock<Py<PyAny>>,
     /// Copies that this process was asked for, in the order of asking.
     asked: Mutex<Vec<CopyRecord>>,
 }
 
 impl PyFrame {
-    pub fn new(link: Arc<str>, frame: Frame) -> Self {
+    pub fn new(link: Arc<str>, frame: Frame, staging: &Staging, stream: Option<Stream>) -> Self {
         PyFrame {
             link,
             seq: frame.seq(),
@@ -89,9 +66,12 @@ impl PyFrame {
             published: frame.published(),
             captured: frame.captured(),
             form: *frame.form(),
+            device: frame.device(),
+            stream,
+            staging: staging.clone(),
             meta: PyOnceLock::new(),
             asked: Mutex::default(),
-            cell: Arc::new(Cell { held: Mutex::new(Held::Lease(frame)) }),
+            cell: Cell::new(frame),
         }
     }
 
@@ -103,21 +83,47 @@ impl PyFrame {
         &self.form
     }
 
+    pub fn is_on_host(&self) -> bool {
+        self.device == Device::CPU
+    }
+
+    pub fn where_it_is(&self) -> Device {
+        self.device
+    }
+
+    pub fn staging(&self) -> &Staging {
+        &self.staging
+    }
+
+    /// The stream that it was received for, of which its content may still be waited for.
+    pub fn received_for(&self) -> Option<Stream> {
+        self.stream
+    }
+
+    /// The frame itself, with a share of the lease.
+    pub fn held(&self) -> Result<Frame, Failure> {
+        self.cell.frame().ok_or_else(|| self.released())
+    }
+
     /// The pixels, with a share of the lease.
     pub fn tensor(&self) -> Result<Tensor, Failure> {
-        match &*locked(&self.cell.held) {
-            Held::Lease(frame) => Ok(frame.tensor()?),
-            Held::Kept(_, tensor) => Ok(tensor.clone()),
-            Held::Released(_) => Err(self.released()),
+        if self.is_on_host() {
+            // A frame whose address was given out has a tensor already.
+            return self.cell.look(|held| match held {
+                Held::Lease(frame) => Ok(frame.tensor()?),
+                Held::Kept(_, tensor) => Ok(tensor.clone()),
+                Held::Released(_) => Err(self.released()),
+            });
         }
+        self.cell.exported(&self.held()?)
     }
 
     /// NumPy drops the error of a buffer request and asks on; so this is asked first.
-    fn check_held(&self) -> Result<(), Failure> {
-        match &*locked(&self.cell.held) {
+    pub fn check_held(&self) -> Result<(), Failure> {
+        self.cell.look(|held| match held {
             Held::Lease(_) | Held::Kept(..) => Ok(()),
             Held::Released(_) => Err(self.released()),
-        }
+        })
     }
 
     fn released(&self) -> Failure {
@@ -129,30 +135,20 @@ impl PyFrame {
         Failure::Said(ErrorKind::Closed, message)
     }
 
-    fn name_in_messages(&self) -> String {
+    pub fn name_in_messages(&self) -> String {
         format!("frame {} of '{}'", self.seq, self.link)
     }
 
-    /// The array itself, or its copy by the framework's own method, written down.
-    fn copied_if<'py>(
-        &self,
-        copy: bool,
-        array: Bound<'py, PyAny>,
-        method: &str,
-    ) -> Result<Bound<'py, PyAny>, Failure> {
-        if !copy {
-            return Ok(array);
-        }
-        let copied = array.call_method0(method)?;
-        self.record_copy();
-        Ok(copied)
+    /// Writes down a copy that the caller asked for.
+    pub fn record(&self, record: CopyRecord) {
+        locked(&self.asked).push(record);
     }
 
-    /// Writes down a copy that the caller asked for.
-    fn record_copy(&self) {
+    /// Writes down a copy on the frame's own device.
+    pub fn record_copy(&self) {
         let len_bytes = self.form.layout().len_bytes() as u64;
-        let record = CopyRecord { reason: CopyReason::ASKED, from: Device::CPU, to: Device::CPU, len_bytes };
-        locked(&self.asked).push(record);
+        let (from, to) = (self.device, self.device);
+        self.record(CopyRecord { reason: CopyReason::ASKED, from, to, len_bytes });
     }
 }
 
@@ -230,6 +226,23 @@ impl PyFrame {
         if self.form.origin() == Origin::BOTTOM_LEFT { "bottom_left" } else { "top_left" }
     }
 
+    /// Where the pixels are: 'cpu', or 'cuda:0' and its like, as this process counts devices.
+    #[getter]
+    fn device(&self) -> String {
+        self.device.to_string()
+    }
+
+    /// Address of the first element, in its device's memory. Good while the frame is held; who works by it in a stream other
+    /// than the current one of torch or CuPy, or the legacy default stream, says so with used_on().
+    ///
+    /// Raises Closed once the frame is released.
+    #[getter]
+    fn ptr(&self) -> Result<usize, Failure> {
+        let frame = self.held()?;
+        self.cell.note_address();
+        Ok(frame.address())
+    }
+
     /// Size of the pixels in bytes, without padding.
     #[getter]
     fn nbytes(&self) -> usize {
@@ -242,10 +255,10 @@ impl PyFrame {
     #[getter]
     fn meta(&self, py: Python<'_>) -> Result<Py<PyAny>, Failure> {
         let meta = self.meta.get_or_try_init(py, || {
-            let (kind, bytes) = match &*locked(&self.cell.held) {
+            let (kind, bytes) = self.cell.look(|held| match held {
                 Held::Lease(frame) | Held::Kept(frame, _) => (frame.meta().kind, frame.meta().bytes.into()),
                 Held::Released(rest) => (rest.kind, rest.meta.clone()),
-            };
+            });
             meta_to_python(py, kind, &bytes, &self.name_in_messages())
         });
         Ok(meta?.clone_ref(py))
@@ -256,10 +269,10 @@ impl PyFrame {
     /// Empty for a frame that was written straight into its slot.
     #[getter]
     fn copies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let mut copies = match &*locked(&self.cell.held) {
+        let mut copies = self.cell.look(|held| match held {
             Held::Lease(frame) | Held::Kept(frame, _) => frame.copies().to_vec(),
             Held::Released(rest) => rest.copies.to_vec(),
-        };
+        });
         copies.extend_from_slice(&locked(&self.asked));
         PyTuple::new(py, copies.iter().map(PyCopyRecord::from).collect::<Vec<_>>())
     }
@@ -267,49 +280,76 @@ impl PyFrame {
     /// The pixels as a read-only numpy.ndarray that shares the frame's memory and holds it; with copy=True a private,
     /// writable copy. bfloat16 and fp8 come as dtypes of ml_dtypes.
     ///
-    /// Raises Closed once the frame is released, and ModuleNotFoundError without NumPy.
+    /// A frame on a GPU is copied to the host, once, into pinned memory that is used again when the array is gone; the
+    /// copy is in frame.copies, and the call waits for it. With subscribe(prefetch=True) it was begun before. The array
+    /// does not hold the frame.
+    ///
+    /// Raises Closed once the frame is released, ModuleNotFoundError without NumPy, DeviceLost, OutOfMemory.
     #[pyo3(signature = (*, copy=false))]
     fn numpy<'py>(slf: &Bound<'py, Self>, copy: bool) -> Result<Bound<'py, PyAny>, Failure> {
-        let frame = slf.get();
-        frame.check_held()?;
-        let array = frameworks::numpy(slf.as_any(), frame.form.dtype(), || frame.tensor())?;
-        frame.copied_if(copy, array, "copy")
+        arrays::numpy(slf, copy)
     }
 
-    /// The pixels as a torch.Tensor on the CPU that shares the frame's memory and holds it.
+    /// The pixels as a torch.Tensor that shares the frame's memory and holds it, on the CPU or, for a frame on a GPU, there:
+    /// to be read in torch's current stream.
     ///
-    /// torch can't say read-only: a write into it ends the process with a message, and never changes the frame. With
-    /// copy=True the tensor is private and writable.
+    /// torch can't say read-only: on the CPU a write into it ends the process with a message, and never changes the frame; on
+    /// a GPU it changes the frame. With copy=True the tensor is private and writable.
     ///
-    /// Raises Closed once the frame is released, and ModuleNotFoundError without torch.
+    /// Raises Closed once the frame is released, ModuleNotFoundError without torch, InvalidArgument while torch's current
+    /// stream is being captured into a graph.
     #[pyo3(signature = (*, copy=false))]
     fn torch<'py>(slf: &Bound<'py, Self>, copy: bool) -> Result<Bound<'py, PyAny>, Failure> {
-        let frame = slf.get();
-        let capsule = give::legacy_capsule_without_read_only(slf.py(), &frame.tensor()?)?;
-        frame.copied_if(copy, frameworks::torch(&capsule)?, "clone")
+        arrays::torch(slf, copy)
     }
 
-    /// The pixels as a jax.Array on the CPU that shares the frame's memory and holds it; with copy=True a private copy.
+    /// The pixels of a frame on a GPU as a cupy.ndarray that shares the frame's memory and holds it, to be read in CuPy's
+    /// current stream; with copy=True a private copy. CuPy can't say read-only: a write changes the frame.
     ///
-    /// jax never writes to what it imports. Raises Closed once the frame is released, ModuleNotFoundError without jax,
-    /// and what jax raises for strides or a dtype that it can't share.
+    /// Raises Unsupported for a frame in host memory, Closed once the frame is released, ModuleNotFoundError without CuPy.
+    #[pyo3(signature = (*, copy=false))]
+    fn cupy<'py>(slf: &Bound<'py, Self>, copy: bool) -> Result<Bound<'py, PyAny>, Failure> {
+        arrays::cupy(slf, copy)
+    }
+
+    /// The pixels as a jax.Array that shares the frame's memory and holds it, where the frame is; with copy=True a private
+    /// copy.
+    ///
+    /// jax never writes to what it imports. Nobody knows in which streams jax works, so that a frame on a GPU that it had goes
+    /// back only when the device has done everything that this process gave it. Raises Closed once the frame is released,
+    /// ModuleNotFoundError without jax, and what jax raises for strides or a dtype that it can't share.
     #[pyo3(signature = (*, copy=false))]
     fn jax<'py>(slf: &Bound<'py, Self>, copy: bool) -> Result<Bound<'py, PyAny>, Failure> {
-        let frame = slf.get();
-        let tensor = frame.tensor()?;
-        // jax.dlpack.from_dlpack has taken copy=True and shared all the same, so the copy is made here.
-        let tensor = if copy { tensor.to_packed().map_err(ArrayError::from)? } else { tensor };
-        let array = frameworks::jax(&give::legacy_capsule_without_read_only(slf.py(), &tensor)?)?;
-        if copy {
-            frame.record_copy();
-        }
-        Ok(array)
+        arrays::jax(slf, copy)
     }
 
-    /// Lets go of the frame. Arrays that were made of it keep it; without any, the producer gets the slot back. Numbers
-    /// and metadata stay readable. Does nothing the second time, or once __array_interface__ was read.
-    fn release(&self) {
+    /// Says that work in this stream reads the frame: what is put into it from now on finds the content there, and the slot
+    /// goes back after what it holds when the last view is gone. stream is a handle or an object of torch, CuPy, cuda.core
+    /// or numba; an object is kept alive until then, a handle is not. Does nothing for a frame in host memory.
+    ///
+    /// Raises Closed once the frame is released, InvalidArgument while the stream is being captured into a graph.
+    fn used_on(&self, stream: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        let named = stream_from_python(stream)?;
+        let frame = self.held()?;
+        if !self.is_on_host() {
+            frame.ready_on(named)?;
+            self.cell.keep_stream(stream);
+        }
+        Ok(())
+    }
+
+    /// Lets go of the frame. Arrays that were made of it keep it; without any, the producer gets the slot back, after what
+    /// stream holds if one is named. Numbers and metadata stay readable. Does nothing the second time, or once
+    /// __array_interface__ or __cuda_array_interface__ was read.
+    #[pyo3(signature = (stream=None))]
+    fn release(&self, stream: Option<&Bound<'_, PyAny>>) -> Result<(), Failure> {
+        if let Some(stream) = stream
+            && self.cell.frame().is_some()
+        {
+            self.used_on(stream)?;
+        }
         self.cell.release();
+        Ok(())
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -337,6 +377,17 @@ impl PyFrame {
         dl_device: Option<&Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> Result<Bound<'py, PyCapsule>, Failure> {
+        let frame = self.held()?;
+        let reader = give::reader_stream(self.device, stream)?;
+        if let Some(reader) = reader {
+            frame.ready_on(reader)?;
+        }
+        if !self.is_on_host() {
+            arrays::note_consumer(py, &frame, reader);
+        }
+        if copy == Some(true) && !self.is_on_host() {
+            return Err(Failure::Said(ErrorKind::CopyRequired, ON_A_GPU.to_owned()));
+        }
         let tensor = self.tensor()?;
         let capsule = give::capsule_from_tensor(py, &tensor, stream, max_version, dl_device, copy)?;
         if copy == Some(true) {
@@ -346,17 +397,29 @@ impl PyFrame {
     }
 
     fn __dlpack_device__(&self) -> (i32, i32) {
-        frameworks::CPU
+        (self.device.kind.0, self.device.id)
     }
 
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, Failure> {
+        if !self.is_on_host() {
+            return Err(self.not_on_host());
+        }
         let tensor = self.tensor()?;
         let interface = give::array_interface_from_tensor(py, &tensor)?;
-        let mut held = locked(&self.cell.held);
-        if let Held::Lease(frame) = &*held {
-            *held = Held::Kept(frame.clone(), tensor);
+        self.cell.keep(tensor);
+        Ok(interface)
+    }
+
+    #[getter]
+    fn __cuda_array_interface__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, Failure> {
+        if self.is_on_host() {
+            return Err(give::no_cuda_array_interface().into());
         }
+        let tensor = self.tensor()?;
+        let interface = give::cuda_array_interface_from_tensor(py, &tensor, self.stream)?;
+        self.cell.note_address();
+        self.cell.keep(tensor);
         Ok(interface)
     }
 
@@ -365,6 +428,10 @@ impl PyFrame {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> Result<(), Failure> {
+        if !slf.get().is_on_host() {
+            // NumPy asks on with `__array_interface__`, which says the same.
+            return Err(slf.get().not_on_host());
+        }
         let tensor = slf.get().tensor()?;
         // SAFETY: 1. Python passes its own Py_buffer. 2. See `__releasebuffer__`.
         Ok(unsafe { give::fill_buffer(slf.as_any(), tensor, view, flags) }?)
@@ -392,8 +459,23 @@ impl PyFrame {
     }
 
     fn __repr__(&self) -> String {
-        let released = matches!(*locked(&self.cell.held), Held::Released(_));
+        let released = self.cell.look(|held| matches!(held, Held::Released(_)));
         let state = if released { ", released" } else { "" };
-        format!("<uncopy.Frame {} of '{}': {}{state}>", self.seq, self.link, self.form)
+        let place = if self.is_on_host() { String::new() } else { format!(" on {}", self.device) };
+        format!("<uncopy.Frame {} of '{}': {}{place}{state}>", self.seq, self.link, self.form)
+    }
+}
+
+const ON_A_GPU: &str = "a frame on a GPU makes no copy for __dlpack__; take frame.torch(copy=True), or copy the array that you take";
+
+impl PyFrame {
+    fn not_on_host(&self) -> Failure {
+        let message = format!(
+            "{} is on {}, and its bytes can't be read on the host: frame.numpy() copies them there, frame.torch() and \
+             frame.cupy() use them where they are",
+            self.name_in_messages(),
+            self.device
+        );
+        Failure::Said(ErrorKind::Unsupported, message)
     }
 }

@@ -3,15 +3,13 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyCapsule, PyType};
 use uncopy::{DType, Layout, Tensor};
 use uncopy_pyo3::Array;
 
 use crate::errors::Failure;
 use crate::frame::PyFrame;
-
-/// The answer of `__dlpack_device__` for host memory: DLPack's kDLCPU, index 0.
-pub const CPU: (i32, i32) = (1, 0);
+use crate::view::PyCudaView;
 
 /// `numpy.asarray(source)`; bfloat16 and fp8 come as ml_dtypes, through an array of unsigned integers.
 pub fn numpy<'py>(
@@ -35,10 +33,39 @@ pub fn torch<'py>(capsule: &Bound<'py, PyCapsule>) -> Result<Bound<'py, PyAny>, 
     Ok(FUNCTION.import(capsule.py(), "uncopy.frameworks._torch", "tensor_from")?.call1((capsule,))?)
 }
 
+/// `torch.Tensor`.
+pub fn torch_class(py: Python<'_>) -> Result<Bound<'_, PyType>, Failure> {
+    let class = py.import("uncopy.frameworks._torch")?.getattr("tensor_class")?.call0()?;
+    Ok(class.cast_into::<PyType>().map_err(PyErr::from)?)
+}
+
 /// `jax.dlpack.from_dlpack`, with a capsule that every version of jax takes.
 pub fn jax<'py>(capsule: &Bound<'py, PyCapsule>) -> Result<Bound<'py, PyAny>, Failure> {
     static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(FUNCTION.import(capsule.py(), "uncopy.frameworks._jax", "array_from")?.call1((capsule,))?)
+}
+
+/// The same for a frame on a device, whose content jax's stream is ordered after.
+pub fn jax_on_device<'py>(
+    frame: &Bound<'py, PyFrame>,
+    capsule: &Bound<'py, PyCapsule>,
+    copy: bool,
+) -> Result<Bound<'py, PyAny>, Failure> {
+    let function = frame.py().import("uncopy.frameworks._jax")?.getattr("array_on_device")?;
+    Ok(function.call1((frame, capsule, copy))?)
+}
+
+/// Imports CuPy, or says which extra to install.
+pub fn require_cupy(py: Python<'_>) -> Result<(), Failure> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    FUNCTION.import(py, "uncopy.frameworks._cupy", "module")?.call0()?;
+    Ok(())
+}
+
+/// `cupy.asarray(view)`.
+pub fn cupy<'py>(view: &Bound<'py, PyCudaView>) -> Result<Bound<'py, PyAny>, Failure> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    Ok(FUNCTION.import(view.py(), "uncopy.frameworks._cupy", "array_from")?.call1((view,))?)
 }
 
 /// A function of `uncopy.notebook`, for a frame.

@@ -5,6 +5,9 @@
 //! |---|---|
 //! | `publisher`, `slot` | the producing end, and a slot on loan |
 //! | `subscriber`, `frame` | the consuming end, and a received frame |
+//! | `lease`, `arrays`, `view` | what a frame holds, what is made of it, and what CuPy holds of it |
+//! | `streams` | streams of devices: what is passed, and what frameworks work in |
+//! | `wrap` | raw pointers as arrays |
 //! | `several` | waiting for several links at once |
 //! | `end`, `ending` | who may use an end of a link, and how it is closed, also when the interpreter ends |
 //! | `waiting` | waits without the GIL, with Ctrl-C |
@@ -18,6 +21,7 @@
 //! `uncopy` (Rust) or `uncopy_pyo3` could do.
 #![deny(unsafe_code)]
 
+mod arrays;
 mod checksum;
 mod cli;
 mod end;
@@ -26,13 +30,17 @@ mod errors;
 mod form;
 mod frame;
 mod frameworks;
+mod lease;
 mod meta;
 mod publisher;
 mod several;
 mod slot;
 mod stats;
+mod streams;
 mod subscriber;
+mod view;
 mod waiting;
+mod wrap;
 
 /// Built for one interpreter per process, with a GIL.
 #[pyo3::pymodule(gil_used = true)]
@@ -60,6 +68,12 @@ mod _uncopy {
     };
     #[pymodule_export]
     use crate::subscriber::{_subscribe_later, PySubscriber, subscribe};
+    #[pymodule_export]
+    use crate::view::PyCudaView;
+    #[pymodule_export]
+    use crate::wrap::wrap;
+    #[pymodule_export]
+    use uncopy_pyo3::Array;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

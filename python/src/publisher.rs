@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use uncopy::{
-    DType, ErrorKind, Form, LinkError, MAX_CONSUMERS, PixelFormat, Publisher, PublisherStats, Sent, Waiting,
-    Waker, WhenFull,
+    DType, Device, ErrorKind, Form, LinkError, MAX_CONSUMERS, PixelFormat, Publisher, PublisherStats, Sent,
+    Stream, Waiting, Waker, WhenFull,
 };
-use uncopy_pyo3::tensor_from_python;
+use uncopy_pyo3::{Taken, taken_from_python};
 
 use crate::end::{End, Inner, locked};
 use crate::ending::Closable;
@@ -19,6 +19,7 @@ use crate::frame::PyFrame;
 use crate::meta::meta_from_python;
 use crate::slot::PySlot;
 use crate::stats::PyPublisherStats;
+use crate::streams::{self, device_from_argument, stream_from_argument};
 use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for publishing, under a name of letters, digits, '.', '_' and '-'.
@@ -34,11 +35,14 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 /// keep slots from a producer that finds no room, without receiving a frame, before its place is taken away (None:
 /// for ever).
 ///
+/// mirror='host' copies each frame on a GPU to host memory too, once for all consumers: those without the GPU, and those
+/// that subscribe with device='cpu', read it there with no copy of their own. The copy is in frame.copies.
+///
 /// Raises NameTaken (also a FileExistsError), InvalidName, InvalidArgument, OutOfMemory, PermissionDenied.
 #[pyfunction]
 #[pyo3(signature = (
     name, *, shape=None, dtype=None, pixel=None, origin=None, slots=4, when_full="drop", room_timeout=None,
-    evict_after=None, takeover=false
+    evict_after=None, takeover=false, mirror=None
 ))]
 #[expect(clippy::too_many_arguments, reason = "the keywords of the Python function")]
 pub fn publish(
@@ -53,6 +57,7 @@ pub fn publish(
     room_timeout: Option<f64>,
     evict_after: Option<f64>,
     takeover: bool,
+    mirror: Option<&str>,
 ) -> Result<PyPublisher, Failure> {
     let slots = usize::try_from(slots)
         .map_err(|_| Failure::argument(format!("a link has 2 to 64 slots, not {slots}")))?;
@@ -67,10 +72,16 @@ pub fn publish(
         "block" => WhenFull::Block(room_timeout),
         other => return Err(Failure::argument(format!("when_full is 'drop' or 'block', not '{other}'"))),
     };
+    let mirror = match mirror {
+        None => false,
+        Some("host") => true,
+        Some(other) => return Err(Failure::argument(format!("mirror is 'host' or None, not '{other}'"))),
+    };
     let evict_after = duration_from_seconds("evict_after", evict_after)?;
     let picture = Picture::parse(pixel, origin)?;
     let mut options =
         uncopy::publish(name).slots(slots).takeover(takeover).when_full(when_full).evict_after(evict_after);
+    options = options.mirror(mirror);
     let fixed = match (shape, dtype) {
         (None, None) => None,
         (Some(shape), dtype) => Some(form_from_arguments(shape, dtype, picture)?),
@@ -162,33 +173,43 @@ impl PyPublisher {
     /// Copies an array into a slot and publishes it. Returns the frame's number, from 1, or None when it was dropped
     /// because every slot was held. With when_full='block' it waits for room instead.
     ///
-    /// array is any array in host memory: NumPy, torch, jax, anything with DLPack or the buffer protocol; any shape of
-    /// up to 8 axes, any strides. It is packed in C order: one copy, recorded with the frame. The GIL is released
-    /// meanwhile, so no other thread may write to the array. meta is bytes or what JSON can say, at most 4096 bytes.
-    /// captured is a time in seconds, or a pair of it and 'monotonic', 'realtime' or 'other'. A Frame that is sent on
-    /// keeps its pixel format and origin.
+    /// array is any array in host memory or on a CUDA device: NumPy, torch, CuPy, jax, numba, anything with DLPack, the CUDA
+    /// array interface or the buffer protocol; any shape of up to 8 axes. It is packed in C order: one copy where it is,
+    /// recorded with the frame. In host memory the copy is made during the call, with the GIL released, so no other thread
+    /// may write to the array.
+    ///
+    /// On a GPU the copy is put into a stream and the call returns; the array is kept until it is made. It is ordered after
+    /// what the array's framework has put into its current stream on that device (torch, CuPy; others make a stream of ours
+    /// wait for the array), and what is put there later does not change the frame. stream names another: a handle, or an
+    /// object of torch, CuPy, cuda.core or numba; then the copy is ordered after that stream alone.
+    ///
+    /// meta is bytes or what JSON can say, at most 4096 bytes. captured is a time in seconds, or a pair of it and
+    /// 'monotonic', 'realtime' or 'other'. A Frame that is sent on keeps its pixel format and origin.
     ///
     /// Raises FormMismatch on a link that was opened for another shape or dtype, InvalidDType, InvalidLayout and
-    /// InvalidArgument for arrays that can't be carried, Unsupported for arrays on a GPU, OutOfMemory, Superseded; with
-    /// when_full='block' NoFreeSlot (also a BlockingIOError) when there was no room in time.
-    #[pyo3(signature = (array, *, meta=None, captured=None, pixel=None, origin=None))]
+    /// InvalidArgument for arrays that can't be carried and for a stream that is being captured into a graph, Unsupported
+    /// where the array's device can't be used, DeviceLost, OutOfMemory, Superseded; with when_full='block' NoFreeSlot (also
+    /// a BlockingIOError) when there was no room in time.
+    #[pyo3(signature = (array, *, stream=None, meta=None, captured=None, pixel=None, origin=None))]
     fn send(
         &self,
         array: &Bound<'_, PyAny>,
+        stream: Option<&Bound<'_, PyAny>>,
         meta: Option<&Bound<'_, PyAny>>,
         captured: Option<&Bound<'_, PyAny>>,
         pixel: Option<&str>,
         origin: Option<&str>,
     ) -> Result<Option<u64>, Failure> {
-        let tensor = tensor_from_python(array)?;
+        let Taken { tensor, stream } = self.take(array, stream_from_argument(stream)?)?;
         let mut picture = Picture::parse(pixel, origin)?.or(self.picture);
         if let Ok(frame) = array.cast::<PyFrame>() {
             picture = picture.or(Picture::of(frame.get().form()));
         }
         let form = picture.form(tensor.layout().to_c_contiguous())?;
         let meta = meta_from_python(meta, captured)?;
-        let sent = self.wait(array.py(), |publisher, attentive| {
-            publisher.send_with(&form, &tensor, meta, Some(attentive))
+        let sent = self.wait(array.py(), |publisher, attentive| match stream {
+            Some(stream) => publisher.send_on(&form, &tensor, meta, stream, Some(attentive)),
+            None => publisher.send_with(&form, &tensor, meta, Some(attentive)),
         })?;
         match sent {
             Sent::Published { seq } => Ok(Some(seq)),
@@ -201,11 +222,17 @@ impl PyPublisher {
     /// shape is a tuple, dtype a name or a dtype of any framework; a link that was opened with a shape needs neither.
     /// The end of the block publishes the frame; an exception inside it publishes nothing.
     ///
+    /// device='cuda:0' or its like lends a slot on that GPU, to be written by work in stream: a handle or an object of a
+    /// framework; unless it is named, torch's current stream there if torch is imported, else CuPy's if that is, else the
+    /// legacy default stream.
+    ///
     /// With when_full='block' it waits for room.
     ///
     /// Raises NoFreeSlot (also a BlockingIOError) when every slot is held, which is counted as a dropped frame;
-    /// FormMismatch, InvalidArgument, InvalidDType, InvalidLayout, OutOfMemory, Superseded.
-    #[pyo3(signature = (shape=None, dtype=None, *, pixel=None, origin=None))]
+    /// FormMismatch, InvalidArgument, InvalidDType, InvalidLayout, OutOfMemory, Superseded; for a device also Unsupported and
+    /// DeviceLost.
+    #[pyo3(signature = (shape=None, dtype=None, *, pixel=None, origin=None, device=None, stream=None))]
+    #[expect(clippy::too_many_arguments, reason = "the keywords of the Python function")]
     fn loan(
         &self,
         py: Python<'_>,
@@ -213,9 +240,25 @@ impl PyPublisher {
         dtype: Option<&Bound<'_, PyAny>>,
         pixel: Option<&Bound<'_, PyAny>>,
         origin: Option<&Bound<'_, PyAny>>,
+        device: Option<&Bound<'_, PyAny>>,
+        stream: Option<&Bound<'_, PyAny>>,
     ) -> Result<PySlot, Failure> {
         let asked = [shape, dtype, pixel, origin];
         let known = locked(&self.last).get(&asked);
+        let device = device.map(device_from_argument).transpose()?.filter(|device| *device != Device::CPU);
+        if let Some(device) = device {
+            let form = match known {
+                Some(form) => form,
+                None => self.form_of_loan(asked)?,
+            };
+            locked(&self.last).set(&asked, form);
+            return self.loan_on(py, &form, device, stream);
+        }
+        if stream.is_some_and(|stream| !stream.is_none()) {
+            return Err(Failure::argument(
+                "stream is for a loan on a device: loan(..., device='cuda:0', stream=...)",
+            ));
+        }
         let claim = match known {
             Some(form) if !self.blocks => self.end.with(|publisher| publisher.claim(&form))?,
             Some(form) => {
@@ -229,7 +272,7 @@ impl PyPublisher {
                 self.wait(py, |publisher, attentive| publisher.claim_with(&form, Some(attentive)))?
             }
         };
-        Ok(PySlot::new(Arc::clone(&self.end), claim))
+        Ok(PySlot::new(Arc::clone(&self.end), claim, None, Vec::new()))
     }
 
     /// Waits until at least n consumers are attached, up to timeout seconds (None: for ever). Ctrl-C works.
@@ -329,6 +372,46 @@ impl PyPublisher {
 const SLICE: Duration = Duration::from_millis(50);
 
 impl PyPublisher {
+    /// An array and the stream in which it is to be read; none in host memory.
+    fn take(&self, array: &Bound<'_, PyAny>, named: Option<Stream>) -> Result<Taken, Failure> {
+        let own = |device| self.end.with(|publisher| publisher.stream_on(device));
+        if let Ok(frame) = array.cast::<PyFrame>()
+            && !frame.get().is_on_host()
+        {
+            let (frame, held) = (frame.get(), frame.get().held()?);
+            let stream = match named.or(frame.received_for()) {
+                Some(stream) => stream,
+                None => own(frame.where_it_is())?,
+            };
+            held.ready_on(stream)?;
+            return Ok(Taken { tensor: held.tensor()?, stream: Some(stream) });
+        }
+        let taken = taken_from_python(array, named, &mut |device| own(device).map_err(PyErr::from))?;
+        if taken.stream.is_none() && named.is_some() {
+            return Err(Failure::argument(
+                "stream is for an array on a device, and this one is in host memory",
+            ));
+        }
+        Ok(taken)
+    }
+
+    fn loan_on(
+        &self,
+        py: Python<'_>,
+        form: &Form,
+        device: Device,
+        named: Option<&Bound<'_, PyAny>>,
+    ) -> Result<PySlot, Failure> {
+        let stream = match stream_from_argument(named)? {
+            Some(stream) => stream,
+            None => streams::default_stream(py, device),
+        };
+        let claim =
+            self.wait(py, |publisher, attentive| publisher.claim_on(form, device, stream, Some(attentive)))?;
+        let kept = named.map(|named| named.clone().unbind()).into_iter().collect();
+        Ok(PySlot::new(Arc::clone(&self.end), claim, Some(stream), kept))
+    }
+
     fn form_of_loan(&self, asked: [Option<&Bound<'_, PyAny>>; 4]) -> Result<Form, Failure> {
         let [shape, dtype, pixel, origin] = asked;
         let pixel = pixel.map(|pixel| pixel.extract::<String>()).transpose()?;

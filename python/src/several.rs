@@ -51,6 +51,10 @@ pub fn wait<'py>(
     if given.is_empty() {
         return Err(Failure::argument("wait: no subscriber is given, so that nothing could end the wait"));
     }
+    let ahead: Vec<_> = given.iter().filter(|one| one.get().is_ahead()).cloned().collect();
+    if !ahead.is_empty() {
+        return Ok(ahead);
+    }
     let ends: Vec<Arc<End<Subscriber>>> = given.iter().map(|one| Arc::clone(one.get().end())).collect();
     let mut attentive = Attentive::until_any(ends.iter().map(|end| end.closing()).collect());
     let waited = end::with_all_detached(py, &ends, |subscribers| {

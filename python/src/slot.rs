@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
-use uncopy::{Claim, ErrorKind, Form, Publisher, Tensor};
-use uncopy_pyo3::give;
+use uncopy::{Claim, Device, ErrorKind, Form, LinkError, Publisher, Stream, Tensor};
+use uncopy_pyo3::{cupy_current_stream, give};
 
 use crate::end::{End, locked};
 use crate::errors::Failure;
 use crate::frameworks;
 use crate::meta::meta_from_python;
+use crate::streams;
+use crate::view::PyCudaView;
 
 /// A loan is open while it has its claim; then it has a number, or was given back unpublished.
 struct State {
@@ -25,6 +27,19 @@ struct State {
     /// Kept once the address was given out without an owner (`__array_interface__`): the slot is not reused while this
     /// object lives.
     kept: Option<Tensor>,
+    /// Who may write on the device in a stream that is not known yet.
+    writers: Writers,
+    /// Streams whose numbers were noted, kept alive until the frame is published.
+    streams: Vec<Py<PyAny>>,
+}
+
+/// Frameworks that have a view of a slot on a device. Their current streams are asked for once more at the end.
+#[derive(Clone, Copy, Default)]
+struct Writers {
+    torch: bool,
+    cupy: bool,
+    /// Whoever was given the address.
+    any: bool,
 }
 
 /// A slot of a link, lent for one frame: `with pub.loan(shape, dtype) as slot`.
@@ -35,18 +50,71 @@ struct State {
 ///
 /// A view that is kept after the block can't change the published frame: the memory is read-only then, and a write ends
 /// the process with a message.
+///
+/// With device='cuda:0' it is an array on the GPU: slot.torch(), slot.cupy(), DLPack or the CUDA array interface. What is
+/// put into the loan's stream, into a stream that a view was asked for with, or into the current stream of torch or CuPy,
+/// finds the slot free and is part of the frame if it was put in before the end of the block; nothing has to be waited for.
+/// Work in other streams has to be joined into one of these. Nothing catches a write after the end of the block.
 #[pyclass(frozen, module = "uncopy", name = "Slot")]
 pub struct PySlot {
     end: Arc<End<Publisher>>,
     form: Form,
+    device: Device,
+    /// The loan's stream, on a device.
+    stream: Option<Stream>,
     state: Mutex<State>,
 }
 
 impl PySlot {
-    pub fn new(end: Arc<End<Publisher>>, claim: Claim) -> Self {
-        let form = *claim.form();
-        let state = State { claim: Some(claim), seq: None, meta: None, captured: None, kept: None };
-        PySlot { end, form, state: Mutex::new(state) }
+    pub fn new(end: Arc<End<Publisher>>, claim: Claim, stream: Option<Stream>, kept: Vec<Py<PyAny>>) -> Self {
+        let (form, device) = (*claim.form(), claim.device());
+        let state = State {
+            claim: Some(claim),
+            seq: None,
+            meta: None,
+            captured: None,
+            kept: None,
+            writers: Writers::default(),
+            streams: kept,
+        };
+        PySlot { end, form, device, stream, state: Mutex::new(state) }
+    }
+
+    fn is_on_host(&self) -> bool {
+        self.device == Device::CPU
+    }
+
+    /// Lets work in a stream write the slot.
+    fn written_on(&self, stream: Stream) -> Result<(), Failure> {
+        match &locked(&self.state).claim {
+            Some(claim) => Ok(claim.also_on(stream)?),
+            None => Err(self.over()),
+        }
+    }
+
+    /// The streams that frameworks with a view work in now: what they hold is part of the frame.
+    fn join_writers(&self, py: Python<'_>, claim: &Claim, writers: Writers) -> Result<(), Failure> {
+        let torch = (writers.torch || writers.any).then(|| streams::torch_stream(py, self.device)).flatten();
+        let cupy = (writers.cupy || writers.any).then(|| streams::cupy_stream(py, self.device)).flatten();
+        // numba launches into the legacy default stream.
+        let legacy = writers.any.then_some(Stream::LEGACY_DEFAULT);
+        for stream in [torch, cupy.map(|(stream, _)| stream), legacy].into_iter().flatten() {
+            match claim.also_on(stream) {
+                // What is being captured is not done by the stream, and so no part of the frame.
+                Err(LinkError::Capturing { .. }) | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn not_on_host(&self) -> Failure {
+        let message = format!(
+            "this slot of '{}' is on {}: write to it with slot.torch(), slot.cupy(), DLPack or the CUDA array interface",
+            self.end.name(),
+            self.device
+        );
+        Failure::Said(ErrorKind::Unsupported, message)
     }
 
     fn tensor(&self) -> Result<Tensor, Failure> {
@@ -90,17 +158,23 @@ impl PySlot {
     /// Raises Closed when the loan is over, and InvalidArgument for metadata that JSON can't say or that is too large;
     /// then nothing is published and the slot is given back.
     fn publish(&self, py: Python<'_>) -> Result<u64, Failure> {
-        let (claim, meta, captured) = {
+        let (claim, meta, captured, writers) = {
             let mut state = locked(&self.state);
-            (state.claim.take(), state.meta.take(), state.captured.take())
+            (state.claim.take(), state.meta.take(), state.captured.take(), state.writers)
         };
         let Some(claim) = claim else { return Err(self.over()) };
+        self.join_writers(py, &claim, writers)?;
         let meta = meta_from_python(
             meta.as_ref().map(|meta| meta.bind(py)),
             captured.as_ref().map(|captured| captured.bind(py)),
         )?;
         let seq = self.end.with(|publisher| publisher.commit(claim, meta))?;
-        locked(&self.state).seq = Some(seq);
+        let streams = {
+            let mut state = locked(&self.state);
+            state.seq = Some(seq);
+            std::mem::take(&mut state.streams)
+        };
+        drop(streams);
         Ok(seq)
     }
 
@@ -152,20 +226,64 @@ impl PySlot {
         self.form.dtype().to_string()
     }
 
-    /// The slot as a writable numpy.ndarray. Shares the memory.
+    /// Where it is: 'cpu', or 'cuda:0' and its like.
+    #[getter]
+    fn device(&self) -> String {
+        self.device.to_string()
+    }
+
+    /// Address of the first element, in its device's memory. Good until the end of the loan.
+    #[getter]
+    fn ptr(&self) -> Result<usize, Failure> {
+        let address = self.tensor()?.address();
+        locked(&self.state).writers.any = true;
+        Ok(address)
+    }
+
+    /// The slot as a writable numpy.ndarray. Shares the memory. Raises Unsupported for a slot on a GPU.
     fn numpy<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>, Failure> {
         let slot = slf.get();
         // NumPy drops the error of a buffer request and asks on; so this is asked first.
         if locked(&slot.state).claim.is_none() {
             return Err(slot.over());
         }
+        if !slot.is_on_host() {
+            return Err(slot.not_on_host());
+        }
         frameworks::numpy(slf.as_any(), slot.form.dtype(), || slot.tensor())
     }
 
-    /// The slot as a writable torch.Tensor on the CPU. Shares the memory.
+    /// The slot as a writable torch.Tensor where it is, on the CPU or the GPU. Shares the memory.
     fn torch<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>, Failure> {
-        let capsule = give::capsule_from_tensor(slf.py(), &slf.get().tensor()?, None, None, None, None)?;
-        frameworks::torch(&capsule)
+        let (py, slot) = (slf.py(), slf.get());
+        let capsule = give::capsule_from_tensor(py, &slot.tensor()?, None, None, None, None)?;
+        let tensor = frameworks::torch(&capsule)?;
+        if !slot.is_on_host() {
+            locked(&slot.state).writers.torch = true;
+            if let Some(stream) = streams::torch_stream(py, slot.device) {
+                slot.written_on(stream)?;
+            }
+        }
+        Ok(tensor)
+    }
+
+    /// A slot on a GPU as a writable cupy.ndarray. Shares the memory. Raises Unsupported for a slot in host memory.
+    fn cupy<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>, Failure> {
+        let (py, slot) = (slf.py(), slf.get());
+        let tensor = slot.tensor()?;
+        if slot.is_on_host() {
+            let message = "CuPy's arrays are on a GPU: lend a slot there, with loan(..., device='cuda:0')";
+            return Err(Failure::Said(ErrorKind::Unsupported, message.to_owned()));
+        }
+        frameworks::require_cupy(py)?;
+        let (stream, object) = cupy_current_stream(py, slot.device)?;
+        slot.written_on(stream)?;
+        {
+            let mut state = locked(&slot.state);
+            state.writers.cupy = true;
+            state.streams.push(object.unbind());
+        }
+        frameworks::cupy(&Bound::new(py, PyCudaView::new(tensor, None))?)
     }
 
     #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
@@ -178,18 +296,42 @@ impl PySlot {
         copy: Option<bool>,
     ) -> Result<Bound<'py, PyCapsule>, Failure> {
         let tensor = self.tensor()?;
-        Ok(give::capsule_from_tensor(py, &tensor, stream, max_version, dl_device, copy)?)
+        if let Some(writer) = give::reader_stream(self.device, stream)? {
+            self.written_on(writer)?;
+        }
+        let capsule = give::capsule_from_tensor(py, &tensor, stream, max_version, dl_device, copy)?;
+        if !self.is_on_host() {
+            let mut state = locked(&self.state);
+            (state.writers.torch, state.writers.cupy) = (true, true);
+        }
+        Ok(capsule)
     }
 
     fn __dlpack_device__(&self) -> (i32, i32) {
-        frameworks::CPU
+        (self.device.kind.0, self.device.id)
     }
 
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, Failure> {
         let tensor = self.tensor()?;
+        if !self.is_on_host() {
+            return Err(self.not_on_host());
+        }
         let interface = give::array_interface_from_tensor(py, &tensor)?;
         locked(&self.state).kept = Some(tensor);
+        Ok(interface)
+    }
+
+    #[getter]
+    fn __cuda_array_interface__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, Failure> {
+        if self.is_on_host() {
+            return Err(give::no_cuda_array_interface().into());
+        }
+        let tensor = self.tensor()?;
+        let interface = give::cuda_array_interface_from_tensor(py, &tensor, self.stream)?;
+        let mut state = locked(&self.state);
+        state.writers.any = true;
+        state.kept = Some(tensor);
         Ok(interface)
     }
 
@@ -199,6 +341,10 @@ impl PySlot {
         flags: c_int,
     ) -> Result<(), Failure> {
         let tensor = slf.get().tensor()?;
+        if !slf.get().is_on_host() {
+            // NumPy asks on with `__array_interface__`, which says the same.
+            return Err(slf.get().not_on_host());
+        }
         // SAFETY: 1. Python passes its own Py_buffer. 2. See `__releasebuffer__`.
         Ok(unsafe { give::fill_buffer(slf.as_any(), tensor, view, flags) }?)
     }
@@ -223,7 +369,8 @@ impl PySlot {
             (None, Some(seq)) => format!("published as frame {seq} of"),
             (None, None) => "given back to".to_owned(),
         };
-        format!("<uncopy.Slot {} {state} '{}'>", self.form, self.end.name())
+        let place = if self.is_on_host() { String::new() } else { format!(" on {}", self.device) };
+        format!("<uncopy.Slot {}{place} {state} '{}'>", self.form, self.end.name())
     }
 }
 

@@ -5,13 +5,16 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
-use uncopy::{Frame, LinkError, Read, Subscriber, SubscriberStats, Waker};
+use uncopy::{Frame, LinkError, Read, Staging, Stream, Subscriber, SubscriberStats, Waker, Where};
 
+use crate::arrays;
 use crate::end::{End, Inner, locked};
 use crate::ending::Closable;
 use crate::errors::Failure;
-use crate::frame::{Cell, PyFrame};
+use crate::frame::PyFrame;
+use crate::lease::Cell;
 use crate::stats::PySubscriberStats;
+use crate::streams::stream_from_argument;
 use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for receiving. Waits for its producer to appear.
@@ -23,12 +26,18 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 /// what was overwritten before it was received. spin is how long a wait for a frame spins before it sleeps, in
 /// seconds: it costs a core and saves the time of a wake-up.
 ///
+/// Frames on a GPU are received there, or in the producer's mirror in host memory where this process can't use the GPU;
+/// device='cpu' receives the mirror in any case, and never loads a driver. With prefetch=True the copy to the host that
+/// frame.numpy() needs is begun when a frame is received, and that of the next frame while the caller has this one: a
+/// caller that is slower than the producer then waits for no copy, and works on frames that are older by its own time for
+/// one. It holds one slot more.
+///
 /// Raises NotFound (also a FileNotFoundError) when nobody publishes under the name in time, TooManyConsumers,
 /// VersionMismatch, CorruptLink, PermissionDenied.
 #[pyfunction]
 #[pyo3(
-    signature = (name, *, timeout=Some(5.0), read="latest", spin=20e-6),
-    text_signature = "(name, *, timeout=5.0, read='latest', spin=2e-05)"
+    signature = (name, *, timeout=Some(5.0), read="latest", spin=20e-6, device=None, prefetch=false),
+    text_signature = "(name, *, timeout=5.0, read='latest', spin=2e-05, device=None, prefetch=False)"
 )]
 pub fn subscribe(
     py: Python<'_>,
@@ -36,25 +45,46 @@ pub fn subscribe(
     timeout: Option<f64>,
     read: &str,
     spin: f64,
+    device: Option<&str>,
+    prefetch: bool,
 ) -> Result<PySubscriber, Failure> {
     let read = which(read)?;
+    let place = place(device)?;
     let timeout = duration_from_seconds("timeout", timeout)?;
     let spin = duration_from_seconds("spin", Some(spin))?
         .ok_or_else(|| Failure::argument("spin is a time in seconds, and spinning for ever is none"))?;
-    let options = uncopy::subscribe(name).timeout(timeout).read(read).spin(spin);
+    let options = uncopy::subscribe(name).timeout(timeout).read(read).spin(spin).place(place);
     let mut attentive = Attentive::alone();
     let opened = py.detach(|| options.open_with(&mut attentive));
     let subscriber = finished(opened, attentive)?;
-    Ok(PySubscriber { end: End::new("subscriber", name, subscriber), last: Mutex::default() })
+    Ok(PySubscriber::new(name, subscriber, prefetch))
 }
 
 /// A subscriber that takes its place when it is first polled; waits for nothing. What uncopy.aio.subscribe is made of.
 #[pyfunction]
-#[pyo3(signature = (name, *, timeout=Some(5.0), read="latest"), text_signature = "(name, *, timeout=5.0, read='latest')")]
-pub fn _subscribe_later(name: &str, timeout: Option<f64>, read: &str) -> Result<PySubscriber, Failure> {
+#[pyo3(
+    signature = (name, *, timeout=Some(5.0), read="latest", device=None),
+    text_signature = "(name, *, timeout=5.0, read='latest', device=None)"
+)]
+pub fn _subscribe_later(
+    name: &str,
+    timeout: Option<f64>,
+    read: &str,
+    device: Option<&str>,
+) -> Result<PySubscriber, Failure> {
     let timeout = duration_from_seconds("timeout", timeout)?;
-    let subscriber = uncopy::subscribe(name).timeout(timeout).read(which(read)?).start()?;
-    Ok(PySubscriber { end: End::new("subscriber", name, subscriber), last: Mutex::default() })
+    let options = uncopy::subscribe(name).timeout(timeout).read(which(read)?).place(place(device)?);
+    Ok(PySubscriber::new(name, options.start()?, false))
+}
+
+fn place(device: Option<&str>) -> Result<Where, Failure> {
+    match device {
+        None => Ok(Where::Nearest),
+        Some("cpu") => Ok(Where::Host),
+        Some(other) => Err(Failure::argument(format!(
+            "device is 'cpu', for frames in host memory, or None, for frames where they are, not '{other}'"
+        ))),
+    }
 }
 
 fn which(read: &str) -> Result<Read, Failure> {
@@ -94,6 +124,11 @@ pub struct PySubscriber {
     end: Arc<End<Subscriber>>,
     /// The frame of the loop, released when the next one is asked for.
     last: Mutex<Weak<Cell>>,
+    /// Host memory that frames on a device are copied to.
+    staging: Staging,
+    prefetch: bool,
+    /// The next frame, whose copy to the host was begun; or what became of looking for it.
+    ahead: Mutex<Option<Result<PyFrame, Failure>>>,
 }
 
 impl PySubscriber {
@@ -101,17 +136,76 @@ impl PySubscriber {
         &self.end
     }
 
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> Result<Frame, Failure> {
-        let timeout = duration_from_seconds("timeout", timeout)?;
-        let mut attentive = Attentive::until(self.end.closing());
-        let received = self.end.with_detached(py, |subscriber| {
-            Ok::<_, Failure>(subscriber.recv_with(timeout, &mut attentive))
-        })?;
-        finished(received, attentive)
+    fn new(name: &str, subscriber: Subscriber, prefetch: bool) -> Self {
+        PySubscriber {
+            end: End::new("subscriber", name, subscriber),
+            last: Mutex::default(),
+            staging: Staging::new(),
+            prefetch,
+            ahead: Mutex::default(),
+        }
     }
 
-    fn frame(&self, frame: Frame) -> PyFrame {
-        PyFrame::new(Arc::clone(self.end.name()), frame)
+    /// Whether the next frame is here already.
+    pub fn is_ahead(&self) -> bool {
+        locked(&self.ahead).is_some()
+    }
+
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>, stream: Option<Stream>) -> Result<PyFrame, Failure> {
+        let timeout = duration_from_seconds("timeout", timeout)?;
+        if let Some(ahead) = self.take_ahead() {
+            let frame = ahead?;
+            if let Some(stream) = stream {
+                frame.held()?.ready_on(stream)?;
+            }
+            self.look_ahead(py, &frame);
+            return Ok(frame);
+        }
+        let mut attentive = Attentive::until(self.end.closing());
+        let received = self.end.with_detached(py, |subscriber| {
+            Ok::<_, Failure>(match stream {
+                Some(stream) => subscriber.recv_on_with(stream, timeout, &mut attentive),
+                None => subscriber.recv_with(timeout, &mut attentive),
+            })
+        })?;
+        let frame = self.frame(finished(received, attentive)?, stream);
+        self.begin_copy(&frame);
+        self.look_ahead(py, &frame);
+        Ok(frame)
+    }
+
+    fn frame(&self, frame: Frame, stream: Option<Stream>) -> PyFrame {
+        PyFrame::new(Arc::clone(self.end.name()), frame, &self.staging, stream)
+    }
+
+    fn take_ahead(&self) -> Option<Result<PyFrame, Failure>> {
+        // Before its lock: a closed end gives nothing, and says so.
+        if self.end.is_closed() { None } else { locked(&self.ahead).take() }
+    }
+
+    /// Begins the copy to the host that a frame will be asked for.
+    fn begin_copy(&self, frame: &PyFrame) {
+        if self.prefetch && !frame.is_on_host() {
+            // Whoever asks for the pixels begins it again, and meets the error.
+            let _ = arrays::begin_copy(frame);
+        }
+    }
+
+    /// Takes the frame after this one if it is there, and begins its copy.
+    fn look_ahead(&self, py: Python<'_>, frame: &PyFrame) {
+        if !self.prefetch || frame.is_on_host() {
+            return;
+        }
+        let next = match self.end.with_detached(py, Subscriber::poll_recv) {
+            Ok(None) => return,
+            Ok(Some(next)) => Ok(self.frame(next, None)),
+            Err(error) => Err(error),
+        };
+        if let Ok(next) = &next {
+            self.begin_copy(next);
+        }
+        let before = locked(&self.ahead).replace(next);
+        drop(before);
     }
 
     fn release_last(&self) {
@@ -130,12 +224,28 @@ impl PySubscriber {
     /// Raises TimedOut (also a TimeoutError) when the producer published nothing new, ProducerLost when it died and
     /// Closed when it closed the link, and no other came; Evicted when the producer took this place away, after which
     /// the next call takes a new one.
-    #[pyo3(signature = (timeout=None))]
-    fn recv(&self, py: Python<'_>, timeout: Option<f64>) -> Result<PyFrame, Failure> {
-        match self.wait(py, timeout) {
+    ///
+    /// With stream, which is a handle or an object of torch, CuPy, cuda.core or numba, a frame on a GPU may still be written
+    /// by its producer: work that is put into that stream finds it whole, and the frame goes back after that work. It is known
+    /// no sooner so, and the card waits in place of the processor: use it only where the processor has nothing to do but to
+    /// put work into the stream. Raises InvalidArgument while the stream is being captured into a graph.
+    #[pyo3(signature = (timeout=None, *, stream=None))]
+    fn recv(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+        stream: Option<&Bound<'_, PyAny>>,
+    ) -> Result<PyFrame, Failure> {
+        match self.wait(py, timeout, stream_from_argument(stream)?) {
             // Interrupted without an exception: another thread closed this end in the midst of the wait.
             Err(Failure::Link(LinkError::Interrupted)) if self.end.is_closed() => Err(self.end.closed()),
-            frame => Ok(self.frame(frame?)),
+            Ok(frame) => {
+                if let Some(stream) = stream {
+                    frame.cell().keep_stream(stream);
+                }
+                Ok(frame)
+            }
+            failed => failed,
         }
     }
 
@@ -152,8 +262,11 @@ impl PySubscriber {
     /// Raises ProducerLost and ProducerClosed once there has been no producer for the subscriber's timeout, NotFound
     /// when there never was one; Evicted.
     fn poll(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
+        if let Some(ahead) = self.take_ahead() {
+            return ahead.map(Some);
+        }
         let frame = self.end.with_detached(py, Subscriber::poll_recv)?;
-        Ok(frame.map(|frame| self.frame(frame)))
+        Ok(frame.map(|frame| self.frame(frame, None)))
     }
 
     /// The newest frame that there is, also one that was received before, or None. Never waits.
@@ -161,7 +274,7 @@ impl PySubscriber {
     /// Raises CorruptLink.
     fn newest(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
         let frame = self.end.with_detached(py, Subscriber::newest)?;
-        Ok(frame.map(|frame| self.frame(frame)))
+        Ok(frame.map(|frame| self.frame(frame, None)))
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -172,9 +285,8 @@ impl PySubscriber {
     /// or this subscriber is closed meanwhile; raises ProducerLost when the producer died.
     fn __next__(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
         self.release_last();
-        match self.wait(py, None) {
+        match self.wait(py, None, None) {
             Ok(frame) => {
-                let frame = self.frame(frame);
                 *locked(&self.last) = Arc::downgrade(frame.cell());
                 Ok(Some(frame))
             }
@@ -220,6 +332,8 @@ impl PySubscriber {
     /// thread: a wait in another thread ends with Closed, and a for loop ends.
     fn close(&self, py: Python<'_>) {
         self.release_last();
+        let ahead = locked(&self.ahead).take();
+        drop(ahead);
         py.detach(|| self.end.close());
     }
 

@@ -169,7 +169,7 @@ def test_elements_are_looked_for_behind_the_byte_offset(pair, kind):
 @BOTH
 def test_an_array_that_says_it_is_on_a_gpu_is_not_even_asked_for(pair, kind):
     producer = HandMade(kind, device=(CUDA, 1))
-    with pytest.raises(uncopy.Unsupported, match="cuda:1"):
+    with pytest.raises(uncopy.Unsupported, match="driver"):
         pair[0].send(producer)
     assert (producer.deletions, name_of(producer.capsule)) == (0, kind.NAME)
 
@@ -178,7 +178,7 @@ def test_an_array_that_says_it_is_on_a_gpu_is_not_even_asked_for(pair, kind):
 @pytest.mark.parametrize("device", [(CUDA, 0), (VULKAN, 0), (99, 3)])
 def test_a_struct_on_another_device_than_its_producer_says_is_refused_and_deleted_once(pair, kind, device):
     producer = HandMade(kind, device=device, says=(CPU, 0))
-    with pytest.raises(uncopy.Unsupported, match="only arrays in host memory are taken"):
+    with pytest.raises(uncopy.Unsupported, match="an array in host memory is needed"):
         pair[0].send(producer)
     assert producer.deletions == 1
 

@@ -78,7 +78,7 @@ def test_every_way_to_say_host_memory_is_understood(pair, device):
 def test_an_array_on_a_gpu_is_refused_before_it_is_asked_for(pair):
     pub, _ = pair
     producer = Producer(b"x", (Kind.CUDA, 1))
-    with pytest.raises(uncopy.Unsupported, match="cuda:1.*GPU links come later.*copy it to the host") as caught:
+    with pytest.raises(uncopy.Unsupported, match="driver") as caught:
         pub.send(producer)
     assert isinstance(caught.value, NotImplementedError)
     assert producer.calls == []

@@ -64,6 +64,7 @@ BUILTINS = {
     "CopyRequired": (BufferError,),
     "System": (OSError,),
     "ProducerClosed": (ConnectionError, TimeoutError),
+    "DeviceLost": (RuntimeError,),
 }
 
 

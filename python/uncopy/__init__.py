@@ -10,6 +10,9 @@
         for frame in sub:
             frame.numpy(), frame.torch(), frame.jax()      # views, no copy; unchanging while held
 
+Frames on an NVIDIA GPU are sent and received the same way: pub.send(cuda_tensor), pub.loan(..., device="cuda:0"),
+frame.torch(), frame.cupy(); frame.numpy() copies such a frame to the host. See docs/concepts/devices.md.
+
 Every error that uncopy finds is an uncopy.Error, and also the built-in that it resembles (TimeoutError,
 PermissionError, ...). An argument of another type than a function takes is a TypeError, as everywhere in Python.
 No framework is imported unless it is asked for by name.
@@ -20,11 +23,13 @@ from . import _interpreter
 _interpreter.refuse_sub_interpreter()
 
 from ._uncopy import (  # noqa: E402
+    Array,
     Closed,
     ConsumerInfo,
     CopyRecord,
     CopyRequired,
     CorruptLink,
+    DeviceLost,
     Error,
     ErrorRecord,
     Evicted,
@@ -64,14 +69,17 @@ from ._uncopy import (  # noqa: E402
     publish,
     subscribe,
     wait,
+    wrap,
 )
 
 __all__ = [
+    "Array",
     "Closed",
     "ConsumerInfo",
     "CopyRecord",
     "CopyRequired",
     "CorruptLink",
+    "DeviceLost",
     "Error",
     "ErrorRecord",
     "Evicted",
@@ -111,6 +119,7 @@ __all__ = [
     "publish",
     "subscribe",
     "wait",
+    "wrap",
 ]
 
 

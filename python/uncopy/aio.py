@@ -28,13 +28,17 @@ from ._uncopy import (
 __all__ = ["Subscriber", "subscribe"]
 
 def subscribe(
-    name: str, *, timeout: float | None = 5.0, read: Literal["latest", "every"] = "latest"
+    name: str,
+    *,
+    timeout: float | None = 5.0,
+    read: Literal["latest", "every"] = "latest",
+    device: Literal["cpu"] | None = None,
 ) -> "Subscriber":
     """Opens a link for receiving in asyncio. Returns at once; the first receive waits for the producer to appear.
 
     The arguments are those of uncopy.subscribe(). Raises InvalidName, InvalidArgument, PermissionDenied.
     """
-    return Subscriber(_subscribe_later(name, timeout=timeout, read=read))
+    return Subscriber(_subscribe_later(name, timeout=timeout, read=read, device=device))
 
 
 class Subscriber:

@@ -94,7 +94,8 @@ _SAMPLES = {"bool": "?", "uint8": "B", "uint16": "H", "float16": "e", "float32":
 def _rows(
     frame: Frame, lines: range, width: int, channels: int, step: int, order: tuple[int | None, ...]
 ) -> Iterator[bytes]:
-    with memoryview(frame) as view:
+    # The bytes of a frame on a GPU are copied here.
+    with memoryview(frame if frame.device == "cpu" else frame.numpy()) as view:
         pixels = view.tobytes() if not view.c_contiguous else view.cast("B")
     code = _SAMPLES[frame.dtype]
     row_bytes = width * channels * struct.calcsize(code)

@@ -21,6 +21,17 @@ pub trait Accelerators: Send + Sync {
     /// # Errors
     /// As for [`find`](Accelerators::find).
     fn find_by_uuid(&self, uuid: DeviceUuid) -> io::Result<Arc<dyn Accelerator>>;
+
+    /// The device in whose memory `address` lies, for arrays that do not say where they are.
+    ///
+    /// # Errors
+    /// As for [`find`](Accelerators::find), and `NotFound` for an address that no device knows.
+    fn device_of(&self, address: usize) -> io::Result<Device> {
+        let text = format!(
+            "whose memory is at {address:#x} can't be asked here; pass an array that says its device"
+        );
+        Err(io::Error::new(io::ErrorKind::Unsupported, text))
+    }
 }
 
 static KNOWN: OnceLock<&'static dyn Accelerators> = OnceLock::new();
@@ -28,6 +39,14 @@ static KNOWN: OnceLock<&'static dyn Accelerators> = OnceLock::new();
 /// Tells the links of this process where to find devices. The first call stays.
 pub fn introduce(accelerators: &'static dyn Accelerators) {
     let _ = KNOWN.set(accelerators);
+}
+
+/// The device in whose memory `address` lies.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`] where there is no driver, `NotFound` for memory of no device.
+pub fn device_of(address: usize) -> io::Result<Device> {
+    known()?.device_of(address)
 }
 
 /// Who was introduced.

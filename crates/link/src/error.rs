@@ -383,7 +383,7 @@ impl LinkError {
             Self::EpochWithoutMemory { .. } => ErrorKind::OutOfResources,
             Self::UnsupportedScheme { .. } => ErrorKind::Unsupported,
             Self::Evicted { .. } => ErrorKind::Evicted,
-            Self::Device { source, .. } => device_kind(source),
+            Self::Device { source, .. } => device_error_kind(source),
             Self::Capturing { .. } | Self::WrongPlace { .. } => ErrorKind::InvalidArgument,
             Self::DeviceUnreachable { .. } => ErrorKind::Unsupported,
             Self::Interrupted => ErrorKind::Interrupted,
@@ -393,7 +393,8 @@ impl LinkError {
 }
 
 /// The kind of a driver's error, as the tensor crate's `accelerator` has it.
-fn device_kind(error: &std::io::Error) -> ErrorKind {
+#[must_use]
+pub fn device_error_kind(error: &std::io::Error) -> ErrorKind {
     match error.kind() {
         std::io::ErrorKind::OutOfMemory => ErrorKind::OutOfMemory,
         std::io::ErrorKind::Unsupported => ErrorKind::Unsupported,

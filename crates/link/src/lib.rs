@@ -52,31 +52,33 @@ mod native;
 mod service;
 mod site;
 mod stamp;
+mod streams;
 
 use std::path::PathBuf;
 
 use uncopy_core::{LinkName, Scheme};
 use uncopy_os::RuntimeDir;
 
-pub use accelerators::{Accelerators, introduce};
+pub use accelerators::{Accelerators, device_of, introduce};
 pub use ages::Ages;
-pub use error::{LinkError, Missing};
+pub use error::{LinkError, Missing, device_error_kind};
 pub use errors::{ErrorRecord, Side, errors, errors_in};
 pub use form::{AsForm, Form};
 pub use meta::{CaptureClock, Captured, MAX_META_BYTES, Meta, MetaKind, UserMeta};
 #[cfg(feature = "futures")]
 pub use native::FrameStream;
 pub use native::{
-    Answer, Claim, Cleaning, ConsumerInfo, Fate, Frame, HeldFrame, LinkInfo, Loan, MAX_CONSUMERS,
+    Answer, Claim, Cleaning, ConsumerInfo, Fate, Frame, HeldFrame, HostCopy, LinkInfo, Loan, MAX_CONSUMERS,
     MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, Observer, Presence, PublishOptions, Published, Publisher,
-    PublisherStats, Read, RuntimeFiles, Sent, SubscribeOptions, Subscriber, SubscriberStats, Waiting, Waker,
-    WhenFull, Where, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
+    PublisherStats, Read, RuntimeFiles, Sent, Staging, SubscribeOptions, Subscriber, SubscriberStats,
+    Waiting, Waker, WhenFull, Where, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
 };
 
 #[cfg(feature = "skip-waits")]
 #[doc(hidden)]
 pub use site::SITES;
 pub use stamp::Stamp;
+pub use streams::order_streams;
 
 /// A checked name of the native scheme.
 fn native_name(name: &str) -> Result<LinkName, LinkError> {

@@ -7,23 +7,35 @@ use std::ffi::c_int;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
-use uncopy::Tensor;
+use uncopy::{Stream, Tensor};
 
 use crate::error::ArrayError;
 use crate::give;
+use crate::take::Taken;
 
 /// An array in Python that `numpy.asarray`, `torch.from_dlpack`, `jax.dlpack.from_dlpack` and `memoryview` read without
 /// a copy. Return one from your `#[pyfunction]`.
 ///
 /// It holds its tensor as long as it lives, and every array that was made of it holds the tensor by itself.
+///
+/// On a CUDA device CuPy and numba read it by the CUDA array interface and others by DLPack. Where it is made in a stream, a
+/// consumer that names its own is ordered after it.
 #[pyclass(frozen, module = "uncopy")]
 pub struct Array {
     tensor: Tensor,
+    /// The stream that makes it; `None` once it is made.
+    stream: Option<Stream>,
 }
 
 impl From<Tensor> for Array {
     fn from(tensor: Tensor) -> Self {
-        Array { tensor }
+        Array { tensor, stream: None }
+    }
+}
+
+impl From<Taken> for Array {
+    fn from(taken: Taken) -> Self {
+        Array { tensor: taken.tensor, stream: taken.stream }
     }
 }
 
@@ -58,6 +70,12 @@ impl Array {
         dl_device: Option<&Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> Result<Bound<'py, PyCapsule>, ArrayError> {
+        let device = self.tensor.device();
+        if let (Some(reader), Some(maker)) = (give::reader_stream(device, stream)?, self.stream) {
+            let ordered = uncopy::order_streams(device, maker, reader);
+            ordered
+                .map_err(|source| ArrayError::Device { what: "ordering a stream after an array", source })?;
+        }
         give::capsule_from_tensor(py, &self.tensor, stream, max_version, dl_device, copy)
     }
 
@@ -68,6 +86,23 @@ impl Array {
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, ArrayError> {
         give::array_interface_from_tensor(py, &self.tensor)
+    }
+
+    #[getter]
+    fn __cuda_array_interface__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, ArrayError> {
+        give::cuda_array_interface_from_tensor(py, &self.tensor, self.stream)
+    }
+
+    /// Where it is: 'cpu', 'cuda:0', ...
+    #[getter]
+    fn device(&self) -> String {
+        self.tensor.device().to_string()
+    }
+
+    /// Address of the first element, in its device's memory.
+    #[getter]
+    fn ptr(&self) -> usize {
+        self.tensor.address()
     }
 
     unsafe fn __getbuffer__(

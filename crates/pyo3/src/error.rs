@@ -23,8 +23,8 @@ pub enum ArrayError {
     },
     /// The elements are not where the CPU can read them.
     #[error(
-        "the {type_name} is on {device}, and only arrays in host memory are taken (GPU links come later): \
-         copy it to the host first, for example with .cpu() or .get()"
+        "the {type_name} is on {device}, and an array in host memory is needed here: copy it to the host first, for \
+         example with .cpu() or .get()"
     )]
     NotOnHost {
         /// Full name of the object's type.
@@ -72,6 +72,33 @@ pub enum ArrayError {
         type_name: String,
         /// What was found.
         found: &'static str,
+    },
+    /// What a CUDA array interface says contradicts itself.
+    #[error(
+        "the {type_name} describes its memory wrongly in __cuda_array_interface__ ({found}): report it to the project \
+         that it comes from"
+    )]
+    BadInterface {
+        /// Full name of the object's type.
+        type_name: String,
+        /// What was found.
+        found: &'static str,
+    },
+    /// The values are not what memory holds, in a way that the exchange can't say.
+    #[error("the {type_name} {what}")]
+    Pending {
+        /// Full name of the object's type.
+        type_name: String,
+        /// What is pending, and what to do.
+        what: &'static str,
+    },
+    /// A device or its driver refused.
+    #[error("{what} failed: {source}")]
+    Device {
+        /// What was being done.
+        what: &'static str,
+        /// The driver's answer.
+        source: std::io::Error,
     },
     /// The values are not in memory yet: a lazy negation that DLPack can't say.
     #[error(
@@ -131,11 +158,13 @@ pub enum ArrayError {
         /// Where the array is.
         found: Device,
     },
-    /// A stream for memory that no stream orders.
-    #[error("stream must be None for an array in host memory, not {found}")]
+    /// A stream that is none, or that is none here.
+    #[error("stream must be {wanted}, not {found}")]
     Stream {
         /// What was passed.
         found: String,
+        /// What may be passed.
+        wanted: &'static str,
     },
     /// Shape or strides are impossible.
     #[error(transparent)]
@@ -160,12 +189,15 @@ impl ArrayError {
             | Self::Refused { .. }
             | Self::NotACapsule { .. }
             | Self::NegativeBit { .. }
+            | Self::Pending { .. }
             | Self::Stream { .. } => ErrorKind::InvalidArgument,
             Self::NotOnHost { .. } => ErrorKind::Unsupported,
             Self::Elements { .. } | Self::NoWord { .. } => ErrorKind::InvalidDType,
-            Self::BrokenStride { .. } | Self::Suboffsets { .. } | Self::BadBuffer { .. } => {
-                ErrorKind::InvalidLayout
-            }
+            Self::BrokenStride { .. }
+            | Self::Suboffsets { .. }
+            | Self::BadBuffer { .. }
+            | Self::BadInterface { .. } => ErrorKind::InvalidLayout,
+            Self::Device { source, .. } => uncopy::device_error_kind(source),
             Self::ReadOnly { .. } => ErrorKind::ReadOnly,
             Self::Order { .. } | Self::OtherDevice { .. } => ErrorKind::CopyRequired,
             Self::Layout(error) => error.kind(),

@@ -33,7 +33,7 @@ use uncopy::ErrorKind;
 /// | `NoFreeSlot` | `BlockingIOError` |
 /// | `VersionMismatch`, `CorruptLink` | `ConnectionError` |
 /// | `OutOfMemory` | `MemoryError` |
-/// | `ForkedProcess` | `RuntimeError` |
+/// | `ForkedProcess`, `DeviceLost` | `RuntimeError` |
 /// | `ReadOnly`, `CopyRequired` | `BufferError` |
 /// | `OutOfResources`, `System`, and kinds of later versions | `OSError` |
 #[must_use]
@@ -59,7 +59,7 @@ pub fn builtins_from_kind(py: Python<'_>, kind: ErrorKind) -> Vec<Bound<'_, PyTy
         ErrorKind::NoFreeSlot => vec![py.get_type::<PyBlockingIOError>()],
         ErrorKind::VersionMismatch | ErrorKind::CorruptLink => vec![py.get_type::<PyConnectionError>()],
         ErrorKind::OutOfMemory => vec![py.get_type::<PyMemoryError>()],
-        ErrorKind::ForkedProcess => vec![py.get_type::<PyRuntimeError>()],
+        ErrorKind::ForkedProcess | ErrorKind::DeviceLost => vec![py.get_type::<PyRuntimeError>()],
         ErrorKind::ReadOnly | ErrorKind::CopyRequired => vec![py.get_type::<PyBufferError>()],
         _ => vec![py.get_type::<PyOSError>()],
     }

@@ -4,11 +4,12 @@
 //! | direction | use | copies |
 //! |---|---|---|
 //! | in | [`tensor_from_python`]: NumPy, torch, jax, anything with `__dlpack__` or the buffer protocol | never |
+//! | in | [`taken_from_python`]: the same on any device, with the stream in which it may be read | never |
 //! | out | [`Array`], a Python class; or the functions of [`give`] for a class of your own | never, unless `copy=True` |
 //! | errors | [`ArrayError`], which becomes the closest built-in exception | |
 //!
-//! It refuses arrays on a GPU (they come with the GPU links), and every array of which a number would be lost or
-//! misread: the message says which, and what to pass instead. It imports no framework and needs none.
+//! It refuses arrays on devices other than CUDA's, and every array of which a number would be lost or misread: the message
+//! says which, and what to pass instead. It imports no framework and needs none.
 //!
 //! ```ignore
 #![doc = include_str!("../examples/blackout.rs")]
@@ -29,9 +30,14 @@ mod error;
 mod exception;
 mod format;
 pub mod give;
+mod stream;
 mod take;
 
 pub use array::Array;
 pub use error::ArrayError;
 pub use exception::builtins_from_kind;
-pub use take::tensor_from_python;
+pub use stream::stream_from_python;
+pub use take::{
+    Taken, cupy_current_stream, learn_torch, taken_from_python, tensor_from_address, tensor_from_python,
+    torch_current_stream, torch_stream_of,
+};

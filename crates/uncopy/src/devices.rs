@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use uncopy_core::{Device, DeviceKind, DeviceUuid};
+use uncopy_core::{Device, DeviceKind, DeviceUuid, Stream};
 use uncopy_link::{Accelerators, PublishOptions, SubscribeOptions, introduce};
 use uncopy_tensor::Accelerator;
 
@@ -17,6 +17,16 @@ impl Accelerators for Cuda {
 
     fn find_by_uuid(&self, uuid: DeviceUuid) -> io::Result<Arc<dyn Accelerator>> {
         Ok(uncopy_cuda::CudaDevice::with_uuid(uuid)?)
+    }
+
+    fn device_of(&self, address: usize) -> io::Result<Device> {
+        let driver = uncopy_cuda::Driver::get().map_err(uncopy_cuda::CudaError::from)?;
+        let not_found = || {
+            let what =
+                format!("no CUDA device of this process knows the address {address:#x}; is the array freed?");
+            io::Error::new(io::ErrorKind::NotFound, what)
+        };
+        driver.ordinal_of(address)?.map(Device::cuda).ok_or_else(not_found)
     }
 }
 
@@ -41,4 +51,22 @@ pub fn publish(name: &str) -> PublishOptions {
 pub fn subscribe(name: &str) -> SubscribeOptions {
     introduce(&Cuda);
     uncopy_link::subscribe(name)
+}
+
+/// See [`uncopy_link::order_streams`].
+///
+/// # Errors
+/// As there.
+pub fn order_streams(device: Device, first: Stream, then: Stream) -> io::Result<()> {
+    introduce(&Cuda);
+    uncopy_link::order_streams(device, first, then)
+}
+
+/// See [`uncopy_link::device_of`].
+///
+/// # Errors
+/// As there.
+pub fn device_of(address: usize) -> io::Result<Device> {
+    introduce(&Cuda);
+    uncopy_link::device_of(address)
 }

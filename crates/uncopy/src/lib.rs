@@ -42,7 +42,7 @@
 mod devices;
 
 #[cfg(feature = "cuda")]
-pub use devices::{publish, subscribe};
+pub use devices::{device_of, order_streams, publish, subscribe};
 pub use uncopy_core::*;
 pub use uncopy_link::*;
 pub use uncopy_tensor::{

@@ -7,5 +7,10 @@ from . import require
 
 
 def tensor_from(capsule: Any) -> Any:
-    """A CPU tensor that shares the capsule's memory and holds it. torch can't say read-only."""
+    """A tensor that shares the capsule's memory and holds it. torch can't say read-only."""
     return require("torch", "torch").from_dlpack(capsule)
+
+
+def tensor_class() -> Any:
+    """torch.Tensor; torch is imported now if it was not."""
+    return require("torch", "torch").Tensor

@@ -103,6 +103,9 @@ pub const FILES: &[Files] = &[
     Files { from: "bench/gpu/peers", to: "peers", extension: Some("py") },
     Files { from: "bench/gpu/python", to: "python", extension: Some("py") },
     Files { from: "tests/gpu/python", to: "tests/python", extension: Some("py") },
+    Files { from: "examples", to: "examples", extension: Some("py") },
+    Files { from: "docs/concepts/devices.md", to: "docs/concepts/devices.md", extension: None },
+    Files { from: "README.md", to: "README.md", extension: None },
     Files { from: "xtask/python/case_log.py", to: "plugins/case_log.py", extension: None },
 ];
 

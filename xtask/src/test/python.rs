@@ -10,6 +10,7 @@ use crate::{
     env::{self, Environment, Group, Python, Uv},
     error::{Error, read_text},
     process::last_lines,
+    standin,
     wheel::{self, Wheel},
 };
 use std::path::Path;
@@ -56,6 +57,8 @@ pub fn pytest(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let built = build(context, &environment)?;
     let (uv, _) = env::tools(context.repo)?;
     install(&uv, &environment, &built.path)?;
+    // What tests of frames on a device run on.
+    standin::build(context.repo)?;
     let mut cases = tests(context, &environment)?;
     cases.extend(stubs(context, &environment)?);
     Ok(cases)

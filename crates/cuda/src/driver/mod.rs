@@ -23,7 +23,8 @@
 
 use std::ffi::{CStr, c_char};
 
-use crate::raw::{CUdevice, Uuid};
+use crate::raw::numbers::POINTER_DEVICE_ORDINAL;
+use crate::raw::{CUdevice, CUdeviceptr, Uuid};
 use crate::{CudaError, DriverCode, DriverVersion};
 use uncopy_core::DeviceUuid;
 
@@ -159,6 +160,22 @@ impl Driver {
         // SAFETY: a place for an `int`, alive during the call.
         unsafe { self.calls.device_can_access_peer(&raw mut can, device, peer) }?;
         Ok(can != 0)
+    }
+
+    /// The ordinal of the device in whose memory an address lies; `None` for memory that the driver did not make.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn ordinal_of(&self, address: usize) -> Result<Option<i32>, CudaError> {
+        let mut ordinal = -1;
+        let (place, address) = ((&raw mut ordinal).cast(), address as CUdeviceptr);
+        // SAFETY: a place for an `int`, as this attribute is (`raw::numbers`), alive during the call. An address is a
+        // question to the driver and is not read.
+        match unsafe { self.calls.pointer_get_attribute(place, POINTER_DEVICE_ORDINAL, address) } {
+            Ok(()) => Ok(Some(ordinal).filter(|ordinal| *ordinal >= 0)),
+            Err(CudaError::Driver { code: DriverCode::INVALID_VALUE, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn name_of(&self, code: DriverCode) -> Option<&'static str> {

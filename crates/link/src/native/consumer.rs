@@ -25,10 +25,12 @@ mod events;
 mod receive;
 mod search;
 mod several;
+mod staging;
 #[cfg(feature = "futures")]
 mod stream;
 
 pub use several::{wait, wait_with};
+pub use staging::{HostCopy, Staging};
 #[cfg(feature = "futures")]
 pub use stream::FrameStream;
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A received frame: a description of its own and a lease that keeps the shared bytes as they are.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use uncopy_core::{CopyRecord, Device, Layout, Stream};
-use uncopy_tensor::{Element, Tensor, View};
+use uncopy_tensor::{Accelerator, Element, Tensor, View};
 
 use super::attachment::{FrameContext, Lease};
 use super::description::{self, Description};
@@ -154,6 +154,39 @@ impl Frame {
         if let Some(map) = self.lease.context.map.on_device() {
             map.note_use(self.lease.slot, stream);
         }
+    }
+
+    /// Orders `stream` after the content of the frame and notes it as [used](Self::used_on): work that is put into it
+    /// after this call may read the frame. Only a frame that was received [for another
+    /// stream](crate::Subscriber::recv_on) has its content still to come; for every other this is
+    /// [`used_on`](Self::used_on).
+    ///
+    /// # Errors
+    /// [`LinkError::Capturing`] and [`LinkError::Device`].
+    pub fn ready_on(&self, stream: Stream) -> Result<(), LinkError> {
+        self.lease.order_after_content(stream)?;
+        self.used_on(stream);
+        Ok(())
+    }
+
+    /// Notes that something reads the frame on its device that can't say in which stream: the slot goes back to the
+    /// producer only when the device has done everything that this process gave it. Costs a thread at that moment, so
+    /// that [`used_on`](Self::used_on) is better wherever the stream is known.
+    pub fn used_anywhere(&self) {
+        if let Some(map) = self.lease.context.map.on_device() {
+            map.note_use_anywhere(self.lease.slot);
+        }
+    }
+
+    /// The device that it is on, and what that can do; `None` for a frame in host memory.
+    pub(crate) fn accelerator(&self) -> Option<&Arc<dyn Accelerator>> {
+        self.lease.context.map.on_device().map(|map| map.accelerator())
+    }
+
+    /// The name of its link.
+    #[must_use]
+    pub fn link(&self) -> &str {
+        &self.lease.context.attachment.name
     }
 
     /// Whether its content never came: the producer died while its device was at work on it. Only a frame that was

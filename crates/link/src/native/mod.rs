@@ -40,7 +40,8 @@ pub use attachment::Where;
 #[cfg(feature = "futures")]
 pub use consumer::FrameStream;
 pub use consumer::{
-    Read, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait, wait_with,
+    HostCopy, Read, Staging, SubscribeOptions, Subscriber, SubscriberStats, Waiting, subscribe, wait,
+    wait_with,
 };
 pub use frame::Frame;
 pub use leftovers::{Cleaning, Fate, RuntimeFiles, clean_in};

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
-use uncopy_core::{CopyReason, CopyRecord, Device};
+use uncopy_core::{CopyReason, CopyRecord, Device, Stream};
 use uncopy_os::{
     OsError, PidFd, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos, slot_align_bytes,
     watch_read_only,
 };
-use uncopy_tensor::{Access, Tensor, Timeline};
+use uncopy_tensor::{Accelerator, Access, Tensor, Timeline};
 
 use super::consumer::Waiting;
 use super::control::{Control, Live};
@@ -112,9 +112,11 @@ pub struct Publisher {
     /// Over the device words, for the device that frames were last on.
     timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>)>,
     /// Makes mirrors, on that device.
-    mirror_stream: Option<(uncopy_core::DeviceUuid, uncopy_core::Stream)>,
+    mirror_stream: Option<(uncopy_core::DeviceUuid, Stream)>,
     /// Who read when the link was closed.
     readers_at_close: Option<Vec<(u32, Arc<PidFd>)>>,
+    /// A stream for arrays that are in none, and its device, which keeps it.
+    own_stream: Option<(Arc<dyn Accelerator>, Stream)>,
     /// The form of the last loan, with its words on the wire.
     form: Option<(Arc<Form>, FormWords)>,
     slots: Vec<SlotState>,

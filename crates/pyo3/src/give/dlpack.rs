@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use uncopy::dlpack::{self, DLManagedTensor, DLManagedTensorVersioned, DlpackError};
-use uncopy::{Device, DeviceKind, Tensor};
+use uncopy::{Device, DeviceKind, Stream, Tensor};
 
 use crate::error::ArrayError;
 
@@ -24,11 +24,49 @@ pub fn device_from_tensor(tensor: &Tensor) -> (i32, i32) {
     (tensor.device().kind.0, tensor.device().id)
 }
 
-/// The answer to `__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)` for host memory.
+/// The stream that a consumer names in `__dlpack__(stream=...)`: work that is put into it reads the array, and the caller
+/// orders it after the array's content. `None` where no order is asked for.
+///
+/// | device | stream | meaning |
+/// |---|---|---|
+/// | host | None, -1 | nothing |
+/// | CUDA | None, 1 | the legacy default stream |
+/// | CUDA | 2 | the per-thread default stream |
+/// | CUDA | above 2 | a driver handle |
+/// | CUDA | -1 | no order: the consumer knows by itself |
+///
+/// Source: Python array API standard, `__dlpack__`.
+///
+/// # Errors
+///
+/// [`ArrayError::Stream`] for everything else: 0 is ambiguous, and host memory has no streams.
+pub fn reader_stream(
+    device: Device,
+    stream: Option<&Bound<'_, PyAny>>,
+) -> Result<Option<Stream>, ArrayError> {
+    if device.is_host_accessible() {
+        check_stream(stream)?;
+        return Ok(None);
+    }
+    let Some(object) = stream.filter(|stream| !stream.is_none()) else {
+        return Ok(Some(Stream::LEGACY_DEFAULT));
+    };
+    match object.extract::<i64>() {
+        Ok(-1) => Ok(None),
+        Ok(handle) if handle > 0 => Ok(Some(Stream::from_raw(handle.cast_unsigned()))),
+        _ => Err(ArrayError::Stream {
+            found: object.repr()?.to_string_lossy().into_owned(),
+            wanted: "None, -1, 1, 2 or the handle of a stream",
+        }),
+    }
+}
+
+/// The answer to `__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)`. For memory of a device the
+/// caller has dealt with `stream` by [`reader_stream`], and there is no `copy=True`.
 ///
 /// - **Copy or share**: shares; with `copy=True` a private writable copy in C order, flagged as copied.
 /// - **Version**: a 1.3 capsule when `max_version` is 1.0 or later, else a legacy one.
-/// - **Stream**: None or -1, since host memory has none.
+/// - **Stream**: None or -1 for host memory, which has none.
 /// - **Owner**: whoever takes the capsule; until then the capsule. The deleter runs on any thread, without the GIL and
 ///   after the interpreter has ended.
 ///
@@ -44,7 +82,9 @@ pub fn capsule_from_tensor<'py>(
     dl_device: Option<&Bound<'py, PyAny>>,
     copy: Option<bool>,
 ) -> Result<Bound<'py, PyCapsule>, ArrayError> {
-    check_stream(stream)?;
+    if tensor.device().is_host_accessible() {
+        check_stream(stream)?;
+    }
     check_device(tensor.device(), dl_device)?;
     let tensor = if copy == Some(true) { tensor.to_packed()? } else { tensor.clone() };
     let major: u32 = match max_version {
@@ -109,7 +149,10 @@ fn check_stream(stream: Option<&Bound<'_, PyAny>>) -> Result<(), ArrayError> {
     match stream {
         None => Ok(()),
         Some(stream) if stream.extract::<i64>().is_ok_and(|stream| stream == -1) => Ok(()),
-        Some(stream) => Err(ArrayError::Stream { found: stream.repr()?.to_string_lossy().into_owned() }),
+        Some(stream) => Err(ArrayError::Stream {
+            found: stream.repr()?.to_string_lossy().into_owned(),
+            wanted: "None for an array in host memory",
+        }),
     }
 }
 

@@ -3,10 +3,11 @@
 //!
 //! Source: NumPy, "The array interface protocol".
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use uncopy::{DType, Tensor, TensorError, typestr_from_dtype};
+use uncopy::{DType, DeviceKind, Stream, Tensor, TensorError, typestr_from_dtype};
 
 use super::strides_bytes;
 use crate::error::ArrayError;
@@ -42,6 +43,51 @@ pub fn array_interface_from_tensor<'py>(
     interface.set_item(intern!(py, "strides"), strides)?;
     interface.set_item(intern!(py, "version"), 3)?;
     Ok(interface)
+}
+
+/// The answer to `__cuda_array_interface__` of a tensor on a CUDA device: version 3, with the stream that a reader has to
+/// be ordered after; `None` where the elements are there already.
+///
+/// **The dictionary keeps nothing alive**, as with [`array_interface_from_tensor`], and a reader does not say in which
+/// stream it reads.
+///
+/// # Errors
+///
+/// `AttributeError` for host memory, as `hasattr` is what libraries ask by; [`ArrayError::NoWord`] for dtypes without a
+/// typestr.
+pub fn cuda_array_interface_from_tensor<'py>(
+    py: Python<'py>,
+    tensor: &Tensor,
+    stream: Option<Stream>,
+) -> Result<Bound<'py, PyDict>, ArrayError> {
+    let layout = tensor.layout();
+    if tensor.device().kind != DeviceKind::CUDA {
+        return Err(no_cuda_array_interface().into());
+    }
+    let no_word = || ArrayError::NoWord { dtype: layout.dtype(), protocol: "the CUDA array interface" };
+    let strides = match strides_bytes(layout) {
+        _ if layout.is_c_contiguous() => None,
+        Some(strides) => Some(PyTuple::new(py, strides.into_iter().take(layout.ndim()))?),
+        None => return Err(no_word()),
+    };
+    let typestr = typestr_from_dtype(layout.dtype()).map_err(|_| no_word())?;
+    let address = if layout.is_empty() { 0 } else { tensor.address() };
+    let interface = PyDict::new(py);
+    interface.set_item(intern!(py, "shape"), PyTuple::new(py, layout.shape())?)?;
+    interface.set_item(intern!(py, "typestr"), typestr)?;
+    interface.set_item(intern!(py, "data"), (address, tensor.is_read_only()))?;
+    interface.set_item(intern!(py, "strides"), strides)?;
+    interface.set_item(intern!(py, "version"), 3)?;
+    interface.set_item(intern!(py, "stream"), stream.map(Stream::raw))?;
+    Ok(interface)
+}
+
+/// What an array in host memory answers to who looks for its `__cuda_array_interface__`.
+#[must_use]
+pub fn no_cuda_array_interface() -> PyErr {
+    PyAttributeError::new_err(
+        "__cuda_array_interface__ is for arrays on a CUDA device; this one is in host memory",
+    )
 }
 
 fn typestr(dtype: DType) -> Result<String, ArrayError> {

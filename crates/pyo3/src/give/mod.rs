@@ -7,6 +7,7 @@
 //! | DLPack legacy | [`capsule_from_tensor`] | no: refused for read-only arrays | the same |
 //! | buffer protocol | [`fill_buffer`] and [`release_buffer`] | yes | the `Py_buffer`, until it is released |
 //! | `__array_interface__` | [`array_interface_from_tensor`] | yes | **nobody**: the object that was asked has to |
+//! | `__cuda_array_interface__` | [`cuda_array_interface_from_tensor`] | yes | **nobody**, likewise |
 
 mod buffer;
 mod dlpack;
@@ -15,8 +16,8 @@ mod interface;
 use uncopy::{Layout, MAX_NDIM};
 
 pub use buffer::{fill_buffer, release_buffer};
-pub use dlpack::{capsule_from_tensor, device_from_tensor, legacy_capsule_without_read_only};
-pub use interface::array_interface_from_tensor;
+pub use dlpack::{capsule_from_tensor, device_from_tensor, legacy_capsule_without_read_only, reader_stream};
+pub use interface::{array_interface_from_tensor, cuda_array_interface_from_tensor, no_cuda_array_interface};
 
 /// Strides in bytes, as two of the protocols want them; `None` for items that are not whole bytes.
 fn strides_bytes(layout: &Layout) -> Option<[isize; MAX_NDIM]> {

@@ -146,7 +146,7 @@ impl Drop for Buffer<'_> {
 }
 
 /// Strides in elements. Those of axes that are never stepped along don't count, whatever they are.
-fn strides_elems(
+pub(super) fn strides_elems(
     array: &Bound<'_, PyAny>,
     extents: &[usize],
     strides_bytes: &[isize],

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Arrays by `__dlpack__`.
 //!
-//! The device is asked for first, so that no producer moves data or orders streams for an array that is refused anyway.
-//! `stream` is never passed: only device memory has one, and some producers refuse even -1 for host arrays.
+//! Here in host memory: the device is asked for first, so that no producer moves data or orders streams for an array that
+//! is refused anyway. `stream` is never passed: only device memory has one, and some producers refuse even -1 for host
+//! arrays. For devices see `ordered.rs`.
 //!
 //! Source: Python array API standard, `__dlpack__`, and DLPack 1.3, "Python Specification".
 #![expect(unsafe_code, reason = "fence: takes the struct out of a DLPack capsule")]
@@ -37,7 +38,7 @@ pub(crate) fn tensor_from_producer(
 }
 
 /// What `__dlpack_device__` says. Ids may be None, and kinds are often an IntEnum.
-fn device_of(array: &Bound<'_, PyAny>) -> Result<Device, ArrayError> {
+pub(super) fn device_of(array: &Bound<'_, PyAny>) -> Result<Device, ArrayError> {
     let py = array.py();
     let answer = array
         .call_method0(intern!(py, "__dlpack_device__"))
@@ -55,7 +56,7 @@ fn refuse_device(array: &Bound<'_, PyAny>, device: Device) -> Result<(), ArrayEr
 }
 
 /// Calls `__dlpack__` with the keywords that this type takes, and remembers it when that changes.
-fn ask<'py>(array: &Bound<'py, PyAny>, producer: Producer) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn ask<'py>(array: &Bound<'py, PyAny>, producer: Producer) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     let name = intern!(py, "__dlpack__");
     if producer.keywords == Keywords::Bare {
@@ -82,7 +83,10 @@ fn keywords(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
     Ok(keywords.bind(py))
 }
 
-fn tensor_from_capsule(array: &Bound<'_, PyAny>, answer: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
+pub(super) fn tensor_from_capsule(
+    array: &Bound<'_, PyAny>,
+    answer: &Bound<'_, PyAny>,
+) -> Result<Tensor, ArrayError> {
     let not_a_capsule = |found: String| ArrayError::NotACapsule { type_name: type_name_of(array), found };
     let capsule = answer.cast::<PyCapsule>().map_err(|_| not_a_capsule(type_name_of(answer)))?;
     if let Ok(managed) = capsule.pointer_checked(Some(dlpack::NAME_VERSIONED)) {

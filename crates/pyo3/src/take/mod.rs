@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Taking any array that Python knows as a [`Tensor`], without a copy.
 //!
-//! One door, [`tensor_from_python`]; which protocol is used is learned once per type and remembered.
+//! Two doors: [`tensor_from_python`] for host memory, [`taken_from_python`] for any device. Which protocol is used is
+//! learned once per type and remembered.
 
 mod buffer;
+mod cuda;
 mod dlpack;
+mod exchange;
 mod numpy;
+mod ordered;
 mod route;
+
+pub use cuda::tensor_from_address;
+pub use exchange::{learn_torch, torch_current_stream, torch_stream_of};
+pub use ordered::{Taken, cupy_current_stream, taken_from_python};
 
 use pyo3::prelude::*;
 use uncopy::Tensor;
@@ -41,6 +49,10 @@ pub fn tensor_from_python(array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError
         Route::NumPy => numpy::tensor_from_numpy(array),
         Route::Dlpack(producer) => dlpack::tensor_from_producer(array, producer),
         Route::Buffer => buffer::tensor_from_buffer(array, None),
+        Route::Cuda => {
+            let (tensor, _) = cuda::tensor_from_interface(array)?;
+            Err(ArrayError::NotOnHost { type_name: type_name_of(array), device: tensor.device() })
+        }
         Route::Refused(advice) => Err(ArrayError::NotAnArray { type_name: type_name_of(array), advice }),
     }
 }

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use super::buffer::has_buffer;
+use super::exchange::Exchange;
 use crate::error::ArrayError;
 
 /// How arrays of one type are taken.
@@ -19,6 +20,8 @@ pub(crate) enum Route {
     NumPy,
     Dlpack(Producer),
     Buffer,
+    /// The CUDA array interface, for types that have nothing better.
+    Cuda,
     /// With what to pass instead.
     Refused(&'static str),
 }
@@ -33,6 +36,21 @@ pub(crate) struct Producer {
     pub(crate) immutable: bool,
     /// It is a torch tensor, whose negative bit DLPack can't say.
     pub(crate) torch: bool,
+    /// Its exchange table.
+    pub(crate) exchange: Option<Exchange>,
+    /// How the stream is found that its arrays are made in, where there is no table.
+    pub(crate) streams: Streams,
+}
+
+/// Who knows the stream that arrays of a type are made in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Streams {
+    /// `torch.cuda.current_stream`.
+    Torch,
+    /// `cupy.cuda.get_current_stream`.
+    Cupy,
+    /// The array, which makes a stream of ours wait.
+    Own,
 }
 
 /// Which keywords `__dlpack__` of a type takes.
@@ -82,6 +100,7 @@ fn key_of(ty: &Bound<'_, PyType>) -> usize {
 fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, ArrayError> {
     let mut torch = false;
     let mut immutable = false;
+    let mut streams = Streams::Own;
     for class in ty.mro() {
         let Ok(class) = class.cast_into::<PyType>() else { continue };
         let (module, name) = (text_of(class.module()), text_of(class.qualname()));
@@ -89,7 +108,8 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
             (_, "numpy.ma" | "numpy.ma.core", "MaskedArray") => return Ok(Route::Refused(MASKED)),
             (_, "numpy", "generic") => return Ok(Route::Refused(SCALAR)),
             (_, "numpy", "ndarray") => return Ok(Route::NumPy),
-            ("torch", _, "Tensor") => torch = true,
+            ("torch", _, "Tensor") => (torch, streams) = (true, Streams::Torch),
+            ("cupy", _, "ndarray") => streams = Streams::Cupy,
             ("jax" | "jaxlib", _, _) => immutable = true,
             _ => {}
         }
@@ -97,20 +117,30 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
     let py = array.py();
     if ty.hasattr(intern!(py, "__dlpack__"))? {
         let tells_device = ty.hasattr(intern!(py, "__dlpack_device__"))?;
+        let exchange = Exchange::of(ty);
+        if let (true, Some(exchange)) = (torch, exchange) {
+            exchange.is_of_torch();
+        }
         return Ok(Route::Dlpack(Producer {
             keywords: Keywords::MaxVersion,
             tells_device,
             immutable,
             torch,
+            exchange,
+            streams,
         }));
     }
     if has_buffer(array) {
         return Ok(Route::Buffer);
     }
+    let name = intern!(py, "__cuda_array_interface__");
+    if ty.hasattr(name)? || array.hasattr(name)? {
+        return Ok(Route::Cuda);
+    }
     Ok(Route::Refused(advice_for(array)?))
 }
 
-const MASKED: &str =
+pub(crate) const MASKED: &str =
     "an array would lose its mask; pass array.filled(value) or array.data, and the mask as well";
 const SCALAR: &str = "it is a scalar; numpy.asarray(value) makes an array of it";
 const CONVERTIBLE: &str =

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use uncopy_core::Stream;
 use uncopy_os::{kill_point, spawn_quiet};
 
 use super::Attachment;
@@ -15,9 +16,11 @@ use crate::error::LinkError;
 use crate::form::Form;
 use crate::native::control::Live;
 use crate::native::description::{self, Description, FormKey};
+use crate::native::frame_memory::on_device;
 use crate::native::order;
 use crate::native::ring::{self, Unheld};
 use crate::service::{ask_until_done, lock};
+use crate::site::{self, is_left_out};
 
 /// How long a bit of ours may be set without a frame of ours: another thread clears it within a few instructions, so
 /// after this nobody will, and somebody else has written it.
@@ -224,7 +227,12 @@ impl Drop for Lease {
         match map.on_device().map(|map| map.finish(self.slot)) {
             None | Some(Finished::Done) => attachment.give_back(self.slot),
             Some(Finished::Captured) => self.give_back_after_capture(),
-            Some(Finished::Failed(error)) => self.give_back_when_idle(error),
+            Some(Finished::Unknown) => self.give_back_when_idle(),
+            Some(Finished::Failed(error)) => {
+                let link = &attachment.name;
+                tracing::warn!(link, %error, "a stream that reads a frame takes no work");
+                self.give_back_when_idle();
+            }
         }
     }
 }
@@ -241,6 +249,22 @@ impl Lease {
     pub(crate) fn is_torn(&self) -> bool {
         let FrameContext { attachment, map, .. } = &*self.context;
         map.part().is_some_and(|part| order::is_torn(&attachment.control.live(), self.slot, part))
+    }
+
+    /// Makes `stream` wait for the content, where that is still to come.
+    pub(crate) fn order_after_content(&self, stream: Stream) -> Result<(), LinkError> {
+        let FrameContext { attachment, map, .. } = &*self.context;
+        let Some(map) = map.on_device() else { return Ok(()) };
+        let is_capturing = map.accelerator().is_capturing(stream);
+        if is_capturing.map_err(on_device(&attachment.name, "asking whether a stream is captured"))? {
+            return Err(LinkError::Capturing { name: attachment.name.clone(), stream });
+        }
+        if self.is_there() || is_left_out(site::LOOK_ON_STREAM) {
+            return Ok(());
+        }
+        let point = order::being_there(&attachment.control.live(), self.slot);
+        let waits = map.timeline().wait(stream, &[point]);
+        waits.map_err(on_device(&attachment.name, "ordering a stream after a frame"))
     }
 
     /// Takes the hold up again that this lease has just ended, as another lease.
@@ -267,11 +291,10 @@ impl Lease {
         });
     }
 
-    /// Keeps the hold until the device has done everything that this process gave it: a stream that reads the frame
-    /// takes no work (it may have been destroyed), so that nothing nearer tells.
+    /// Keeps the hold until the device has done everything that this process gave it: which stream reads the frame is
+    /// not known, or it takes no work (it may have been destroyed), so that nothing nearer tells.
     #[cold]
-    fn give_back_when_idle(&self, error: std::io::Error) {
-        tracing::warn!(link = %self.context.attachment.name, %error, "a stream that reads a frame takes no work");
+    fn give_back_when_idle(&self) {
         // Dropped by the thread alone: here it would come to this place again.
         let kept = Arc::new(Mutex::new(Some(self.revive())));
         let handed = Arc::clone(&kept);

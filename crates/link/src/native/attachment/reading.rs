@@ -23,11 +23,19 @@ pub(crate) struct DeviceMap {
     reader: Reader,
     control: Control,
     place: u32,
-    /// Streams that read each slot since it was held.
-    uses: Box<[Mutex<Vec<Stream>>]>,
+    /// What reads each slot since it was held.
+    uses: Box<[Mutex<Uses>]>,
     until: Until,
     generation: u32,
     region: Option<Region>,
+}
+
+/// What reads a slot on the device.
+#[derive(Default)]
+struct Uses {
+    streams: Vec<Stream>,
+    /// Something whose stream is not known reads it too.
+    anywhere: bool,
 }
 
 /// What is kept while a stream of ours may still read.
@@ -44,6 +52,8 @@ pub(super) enum Finished {
     Done,
     /// A stream that reads it is being captured, so that nothing can be put into it now.
     Captured,
+    /// Which streams read it is not known.
+    Unknown,
     /// The driver refused for another reason.
     Failed(io::Error),
 }
@@ -76,8 +86,15 @@ impl DeviceMap {
     pub(crate) fn note_use(&self, slot: usize, stream: Stream) {
         let Some(uses) = self.uses.get(slot) else { return };
         let mut uses = lock(uses);
-        if !uses.contains(&stream) {
-            uses.push(stream);
+        if !uses.streams.contains(&stream) {
+            uses.streams.push(stream);
+        }
+    }
+
+    /// Notes that something reads a slot, which the caller holds, in streams that nobody knows.
+    pub(crate) fn note_use_anywhere(&self, slot: usize) {
+        if let Some(uses) = self.uses.get(slot) {
+            lock(uses).anywhere = true;
         }
     }
 
@@ -86,9 +103,12 @@ impl DeviceMap {
     pub(super) fn finish(&self, slot: usize) -> Finished {
         let Some(uses) = self.uses.get(slot) else { return Finished::Done };
         let mut uses = lock(uses);
-        let Some(last) = uses.last().copied() else { return Finished::Done };
+        if uses.anywhere {
+            return Finished::Unknown;
+        }
+        let Some(last) = uses.streams.last().copied() else { return Finished::Done };
         if is_left_out(site::RELEASE) {
-            uses.clear();
+            uses.streams.clear();
             return Finished::Done;
         }
         let control = self.control.live();
@@ -96,9 +116,9 @@ impl DeviceMap {
         let ticket = order::take_ticket(&control, slot, self.place);
         kill_point("device.ticketed");
         let ordered = ticket.after.map_or(Ok(()), |after| self.reader.timeline.wait(last, &[after]));
-        match ordered.and_then(|()| self.reader.timeline.write(&uses, ticket.point)) {
+        match ordered.and_then(|()| self.reader.timeline.write(&uses.streams, ticket.point)) {
             Ok(()) => {
-                uses.clear();
+                uses.streams.clear();
                 Finished::Done
             }
             Err(error) => {
@@ -107,7 +127,7 @@ impl DeviceMap {
                 match error.kind() {
                     io::ErrorKind::ResourceBusy => Finished::Captured,
                     io::ErrorKind::BrokenPipe => {
-                        uses.clear();
+                        uses.streams.clear();
                         self.write_off();
                         Finished::Done
                     }
@@ -120,7 +140,7 @@ impl DeviceMap {
     /// Whether a stream that reads the slot is being captured.
     pub(super) fn is_captured(&self, slot: usize) -> bool {
         let Some(uses) = self.uses.get(slot) else { return false };
-        let uses = lock(uses).clone();
+        let uses = lock(uses).streams.clone();
         uses.iter().any(|stream| matches!(self.reader.accelerator.is_capturing(*stream), Ok(true)))
     }
 
@@ -147,7 +167,7 @@ impl DeviceMap {
     /// Forgets who reads a slot: the device has done everything.
     pub(super) fn forget_uses(&self, slot: usize) {
         if let Some(uses) = self.uses.get(slot) {
-            lock(uses).clear();
+            *lock(uses) = Uses::default();
         }
     }
 }

@@ -6,16 +6,13 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::Stream;
 
-use super::Subscriber;
 use super::receive::{Wait, spin_until};
+use super::{Subscriber, Waiting};
 use crate::error::LinkError;
 use crate::native::attachment::Lease;
 use crate::native::description::Description;
 use crate::native::frame::Frame;
-use crate::native::frame_memory::on_device;
-use crate::native::order;
 use crate::service::ask_until_done;
-use crate::site::{self, is_left_out};
 
 /// How long one look at a word lasts: a copy of a frame within a card takes about half of it.
 const SPIN: Duration = Duration::from_micros(50);
@@ -50,15 +47,15 @@ pub(super) enum Look {
 
 /// Looks at the content of a frame that is about to be received, for a stream or for the processor.
 #[inline]
-pub(super) fn look(lease: &Lease, name: &str, stream: Option<Stream>) -> Result<Look, LinkError> {
+pub(super) fn look(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkError> {
     if lease.context.map.part().is_none() {
         return Ok(Look::There);
     }
-    look_at_device(lease, name, stream)
+    look_at_device(lease, stream)
 }
 
 #[cold]
-fn look_at_device(lease: &Lease, name: &str, stream: Option<Stream>) -> Result<Look, LinkError> {
+fn look_at_device(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkError> {
     let is_there = lease.is_there();
     if is_there && lease.is_torn() {
         return Ok(Look::Torn);
@@ -66,19 +63,11 @@ fn look_at_device(lease: &Lease, name: &str, stream: Option<Stream>) -> Result<L
     let (Some(stream), Some(map)) = (stream, lease.context.map.on_device()) else {
         return Ok(if is_there { Look::There } else { Look::Unready });
     };
-    let is_capturing = map.accelerator().is_capturing(stream);
-    if is_capturing.map_err(on_device(name, "asking whether a stream is captured"))? {
-        return Err(LinkError::Capturing { name: name.to_owned(), stream });
-    }
     if !is_there && !lease.context.attachment.watches_process() {
         // Should the producer die, nobody would know, and the stream would wait for ever.
         return Ok(Look::Unready);
     }
-    if !is_there && !is_left_out(site::LOOK_ON_STREAM) {
-        let point = order::being_there(&lease.context.attachment.control.live(), lease.slot);
-        let waits = map.timeline().wait(stream, &[point]);
-        waits.map_err(on_device(name, "ordering a stream after a frame"))?;
-    }
+    lease.order_after_content(stream)?;
     map.note_use(lease.slot, stream);
     Ok(Look::There)
 }
@@ -94,8 +83,31 @@ impl Subscriber {
     /// # Errors
     /// As for [`recv`](Self::recv), [`LinkError::Capturing`] and [`LinkError::Device`].
     pub fn recv_on(&mut self, stream: Stream, timeout: Duration) -> Result<Frame, LinkError> {
+        self.recv_for(stream, Some(timeout), None)
+    }
+
+    /// Like [`recv_on`](Self::recv_on), telling `waiting` about the wait; without a timeout as
+    /// [`recv_with`](Self::recv_with).
+    ///
+    /// # Errors
+    /// As for [`recv_on`](Self::recv_on), and [`LinkError::Interrupted`].
+    pub fn recv_on_with(
+        &mut self,
+        stream: Stream,
+        timeout: Option<Duration>,
+        waiting: &mut dyn Waiting,
+    ) -> Result<Frame, LinkError> {
+        self.recv_for(stream, timeout, Some(waiting))
+    }
+
+    fn recv_for(
+        &mut self,
+        stream: Stream,
+        timeout: Option<Duration>,
+        waiting: Option<&mut dyn Waiting>,
+    ) -> Result<Frame, LinkError> {
         self.for_stream = Some(stream);
-        let received = self.recv_until(Some(timeout), None);
+        let received = self.recv_until(timeout, waiting);
         self.for_stream = None;
         self.log.noting(received)
     }

@@ -121,7 +121,7 @@ impl Subscriber {
                 }
                 Next::Frame(lease, description) => {
                     let seq = description.seq;
-                    match device::look(&lease, &self.name, self.for_stream)? {
+                    match device::look(&lease, self.for_stream)? {
                         Look::There => {}
                         Look::Unready => {
                             cursor.unready = Some(Unready::new(lease, description));

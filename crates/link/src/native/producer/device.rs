@@ -2,7 +2,7 @@
 //! Frames in the memory of a device: claimed, written and finished by streams, in the order that `order` keeps.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use uncopy_core::{CopyReason, CopyRecord, DType, Device, DeviceUuid, Layout, Stream};
@@ -23,7 +23,7 @@ use crate::native::frame_memory::on_device;
 use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
 use crate::native::server::Server;
 use crate::native::wire::{MAX_CONSUMERS, producer_state};
-use crate::service::ask_until_done;
+use crate::service::{ask_until_done, lock};
 use crate::site::{self, is_left_out};
 use std::sync::atomic::Ordering::Acquire;
 
@@ -52,11 +52,15 @@ pub(super) struct DeviceLoan {
     slots: Arc<DeviceSlots>,
     slot: usize,
     stream: Stream,
+    /// Others that write it too.
+    others: Mutex<Vec<Stream>>,
     promise: Promise,
     /// The stream has been told to say when it is done.
     is_finished: bool,
     /// So has that of the mirror.
     is_mirrored: bool,
+    /// The stream took nothing at all: it is being captured.
+    is_untouched: bool,
 }
 
 /// The most words that a stream waits for before it writes a slot: its last write and its readers.
@@ -153,8 +157,11 @@ impl Publisher {
         {
             state.sources.push((source.clone(), state.writes));
         }
-        if let Some(ClaimMemory::Device(loan)) = &mut claim.memory {
-            loan.copy_from(source).map_err(|error| on_stream(&self.server, error, loan.stream))?;
+        if let Some(ClaimMemory::Device(loan)) = &mut claim.memory
+            && let Err(error) = loan.copy_from(source)
+        {
+            loan.note_refusal(&error);
+            return Err(on_stream(&self.server, error, loan.stream));
         }
         kill_point("device.copied");
         let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
@@ -175,18 +182,43 @@ impl Publisher {
         done
     }
 
+    /// A stream of this publisher's own on `device`, for an array that is in no stream, or whose producer is to be told in
+    /// which stream it is read: give it to [`send_on`](Self::send_on). The same one each time.
+    ///
+    /// # Errors
+    /// [`LinkError::Device`]: no such device, no driver, or the driver's.
+    pub fn stream_on(&mut self, device: Device) -> Result<Stream, LinkError> {
+        let made = self.own_stream(device);
+        self.server.log.noting(made)
+    }
+
+    fn own_stream(&mut self, device: Device) -> Result<Stream, LinkError> {
+        if let Some((accelerator, stream)) = &self.own_stream
+            && accelerator.device() == device
+        {
+            return Ok(*stream);
+        }
+        let accelerator = self.accelerator(device)?;
+        let stream = accelerator.stream().map_err(on_device(self.name(), "making a stream"))?;
+        self.own_stream = Some((accelerator, stream));
+        Ok(stream)
+    }
+
     fn target(&self, device: Device, stream: Stream) -> Result<Target, LinkError> {
+        Ok(Target::Device { accelerator: self.accelerator(device)?, stream })
+    }
+
+    fn accelerator(&self, device: Device) -> Result<Arc<dyn Accelerator>, LinkError> {
         let known = self.epoch.as_ref().and_then(|epoch| match &epoch.memory {
             FrameMemory::Device(slots) if slots.device() == device => Some(Arc::clone(&slots.accelerator)),
             _ => None,
         });
-        let accelerator = match known {
-            Some(accelerator) => accelerator,
+        match known {
+            Some(accelerator) => Ok(accelerator),
             None => accelerators::known()
                 .and_then(|known| known.find(device))
-                .map_err(on_device(self.name(), "looking for the frame's device"))?,
-        };
-        Ok(Target::Device { accelerator, stream })
+                .map_err(on_device(self.name(), "looking for the frame's device")),
+        }
     }
 
     /// Takes a slot on the device of the current epoch, if there is one.
@@ -209,9 +241,11 @@ impl Publisher {
             slots,
             slot,
             stream,
+            others: Mutex::default(),
             promise: Promise::default(),
             is_finished: false,
             is_mirrored: false,
+            is_untouched: false,
         };
         if let Err(error) = loan.begin(control, state.writes) {
             self.server.give_back(slot);
@@ -378,6 +412,32 @@ impl DeviceLoan {
         Ok(())
     }
 
+    /// Lets another stream write the slot too: after what the loan's own holds now, and before the frame is marked as
+    /// written.
+    pub(super) fn also_on(&self, stream: Stream) -> Result<(), Refused> {
+        let mut others = lock(&self.others);
+        if stream == self.stream || others.contains(&stream) {
+            return Ok(());
+        }
+        let ordered = self.slots.accelerator.order(self.stream, stream);
+        ordered.map_err(refused("ordering another stream after a loan's"))?;
+        others.push(stream);
+        Ok(())
+    }
+
+    /// Makes the loan's stream wait for the others.
+    fn join_others(&self) -> io::Result<()> {
+        lock(&self.others).iter().try_for_each(|other| self.slots.accelerator.order(*other, self.stream))
+    }
+
+    /// Remembers that nothing was put into the stream, so that the promise is kept by hand: nothing may be waited for on
+    /// the device meanwhile, which would end the capture.
+    #[cold]
+    fn note_refusal(&mut self, error: &Refused) {
+        self.is_untouched =
+            matches!(error, Refused::Device(_, source) if source.kind() == io::ErrorKind::ResourceBusy);
+    }
+
     /// Copies a frame into the slot, and has the stream say when it is done.
     #[inline]
     fn copy_from(&mut self, source: &Tensor) -> Result<(), Refused> {
@@ -401,6 +461,10 @@ impl DeviceLoan {
         let (slot, host) = (slots.slot(self.slot)?, mirror.slot(self.slot, slots.stride_bytes)?);
         let len = source.layout().len_bytes();
         let copying = || refused("copying a frame");
+        // A plain copy would become part of the graph.
+        if slots.accelerator.is_capturing(*stream).map_err(copying())? {
+            return Err(Refused::Device("copying a frame", io::ErrorKind::ResourceBusy.into()));
+        }
         let first = bytes_of(source.region(), source.offset_bytes(), head)?;
         slots.accelerator.copy(&first, slot, *stream).map_err(copying())?;
         let ordered = match is_left_out(site::MIRROR_HEAD) {
@@ -441,6 +505,7 @@ impl DeviceLoan {
     #[inline]
     pub(super) fn finish(&mut self, form: &Form) -> Result<Option<CopyRecord>, Refused> {
         if !self.is_finished {
+            self.join_others().map_err(refused("joining the streams of a loan"))?;
             let written = self.slots.timeline.write(&[self.stream], self.promise.ready);
             written.map_err(refused("marking a frame as written"))?;
             self.is_finished = true;
@@ -460,6 +525,15 @@ impl DeviceLoan {
     /// where the stream takes no work.
     pub(super) fn abandon(&self, control: Live<'_>) -> bool {
         let Self { slots, promise, .. } = self;
+        if self.is_untouched {
+            for part in [Part::Device, Part::Mirror] {
+                order::keep_promise(&control, self.slot, promise.ready.value, part);
+            }
+            return true;
+        }
+        if self.join_others().is_err() {
+            return false;
+        }
         let write = |after: &[Stream], point, part| {
             order::is_at_least(&control, self.slot, part, promise.ready.value)
                 || slots.timeline.write(after, point).is_ok()
@@ -476,6 +550,10 @@ impl DeviceLoan {
     pub(super) fn settle(&self, control: Live<'_>) {
         /// Between two attempts, of a device that can't be asked while somebody captures.
         const AGAIN: Duration = Duration::from_millis(20);
+        // To settle would end the capture.
+        while matches!(self.slots.accelerator.is_capturing(self.stream), Ok(true)) {
+            std::thread::sleep(AGAIN);
+        }
         while let Err(error) = self.slots.accelerator.settle() {
             if error.kind() == io::ErrorKind::BrokenPipe {
                 break;

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use uncopy_core::Device;
+use uncopy_core::{Device, Stream};
 use uncopy_os::{SlotMut, spawn_quiet};
 use uncopy_tensor::Tensor;
 
 use super::Publisher;
-use super::device::DeviceLoan;
+use super::device::{DeviceLoan, on_stream};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::meta::Meta;
@@ -59,6 +59,21 @@ impl Claim {
         match &self.memory {
             Some(ClaimMemory::Device(loan)) => loan.device(),
             _ => Device::CPU,
+        }
+    }
+
+    /// Lets work in `stream` write the slot too, where it is on a device: what is put into the stream from now on finds
+    /// the slot free and is done after what the claim's own stream holds now; what it holds when the claim is committed is
+    /// part of the frame.
+    ///
+    /// # Errors
+    /// [`LinkError::Capturing`], [`LinkError::Device`].
+    pub fn also_on(&self, stream: Stream) -> Result<(), LinkError> {
+        match &self.memory {
+            Some(ClaimMemory::Device(loan)) => {
+                loan.also_on(stream).map_err(|error| on_stream(&self.server, error, stream))
+            }
+            _ => Ok(()),
         }
     }
 

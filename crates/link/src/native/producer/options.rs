@@ -152,6 +152,7 @@ impl PublishOptions {
             fixed: None,
             epoch: None,
             is_mirrored: self.mirror,
+            own_stream: None,
             timeline: None,
             mirror_stream: None,
             readers_at_close: None,

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""uncopy in Python with torch tensors: what the calls cost, and when the other process has a frame."""
+
+import os
+import tempfile
+import time
+
+import measuring
+from measuring import CpuShare, Pair, consumer_rounds, paced_rounds, producer_rounds, time_row
+
+DIRECTORY = "UNCOPY_RUNTIME_DIR"
+
+
+def measure(sizes, frames, paced_frames):
+    with tempfile.TemporaryDirectory(prefix="uncopy-calls-") as directory:
+        os.environ[DIRECTORY] = directory
+        rows = [row for size in sizes for row in of_size(size, frames)]
+        return rows + [row for size in sizes for row in paced(size, paced_frames)]
+
+
+def tensor(size):
+    import torch
+
+    shape, dtype = measuring.shape_and_dtype(size)
+    return torch.zeros(shape, dtype=getattr(torch, dtype), device="cuda")
+
+
+def of_size(size, frames):
+    import torch
+
+    import uncopy
+
+    source = tensor(size)
+
+    def make(number):
+        source.fill_(number % measuring.VALUES)
+        torch.cuda.synchronize()
+
+    def lend(number):
+        with pub.loan(source.shape, source.dtype, device="cuda:0") as slot:
+            slot.torch().fill_(number % measuring.VALUES)
+
+    rows = []
+    for how, send, what in [
+        ("send", lambda number: pub.send(source), "send of a torch tensor"),
+        ("loan", lend, "a loan, torch's fill of it and the publication"),
+    ]:
+        with uncopy.publish("calls") as pub, Pair(consume, frames, size) as pair:
+            pub.wait_for_consumers(1, timeout=120.0)
+            calls = producer_rounds(pair.page, frames, make if how == "send" else lambda number: None, send)
+            waits, hosted, taken = pair.result()
+        rows.append(time_row(f"{how}_call_python", size, calls, f"{what}: the call"))
+        rows.append(time_row(f"{how}_known_python", size, waits, f"{what}, until the consumer's recv has returned"))
+        if how == "send":
+            rows.append(time_row("numpy", size, hosted, "frame.numpy() of a frame that was received"))
+            rows.append(time_row("torch_python", size, taken, "frame.torch() of a frame that was received"))
+    return rows
+
+
+def consume(page, frames, size):
+    import torch
+
+    import uncopy
+
+    torch.cuda.init()
+    hosted, taken = [], []
+    with uncopy.subscribe("calls", timeout=30.0) as sub:
+        waits = []
+        words = page.words
+        for number in range(1, measuring.WARM_UP + frames + 1):
+            # Given back before the next one is waited for, as by a for loop.
+            frame = None
+            frame = sub.recv(timeout=30.0)
+            waits.append(time.perf_counter_ns() - words[measuring.BEGUN])
+            begun = time.perf_counter_ns()
+            on_card = frame.torch()
+            taken.append(time.perf_counter_ns() - begun)
+            begun = time.perf_counter_ns()
+            on_host = frame.numpy()
+            hosted.append(time.perf_counter_ns() - begun)
+            if on_host[0, 0, 0] != number % measuring.VALUES:
+                raise RuntimeError(f"frame {number} of {size} holds {on_host[0, 0, 0]}")
+            del on_card, on_host
+            words[measuring.SEEN] = number
+    return tuple(samples[measuring.WARM_UP :] for samples in (waits, hosted, taken))
+
+
+def paced(size, frames):
+    import uncopy
+
+    source = tensor(size)
+    with uncopy.publish("calls") as pub, Pair(consume_paced, frames) as pair:
+        pub.wait_for_consumers(1, timeout=120.0)
+        with CpuShare() as producing:
+            calls = paced_rounds(pair.page, frames, lambda number: pub.send(source))
+        waits, consuming = pair.result()
+    return [
+        time_row("send_call_60hz_python", size, calls, "send of a torch tensor, 60 times a second: the call"),
+        time_row("send_known_60hz_python", size, waits, "the same until the consumer's recv has returned"),
+        measuring.share_row("producer_cpu_60hz_python", size, producing.share, "the producer's part of a core"),
+        measuring.share_row("consumer_cpu_60hz_python", size, consuming, "the consumer's part of a core"),
+    ]
+
+
+def consume_paced(page, frames):
+    import uncopy
+
+    with uncopy.subscribe("calls", timeout=30.0) as sub:
+        held = sub.newest()
+
+        def receive():
+            nonlocal held
+            held = None
+            held = sub.recv(timeout=30.0)
+
+        with CpuShare() as consuming:
+            waits = consumer_rounds(page, frames, receive)
+    return waits, consuming.share
+
+
+def version():
+    import torch
+
+    import uncopy
+
+    return f"uncopy {uncopy.__version__}, torch {torch.__version__}"
+
+
+if __name__ == "__main__":
+    measuring.main("uncopy", version, measure)

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Arrays by the C exchange table of their type: no Python call, no capsule, and the producer's current stream.
+//!
+//! The table orders no streams and skips what `__dlpack__` checks: see `ordered.rs` for what is asked beside it.
+//!
+//! Source: DLPack 1.3, `DLPackExchangeAPI`.
+#![expect(unsafe_code, reason = "fence: calls the functions of a producer's exchange table")]
+
+use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyType};
+use uncopy::dlpack::{self, DLPackExchangeAPI, DLPackExchangeAPIHeader};
+use uncopy::{Device, DeviceKind, Stream, Tensor};
+
+use crate::error::ArrayError;
+
+/// The exchange table of a type. It lives as long as the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Exchange(NonNull<DLPackExchangeAPI>);
+
+// SAFETY: the table is constant and lives as long as the process (DLPack 1.3); each of its functions says itself who
+// may call it.
+unsafe impl Send for Exchange {}
+// SAFETY: as above.
+unsafe impl Sync for Exchange {}
+
+/// The table of torch, once a tensor of it was seen: the way to its current streams from any thread.
+static TORCH: OnceLock<Exchange> = OnceLock::new();
+
+impl Exchange {
+    /// The table of a type, in a version that this build reads; `None` for types without one.
+    pub(crate) fn of(ty: &Bound<'_, PyType>) -> Option<Exchange> {
+        let attribute = ty.getattr(intern!(ty.py(), "__dlpack_c_exchange_api__")).ok()?;
+        let capsule = attribute.cast_into::<PyCapsule>().ok()?;
+        let found = capsule.pointer_checked(Some(dlpack::NAME_EXCHANGE_API)).ok()?;
+        let mut table = found.cast::<DLPackExchangeAPIHeader>();
+        loop {
+            // SAFETY: a capsule of this name holds a table that lives as long as the process, and tables of every
+            // version begin with this header, whose links lead to older tables (DLPack 1.3).
+            let header = unsafe { table.read() };
+            if header.version.major == dlpack::VERSION.major {
+                return Some(Exchange(table.cast()));
+            }
+            table = NonNull::new(header.prev_api)?;
+        }
+    }
+
+    /// Remembers that this is torch's.
+    pub(crate) fn is_of_torch(self) {
+        let _ = TORCH.set(self);
+    }
+
+    fn table(self) -> DLPackExchangeAPI {
+        // SAFETY: `of` found a table of this version, which is plain data and lives as long as the process.
+        unsafe { self.0.read() }
+    }
+
+    /// An array of the table's type as a tensor that owns a share of it. Orders no streams and checks nothing.
+    pub(crate) fn tensor(self, array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
+        let Some(export) = self.table().managed_tensor_from_py_object_no_sync else {
+            return Err(no_function(array));
+        };
+        let mut managed = ptr::null_mut();
+        // SAFETY: the object is alive and of the type whose table this is, the place is ours, and the interpreter is
+        // attached, as `Bound` says.
+        let status = unsafe { export(array.as_ptr().cast(), &raw mut managed) };
+        match NonNull::new(managed) {
+            // SAFETY: 1. the struct was made for this call and is nobody else's. 2. The producer promises it by having
+            // the table. 3. DLPack lets a consumer call the deleter from any thread. 4. See `tensor_from_python` on
+            // writers.
+            Some(managed) if status == 0 => Ok(unsafe { dlpack::tensor_from_dlpack_versioned(managed) }?),
+            _ => Err(ArrayError::refused(array, error_of(array.py()))),
+        }
+    }
+
+    /// The stream that the producer puts work into now, on this thread.
+    pub(crate) fn current_stream(
+        self,
+        array: &Bound<'_, PyAny>,
+        device: Device,
+    ) -> Result<Stream, ArrayError> {
+        let current = self.table().current_work_stream.ok_or_else(|| no_function(array))?;
+        let mut stream = ptr::null_mut();
+        // SAFETY: the place is ours, and the interpreter is attached, so that the function may set an exception.
+        match unsafe { current(device.kind, device.id, &raw mut stream) } {
+            0 => {
+                if TORCH.get() == Some(&self) {
+                    TELLS.fetch_or(bit_of(device), Relaxed);
+                }
+                Ok(Stream::from_raw(stream.addr() as u64))
+            }
+            _ => Err(ArrayError::refused(array, error_of(array.py()))),
+        }
+    }
+}
+
+/// CUDA devices of which torch has told its stream before, one bit each: it will tell it again, and set no exception.
+static TELLS: AtomicU64 = AtomicU64::new(0);
+
+fn bit_of(device: Device) -> u64 {
+    let id = u32::try_from(device.id).ok().filter(|_| device.kind == DeviceKind::CUDA);
+    id.and_then(|id| 1_u64.checked_shl(id)).unwrap_or(0)
+}
+
+/// The stream that torch puts work of this thread into, on a device of which it was [asked](torch_stream_of) before; else
+/// `None`. Touches no Python: it may be called without the GIL and when the interpreter is gone.
+#[must_use]
+pub fn torch_current_stream(device: Device) -> Option<Stream> {
+    if TELLS.load(Relaxed) & bit_of(device) == 0 {
+        return None;
+    }
+    let current = TORCH.get()?.table().current_work_stream?;
+    let mut stream = ptr::null_mut();
+    // SAFETY: the place is ours. torch reads a variable of this thread (`getCurrentCUDAStream`), and sets an exception, for
+    // which it would need Python, only for a device that it can't use; it could use this one before.
+    let status = unsafe { current(device.kind, device.id, &raw mut stream) };
+    (status == 0).then(|| Stream::from_raw(stream.addr() as u64))
+}
+
+/// As [`torch_current_stream`], also for the first time; `None` for a torch without an exchange table (before 2.10), where
+/// none was [learned](learn_torch), and where torch can't use the device.
+#[must_use]
+pub fn torch_stream_of(py: Python<'_>, device: Device) -> Option<Stream> {
+    if let Some(stream) = torch_current_stream(device) {
+        return Some(stream);
+    }
+    let current = TORCH.get()?.table().current_work_stream?;
+    let mut stream = ptr::null_mut();
+    // SAFETY: the place is ours, and the interpreter is attached, so that the function may set an exception.
+    match unsafe { current(device.kind, device.id, &raw mut stream) } {
+        0 => {
+            TELLS.fetch_or(bit_of(device), Relaxed);
+            Some(Stream::from_raw(stream.addr() as u64))
+        }
+        _ => {
+            drop(PyErr::take(py));
+            None
+        }
+    }
+}
+
+/// Looks for torch's exchange table, for [`torch_stream_of`]. Returns whether it has one. Costs a look-up each time.
+pub fn learn_torch(tensor_class: &Bound<'_, PyType>) -> bool {
+    if TORCH.get().is_none()
+        && let Some(exchange) = Exchange::of(tensor_class)
+    {
+        exchange.is_of_torch();
+    }
+    TORCH.get().is_some()
+}
+
+fn no_function(array: &Bound<'_, PyAny>) -> ArrayError {
+    ArrayError::NotACapsule {
+        type_name: crate::error::type_name_of(array),
+        found: "an exchange table without its functions".to_owned(),
+    }
+}
+
+/// The exception that a function of a table has set.
+fn error_of(py: Python<'_>) -> PyErr {
+    PyErr::take(py).unwrap_or_else(|| {
+        pyo3::exceptions::PyBufferError::new_err("its exchange table failed without saying why")
+    })
+}

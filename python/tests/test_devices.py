@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Frames on a CUDA device, in processes whose driver is the stand-in: everything that needs no framework and no kernel."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import card
+import pytest
+
+PROGRAMS = Path(__file__).parent / "device_programs.py"
+
+on_standin = pytest.mark.skipif(not (card.STANDIN / "libcuda.so.1").exists(), reason=card.MISSING)
+
+PUNCTUAL = {}
+
+
+def start(name, *arguments, env=None):
+    command = [sys.executable, str(PROGRAMS), name, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=env)
+
+
+def end(process):
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+def run(name, *arguments, **settings):
+    assert end(start(name, *arguments, env=card.environment(**settings))) == "passed"
+
+
+@on_standin
+@pytest.mark.parametrize("settings", [PUNCTUAL, card.SKEWED], ids=["punctual", "skewed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sent_and_received",
+        "refuses_the_host",
+        "hosted",
+        "odd",
+        "ordered",
+        "kept_until_copied",
+        "loaned",
+        "released_after_use",
+        "received_for_a_stream",
+        "prefetched",
+        "sent_on",
+        "wrapped",
+        "by_the_table",
+        "by_cupy",
+    ],
+)
+def test_a_frame_on_a_device_is(name, settings):
+    run(name, **settings)
+
+
+@on_standin
+@pytest.mark.parametrize("settings", [PUNCTUAL, card.SKEWED], ids=["punctual", "skewed"])
+@pytest.mark.parametrize("framework", ["torch", "cupy"])
+@pytest.mark.parametrize("name", ["released_after_the_current_stream", "loan_in_the_current_stream"])
+def test_the_current_stream_of_a_framework_is_found(name, framework, settings):
+    run(name, framework, **settings)
+
+
+@on_standin
+def test_calls_on_a_stream_that_is_being_captured_are_refused_with_a_sentence():
+    run("refuses_captures")
+
+
+@on_standin
+def test_frames_on_a_device_cross_processes_in_order():
+    env = card.environment(**card.SKEWED)
+    producer = start("produces", 20, env=env)
+    assert producer.stdout.readline() == "open\n"
+    consumer = start("consumes", 20, env=env)
+    assert end(consumer) == "passed"
+    producer.stdin.write("\n")
+    assert end(producer) == "sent"
+
+
+@on_standin
+def test_a_mirror_is_read_without_a_driver_and_in_place_of_the_device():
+    without = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    producer = start("mirrored", 3, env=card.environment())
+    assert producer.stdout.readline() == "open\n"
+    bare = start("reads_the_mirror", "any", env=without)
+    asked = start("reads_the_mirror", "cpu", env=card.environment())
+    near = start("reads_the_mirror", "any", env=card.environment())
+    for consumer in (bare, asked, near):
+        assert consumer.stdout.readline() == "ready\n", consumer.communicate()
+    producer.stdin.write("\n")
+    producer.stdin.flush()
+    assert end(asked) == "cpu ['send', 'mirror'] no driver"
+    assert end(near) == "cuda:0 ['send', 'mirror', 'device'] driver"
+    if not Path("/usr/lib/x86_64-linux-gnu/libcuda.so.1").exists():
+        assert end(bare) == "cpu ['send', 'mirror'] no driver"
+    else:
+        bare.communicate()
+    producer.stdin.write("\n")
+    assert "sent" in end(producer)
+
+
+def test_without_a_driver_an_array_on_a_device_is_refused_by_name():
+    run_env = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    run_env["CUDA_VISIBLE_DEVICES"] = ""
+    assert end(start("without_a_driver", env=run_env)) == "passed"
