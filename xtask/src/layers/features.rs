@@ -4,17 +4,16 @@
 
 use super::{Check, metadata::Metadata};
 
-/// Such a feature, the crate whose promise it breaks, and the only crate that may ask for it.
+/// Such a feature, the crates whose promises it breaks, and the only crate that may ask for it.
 struct Breaking {
     feature: &'static str,
-    of: &'static str,
+    of: &'static [&'static str],
     only_for: &'static str,
 }
 
 const BREAKING: &[Breaking] = &[
-    Breaking { feature: "leases-off", of: "uncopy-link", only_for: "uncopy-tests" },
-    Breaking { feature: "skip-waits", of: "uncopy-cuda", only_for: "uncopy-gpu-tests" },
-    Breaking { feature: "skip-waits", of: "uncopy-link", only_for: "uncopy-gpu-tests" },
+    Breaking { feature: "leases-off", of: &["uncopy-link"], only_for: "uncopy-tests" },
+    Breaking { feature: "skip-waits", of: &["uncopy-cuda", "uncopy-link"], only_for: "uncopy-gpu-tests" },
 ];
 
 pub fn check(metadata: &Metadata) -> Check {
@@ -27,7 +26,7 @@ fn reached(breaking: &Breaking, metadata: &Metadata) -> Vec<String> {
     let Breaking { feature, of, only_for } = breaking;
     let mut wrong = Vec::new();
     for package in metadata.members().filter(|package| package.name != *only_for) {
-        let is_own = package.name == *of;
+        let is_own = of.contains(&package.name.as_str());
         for (name, enables) in &package.features {
             let enabled =
                 enables.iter().any(|other| other == feature || other.ends_with(&format!("/{feature}")));
