@@ -5,8 +5,10 @@
 //! has all signals blocked, and is not used across `fork`: a child that opens a link gets a thread of its own.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use uncopy_os::{
     Event, EventFd, ForkLock, Interest, OsError, Pollable, Poller, fork_generation, spawn_quiet,
@@ -54,6 +56,55 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) trait Watched: Pollable + Send + Sync {}
 
 impl<T: Pollable + Send + Sync> Watched for T {}
+
+/// Service threads that are calling somebody.
+static AT_WORK: AtomicU32 = AtomicU32::new(0);
+/// The process ends: nobody is to be called any more.
+static RESTS: AtomicBool = AtomicBool::new(false);
+/// The process that asked for rest at its end.
+static RESTS_IN: AtomicU32 = AtomicU32::new(0);
+
+/// Keeps service threads from calling anybody from now on: libraries are about to be torn down, and a driver that is
+/// called then ends the process by a signal.
+extern "C" fn rest() {
+    /// What a thread is doing now ends within microseconds. It does not end when whoever called `exit` holds what the
+    /// thread waits for, and the end of the process must not wait for that.
+    const PATIENCE: Duration = Duration::from_millis(200);
+    if RESTS_IN.load(Relaxed) != fork_generation() {
+        // A forked child: what its parent's thread did then, it does not do here.
+        return;
+    }
+    // pairs with: work. Either we see that a thread is at work, or it sees that it is to rest.
+    RESTS.store(true, SeqCst);
+    let begun = Instant::now();
+    while AT_WORK.load(SeqCst) > 0 && begun.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+}
+
+/// Calls `work` on a service thread, unless the process is at its end; then the thread stays here.
+fn work(work: impl FnOnce()) {
+    AT_WORK.fetch_add(1, SeqCst);
+    if RESTS.load(SeqCst) {
+        AT_WORK.fetch_sub(1, SeqCst);
+        loop {
+            std::thread::park();
+        }
+    }
+    work();
+    AT_WORK.fetch_sub(1, SeqCst);
+}
+
+/// Registers [`rest`], once. After the libraries that a handler may call were loaded, so that it comes before theirs.
+fn rest_at_exit() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        RESTS_IN.store(fork_generation(), Relaxed);
+        if !uncopy_os::at_exit(rest) {
+            tracing::debug!("no handler for the end of the process");
+        }
+    });
+}
 
 /// Keeps a registration alive; dropping it ends the calls (one that is running may still finish).
 pub(crate) struct Registration {
@@ -116,6 +167,7 @@ pub(crate) fn ask_until_done(task: impl FnMut() -> bool + Send + 'static) {
     if task() {
         return;
     }
+    rest_at_exit();
     let mut current = CURRENT.lock();
     let running = current.as_ref().filter(|service| service.generation == fork_generation());
     if let Some(service) = running {
@@ -214,6 +266,16 @@ impl Service {
         None
     }
 
+    fn answer(&self, event: &Event) {
+        if event.token == WAKE_TOKEN {
+            return self.wake.drain();
+        }
+        let handler = lock(&self.entries).handlers.get(&event.token).cloned();
+        if let Some((handler, key)) = handler {
+            handler.ready(key);
+        }
+    }
+
     /// Asks every task once.
     fn ask_tasks(&self) {
         let mut tasks = std::mem::take(&mut lock(&self.entries).tasks);
@@ -262,17 +324,10 @@ impl Service {
                 tracing::error!(%error, "the service thread of uncopy stops");
                 return;
             }
-            for event in &events {
-                if event.token == WAKE_TOKEN {
-                    self.wake.drain();
-                    continue;
-                }
-                let handler = lock(&self.entries).handlers.get(&event.token).cloned();
-                if let Some((handler, key)) = handler {
-                    handler.ready(key);
-                }
-            }
-            self.ask_tasks();
+            work(|| {
+                events.iter().for_each(|event| self.answer(event));
+                self.ask_tasks();
+            });
         }
     }
 }

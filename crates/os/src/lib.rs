@@ -74,7 +74,7 @@ pub use map::{
     slot_align_bytes,
 };
 pub use pass::{Connection, Listener, MAX_HANDLES, Peer, Received, Sent, temporary_name};
-pub use process::{PidFd, ProcessId, boot_id, current_uid, random_id, spawn_quiet};
+pub use process::{PidFd, ProcessId, at_exit, boot_id, current_uid, random_id, spawn_quiet};
 pub use wake::{
     Alarm, DirectoryWatch, Event, EventFd, Interest, Pollable, Poller, Woken, futex_wait, futex_wait_any,
     futex_wait_marked, futex_wake, futex_wake_marked,

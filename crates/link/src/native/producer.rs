@@ -85,8 +85,7 @@ struct SlotState {
     seq: u64,
     /// How often a device was let at it.
     writes: u32,
-    /// What is being copied into it, and by which write: kept until the device has done so. Looked at when the slot's
-    /// turn comes again.
+    /// What is being copied into it, and by which write: kept until the device has done so. Looked at with each frame.
     sources: Vec<(Tensor, u32)>,
 }
 

@@ -29,7 +29,7 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
-pub use system::{PidFd, boot_id, current_uid, random_id, spawn_quiet};
+pub use system::{PidFd, at_exit, boot_id, current_uid, random_id, spawn_quiet};
 
 /// Whether [`ProcessId`] can tell anything here: `/proc` is mounted and shows the processes of this process's own pid
 /// namespace. After `unshare --pid` without a `/proc` of its own it shows another's.

@@ -47,6 +47,10 @@ pub fn current_uid() -> u32 {
 }
 
 /// Windows has no signals to be quiet about.
+pub fn at_exit(_handler: extern "C" fn()) -> bool {
+    false
+}
+
 pub fn spawn_quiet(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OsError> {
     Builder::new()
         .name(name.to_owned())

@@ -235,8 +235,10 @@ impl Publisher {
             return Ok(None);
         };
         let control = self.control.live();
+        for (slot, state) in self.slots.iter_mut().enumerate() {
+            state.let_sources_go(control, slot);
+        }
         let Some(state) = self.slots.get_mut(slot) else { return Err(LinkError::ForeignClaim) };
-        state.let_sources_go(control, slot);
         let mut loan = DeviceLoan {
             slots,
             slot,
