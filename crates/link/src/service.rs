@@ -268,7 +268,8 @@ impl Service {
 
     fn answer(&self, event: &Event) {
         if event.token == WAKE_TOKEN {
-            return self.wake.drain();
+            self.wake.drain();
+            return;
         }
         let handler = lock(&self.entries).handlers.get(&event.token).cloned();
         if let Some((handler, key)) = handler {
