@@ -2,23 +2,25 @@
 //! `uncopy demo`: a real video, published once, received by several processes that check every frame.
 //!
 //! The producer is `uncopy send --crc`; the consumers are a Rust process (this command again), NumPy and torch, each a
-//! process of its own. Nothing is shown that was not measured, and the exit code is 0 only when every check held.
+//! process of its own. With a GPU the frames lie on it, and who can't use it reads their mirror. Nothing is shown that was not measured, and the exit code is 0 only when every check held.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
-use uncopy::ErrorKind;
+use uncopy::{Device, ErrorKind};
 
 use crate::console::Style;
 use crate::error::CliError;
 use crate::host::Session;
 use crate::python::Python;
+use crate::recv::brought_in_words;
 use crate::table::{Cell, Column, Table};
 use crate::units;
 
 mod canvas;
 mod consumer;
 mod font;
+mod memory;
 mod processes;
 mod sheet;
 mod shown;
@@ -26,6 +28,7 @@ mod subject;
 mod verdict;
 
 pub(crate) use consumer::{ConsumerOptions, consume};
+use memory::Memory;
 use processes::{Cast, Received, Sent};
 use subject::Subject;
 use verdict::Verdict;
@@ -52,6 +55,9 @@ pub(crate) struct Options {
     /// Stop after this many frames
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
+    /// Where frames lie, cpu, cuda or cuda:N; unless told, on a GPU if there is one
+    #[arg(long, value_name = "DEVICE", value_parser = crate::gpu::device)]
+    device: Option<Device>,
     /// Who receives
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES", default_value = "rust,numpy,torch")]
     consumers: Vec<Consumer>,
@@ -98,10 +104,11 @@ impl Consumer {
 
 pub(crate) fn run(options: &Options, session: &Session<'_>) -> Result<(), CliError> {
     let python = python(options, session)?;
-    let subject = Subject::find(options, python.as_ref(), session)?;
+    let memory = Memory::find(options.device);
+    let subject = Subject::find(options, &memory, python.as_ref(), session)?;
     let broken_frame = options.broken.then(|| shown::one_in_the_middle(subject.frames));
-    let mut cast = Cast::new(options, &subject, python, broken_frame, session)?;
-    introduce(options, &subject, &cast, session);
+    let mut cast = Cast::new(options, &subject, &memory, python, broken_frame, session)?;
+    introduce(options, &subject, &memory, &cast, session);
     cast.play(session)?;
     let (sent, received) = cast.gather()?;
     let verdict = Verdict::of(&sent, &received, broken_frame);
@@ -136,13 +143,18 @@ fn python(options: &Options, session: &Session<'_>) -> Result<Option<Python>, Cl
     ))
 }
 
-fn introduce(options: &Options, subject: &Subject, cast: &Cast, session: &Session<'_>) {
+fn introduce(options: &Options, subject: &Subject, memory: &Memory, cast: &Cast, session: &Session<'_>) {
     let names: Vec<&str> = options.consumers.iter().map(|consumer| consumer.name()).collect();
     let frames =
         subject.frames.map_or_else(String::new, |frames| format!(", {}", units::count(frames, "frame")));
+    let copies = if memory.is_on_gpu() { format!(", copies it to {}", memory.device) } else { String::new() };
     let lines = [
         ("video", format!("{}{frames}", subject.title())),
-        ("producer", format!("{} and publishes each frame with its CRC-32C when it is due", subject.origin)),
+        (
+            "producer",
+            format!("{}{copies} and publishes each frame with its CRC-32C when it is due", subject.origin),
+        ),
+        ("memory", format!("frames lie {}", memory.says)),
         ("consumers", format!("{}: a process each, which checks every frame it receives", names.join(", "))),
         ("watch it", format!("uncopy info {}", cast.link())),
     ];
@@ -179,10 +191,7 @@ fn tell(
     console.line("")?;
     console.table(&table(sent, received))?;
     console.line("")?;
-    let copies = match received.iter().flat_map(|one| &one.copies).next() {
-        None => "none: the pixels were made in shared memory".to_owned(),
-        Some(copy) => format!("{} ({}), by the producer; the consumers made none", copy.why, copy.reason),
-    };
+    let copies = copies_in_words(received);
     console.line(format_args!("{} {copies}", console.painted(Style::Dim, "copies        ")))?;
     console.line(format_args!("{} {}", console.painted(Style::Dim, "contact sheet "), sheet.display()))?;
     if verdict.held() {
@@ -191,9 +200,39 @@ fn tell(
     Ok(())
 }
 
+/// What was copied on the way of a frame, and what consumers copied to check it.
+fn copies_in_words(received: &[Received]) -> String {
+    let mut made: Vec<String> = Vec::new();
+    for copy in received.iter().flat_map(|one| &one.copies) {
+        let way = match copy.from == copy.to {
+            true => String::new(),
+            false => format!(", {} to {}", copy.from, copy.to),
+        };
+        let words = format!("{} ({}{way})", copy.why, copy.reason);
+        if !made.contains(&words) {
+            made.push(words);
+        }
+    }
+    let by_producer = match made.as_slice() {
+        [] => "none: the pixels were made in shared memory".to_owned(),
+        made => format!("{}, by the producer", made.join("; ")),
+    };
+    let own: Vec<String> = received
+        .iter()
+        .filter(|one| !one.own_copies.is_empty())
+        .map(|one| format!("{} copied {} to check them", one.name, brought_in_words(&one.own_copies)))
+        .collect();
+    match (made.is_empty(), own.is_empty()) {
+        (true, true) => by_producer,
+        (false, true) => format!("{by_producer}; the consumers made none"),
+        (_, false) => format!("{by_producer}; {}", own.join("; ")),
+    }
+}
+
 fn table(sent: &Sent, received: &[Received]) -> Table {
     let mut table = Table::new([
         Column::left("CONSUMER"),
+        Column::left("SEEN ON"),
         Column::right("FRAMES"),
         Column::right("MISSED"),
         Column::right("TORN"),
@@ -207,6 +246,7 @@ fn table(sent: &Sent, received: &[Received]) -> Table {
             |good: bool, text: String| Cell::styled(if good { Style::Good } else { Style::Bad }, text);
         table.row([
             Cell::styled(Style::Bold, one.name.clone()),
+            one.device.clone().unwrap_or_else(|| "-".to_owned()).into(),
             good_if(one.frames == sent.frames, format!("{} of {}", one.frames, sent.frames)),
             one.missed.into(),
             good_if(one.torn == 0, one.torn.to_string()),

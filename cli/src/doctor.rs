@@ -10,6 +10,11 @@ use crate::error::CliError;
 use crate::host::Session;
 use crate::units;
 
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "doctor/no_cuda.rs"]
+mod cuda;
 mod heading;
 mod kernel;
 mod limits;
@@ -85,12 +90,15 @@ pub(crate) fn run(options: &Options, session: &Session<'_>) -> Result<(), CliErr
         None => kernel::look().into_iter().chain(place::look()).chain(limits::look()).collect(),
     };
     session.check()?;
+    let (of_gpus, gpus) = cuda::look();
+    findings.extend(of_gpus);
+    session.check()?;
     findings.extend(programs::look(options.python.as_deref(), session));
     let count = |level| findings.iter().filter(|finding| finding.level == level).count() as u64;
     let failures = count(Level::Fail);
     if options.json {
         let worst = findings.iter().map(|finding| finding.level).max();
-        session.console.json(&serde_json::json!({ "findings": findings, "worst": worst }))?;
+        session.console.json(&serde_json::json!({ "findings": findings, "worst": worst, "gpus": gpus }))?;
     } else {
         findings.iter().try_for_each(|finding| print(finding, session))?;
         let (fine, warnings) = (count(Level::Ok), units::count(count(Level::Warn), "warning"));

@@ -6,6 +6,8 @@
 
 use std::io;
 
+#[cfg(feature = "cuda")]
+use uncopy::cuda::CudaError;
 use uncopy::os::OsError;
 use uncopy::{ErrorKind, LayoutError, LinkError};
 
@@ -18,6 +20,10 @@ pub(crate) enum CliError {
     /// The operating system said no.
     #[error(transparent)]
     Os(#[from] OsError),
+    /// A GPU or its driver said no.
+    #[cfg(feature = "cuda")]
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// A size that no picture has.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -84,6 +90,8 @@ impl CliError {
         match self {
             Self::Link(error) => error.kind().exit_code(),
             Self::Os(error) => error.kind().exit_code(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(error) => error.kind().exit_code(),
             Self::Layout(error) => error.kind().exit_code(),
             Self::Io { source, .. } => kind_of_io(source).exit_code(),
             Self::Said { kind, .. } => kind.exit_code(),
@@ -103,7 +111,10 @@ fn kind_of_io(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::NotFound => ErrorKind::NotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::OutOfMemory,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory => {
+            ErrorKind::OutOfMemory
+        }
+        io::ErrorKind::Unsupported => ErrorKind::Unsupported,
         _ => ErrorKind::System,
     }
 }

@@ -11,6 +11,7 @@ use crate::host::Session;
 use crate::report::{ErrorReport, LinkReport, UNKNOWN, command_line, mean_fps};
 use crate::table::{Cell, Column, Table};
 use crate::units;
+use crate::whereabouts::WhereReport;
 
 /// Show all that can be seen of one link
 ///
@@ -174,8 +175,9 @@ fn properties(link: &LinkInfo) -> Vec<(&'static str, String)> {
     );
     let held: u32 = link.consumers.iter().map(|consumer| consumer.holds).sum();
     let memory = format!(
-        "{} shared, allocated {}",
+        "{} shared{}, allocated {}",
         units::size(link.memory_bytes),
+        link.whereabouts.map_or_else(String::new, |lie| format!(" {}", WhereReport::of(lie).in_words())),
         units::times(u64::from(link.epoch))
     );
     properties.extend([

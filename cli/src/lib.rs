@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `list`, `info`, `hz`, `top`, `send`, `recv`, `doctor`, `clean`, `bench`, `demo`, `exit_codes`, `completions`, `man` | one subcommand each |
 //! | `host`, `console`, `table`, `units` | where it runs, and how it speaks |
-//! | `picture`, `checksum`, `names`, `tally`, `rhythm`, `report` | what several subcommands know about frames and links |
+//! | `picture`, `checksum`, `names`, `tally`, `rhythm`, `report`, `whereabouts` | what several subcommands know about frames and links |
+//! | `gpu` | GPUs: which there are, and copies to and from them |
 //! | `python` | the interpreter that decodes video where ffmpeg is missing |
 //!
 //! It refuses to write anything but data to standard output: messages and progress go to standard error.
@@ -31,6 +32,7 @@ mod demo;
 mod doctor;
 mod error;
 mod exit_codes;
+mod gpu;
 mod host;
 mod hz;
 mod info;
@@ -47,6 +49,7 @@ mod table;
 mod tally;
 mod top;
 mod units;
+mod whereabouts;
 
 pub use host::Host;
 

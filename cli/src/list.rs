@@ -10,6 +10,7 @@ use crate::host::Session;
 use crate::report::{LinkReport, command_line, mean_fps};
 use crate::table::{Cell, Column, Table};
 use crate::units;
+use crate::whereabouts::WhereReport;
 
 /// The most of a command line that a row shows.
 const SHOWN_COMMAND_CHARS: usize = 40;
@@ -42,6 +43,7 @@ pub(crate) fn run(options: &Options, session: &Session<'_>) -> Result<(), CliErr
         Column::left("NAME"),
         Column::right("PID"),
         Column::left("FORM"),
+        Column::left("MEMORY"),
         Column::right("PUBLISHED"),
         Column::right("FPS"),
         Column::right("CONSUMERS"),
@@ -72,12 +74,13 @@ fn row(link: &LinkInfo) -> Vec<Cell> {
     if let Some(trouble) = trouble {
         let dash = || Cell::from("-");
         let trouble = Cell::styled(Style::Doubtful, trouble);
-        return vec![name, pid.into(), trouble, dash(), dash(), dash(), dash(), command.into()];
+        return vec![name, pid.into(), trouble, dash(), dash(), dash(), dash(), dash(), command.into()];
     }
     vec![
         name,
         pid.into(),
         link.form.map_or_else(|| "no frame yet".to_owned(), |form| form.to_string()).into(),
+        link.whereabouts.map_or_else(|| "-".to_owned(), |lie| WhereReport::of(lie).short()).into(),
         link.published.into(),
         units::rate(mean_fps(link)).into(),
         (link.consumers.len() as u64).into(),

@@ -9,9 +9,10 @@ use std::path::Path;
 
 use half::f16;
 use png::{BitDepth, ColorType};
-use uncopy::{ChannelOrder, DType, ErrorKind, Form, Frame, Origin, PixelFormat};
+use uncopy::{ChannelOrder, DType, ErrorKind, Form, Origin, PixelFormat};
 
 use crate::error::CliError;
+use crate::gpu::Seen;
 
 /// A picture as PNG has it.
 #[derive(PartialEq, Eq, Debug)]
@@ -49,15 +50,9 @@ impl Sample {
 
 impl Picture {
     /// The picture in a frame. With `tone`, floating point samples from 0 to 1 become 0 to 255, linearly.
-    pub fn of(frame: &Frame, tone: bool) -> Result<Self, CliError> {
-        let form = frame.form();
-        if form.layout().is_c_contiguous() {
-            return Self::from_packed(form, frame.bytes(), tone);
-        }
-        let tensor = frame.tensor()?;
-        let mut packed = vec![0; form.layout().len_bytes()];
-        tensor.copy_packed_into(&mut packed).map_err(|error| CliError::Link(error.into()))?;
-        Self::from_packed(form, &packed, tone)
+    pub fn of(seen: &mut Seen<'_>, tone: bool) -> Result<Self, CliError> {
+        let form = *seen.frame.form();
+        Self::from_packed(&form, seen.packed()?, tone)
     }
 
     /// The picture in the packed bytes of a frame of `form`.

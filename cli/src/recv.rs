@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use uncopy::Frame;
+use uncopy::Where;
 
 use crate::console::Style;
 use crate::error::CliError;
+use crate::gpu::{OnHost, Seen};
 use crate::host::Session;
 use crate::report::CopyReport;
 use crate::tally::Tally;
@@ -60,6 +61,9 @@ pub(crate) struct Options {
     /// Which frames: the newest, or each one in order
     #[arg(long, value_enum, default_value = "latest")]
     read: Which,
+    /// Where to receive frames that lie on a GPU and have a mirror in host memory
+    #[arg(long, value_enum, default_value = "nearest")]
+    on: Side,
     /// Stop, and count it as success, as soon as the producer closes the link
     #[arg(long)]
     until_closed: bool,
@@ -73,6 +77,24 @@ pub(crate) struct Options {
 pub(crate) enum Which {
     Latest,
     Every,
+}
+
+/// Where frames on a GPU are received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Side {
+    /// On the GPU where this process can use it, else in the mirror
+    Nearest,
+    /// In the mirror
+    Host,
+}
+
+impl Side {
+    fn place(self) -> Where {
+        match self {
+            Self::Nearest => Where::Nearest,
+            Self::Host => Where::Host,
+        }
+    }
 }
 
 /// Reads a number of seconds.
@@ -105,11 +127,11 @@ impl Sink {
         }
     }
 
-    fn take(&mut self, frame: &Frame, session: &Session<'_>) -> Result<(), CliError> {
+    fn take(&mut self, seen: &mut Seen<'_>, session: &Session<'_>) -> Result<(), CliError> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Png(files) => files.take(frame),
-            Self::Raw(output) => output.take(frame, session),
+            Self::Png(files) => files.take(seen),
+            Self::Raw(output) => output.take(seen, session),
         }
     }
 }
@@ -133,15 +155,24 @@ fn receive(
     tally: &mut Tally,
     session: &Session<'_>,
 ) -> Result<(), CliError> {
-    let mut reception =
-        Reception::open(&options.name, options.read, options.timeout, options.until_closed, session)?;
+    let mut reception = Reception::open(
+        &options.name,
+        options.read,
+        options.on.place(),
+        options.timeout,
+        options.until_closed,
+        session,
+    )?;
+    let mut on_host = OnHost::new(session);
     let limit = sink.limit(options.frames);
     let known = (limit != u64::MAX).then_some(limit);
     let progress = session.console.progress(&format!("receiving {}", options.name), known);
     while tally.frames < limit {
         let Some(frame) = reception.next()? else { return Ok(()) };
-        tally.take(&frame);
-        sink.take(&frame, session)?;
+        let mut seen = on_host.see(&frame);
+        tally.take(&mut seen)?;
+        sink.take(&mut seen, session)?;
+        tally.let_go(&seen);
         progress.show(tally.frames, || {
             let p50 = tally.latency.quantile(0.5).unwrap_or_default();
             let fps = tally.fps().unwrap_or_default();
@@ -175,7 +206,8 @@ fn lines(tally: &Tally) -> Vec<(&'static str, String)> {
     let mut lines =
         vec![("received", format!("{frames}{}, missed {}", rate.unwrap_or_default(), tally.missed))];
     if let Some(form) = tally.form {
-        lines.push(("form", form.to_string()));
+        let on = tally.device.filter(|device| !device.is_host_accessible());
+        lines.push(("form", format!("{form}{}", on.map_or_else(String::new, |on| format!(" on {on}")))));
     }
     if let Some(latency) = tally.latency.report() {
         let (p50, p99) = (units::nanos(latency.p50), units::nanos(latency.p99));
@@ -183,6 +215,10 @@ fn lines(tally: &Tally) -> Vec<(&'static str, String)> {
     }
     if tally.frames > 0 {
         lines.push(("copies", copies_in_words(&tally.copies())));
+        let own = tally.own_copies();
+        if !own.is_empty() {
+            lines.push(("copied", format!("{}, to look at them here", brought_in_words(&own))));
+        }
         lines.push(("checksums", checksums_in_words(tally)));
     }
     lines
@@ -195,6 +231,15 @@ pub(crate) fn copies_in_words(copies: &[CopyReport]) -> String {
     }
     let each = |copy: &CopyReport| {
         format!("{} in {} ({})", copy.why, units::count(copy.frames, "frame"), units::size(copy.bytes))
+    };
+    copies.iter().map(each).collect::<Vec<_>>().join("; ")
+}
+
+/// `3 frames (11 MB) from cuda:0 to cpu`.
+pub(crate) fn brought_in_words(copies: &[CopyReport]) -> String {
+    let each = |copy: &CopyReport| {
+        let (frames, size) = (units::count(copy.frames, "frame"), units::size(copy.bytes));
+        format!("{frames} ({size}) from {} to {}", copy.from, copy.to)
     };
     copies.iter().map(each).collect::<Vec<_>>().join("; ")
 }

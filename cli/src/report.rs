@@ -6,6 +6,8 @@ use uncopy::{
     Answer, ChannelOrder, ConsumerInfo, CopyRecord, ErrorRecord, Form, LinkInfo, Origin, PixelFormat,
 };
 
+use crate::whereabouts::WhereReport;
+
 /// A link as `list --json` and `info --json` print it.
 #[derive(Serialize)]
 pub(crate) struct LinkReport {
@@ -32,6 +34,8 @@ pub(crate) struct LinkReport {
     form: Option<FormReport>,
     last_frame_age_seconds: Option<f64>,
     memory_bytes: u64,
+    /// Where frames lie; `null` before the first.
+    memory: Option<WhereReport>,
     consumers: Vec<ConsumerReport>,
 }
 
@@ -96,6 +100,7 @@ impl LinkReport {
             form: info.form.as_ref().map(FormReport::of),
             last_frame_age_seconds: info.last_frame_age.map(|age| age.as_secs_f64()),
             memory_bytes: info.memory_bytes,
+            memory: info.whereabouts.map(WhereReport::of),
             consumers: info.consumers.iter().map(ConsumerReport::of).collect(),
         }
     }

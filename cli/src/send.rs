@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use uncopy::{LinkError, Origin, PixelFormat, Publisher, WhenFull};
+use uncopy::{Device, LinkError, Origin, PixelFormat, Publisher, WhenFull};
 
 use crate::error::CliError;
 use crate::host::{SLICE, Session};
@@ -20,6 +20,7 @@ mod pace;
 mod pattern;
 mod raw;
 mod sender;
+mod slot;
 mod source;
 mod video;
 
@@ -35,6 +36,7 @@ Examples:
   uncopy send camera video.mp4 --wait 2 --crc      wait for two consumers, and let them check every frame
   uncopy send camera picture.png                   one frame, kept until Ctrl-C
   uncopy send camera --pattern --size 640x480 --fps 60
+  uncopy send camera --pattern --device cuda --mirror     on a GPU, and in host memory for those without one
   ffmpeg -i in.mkv -f rawvideo -pix_fmt rgba - | uncopy send camera --raw --size 1920x1080 --fps 30
 
 Video is decoded by ffmpeg where ffmpeg and ffprobe are on PATH, else by PyAV, where Python has it (pip install \
@@ -98,6 +100,12 @@ pub(crate) struct Options {
     /// Take the place of a consumer away that keeps slots for so long without receiving a frame
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     evict_after: Option<Duration>,
+    /// Where frames lie: cpu, cuda or cuda:N; to a GPU each frame is copied once
+    #[arg(long, value_name = "DEVICE", value_parser = crate::gpu::device, default_value = "cpu")]
+    device: Device,
+    /// With --device cuda: keep a copy of each frame in host memory, for consumers without the GPU
+    #[arg(long)]
+    mirror: bool,
     /// Send the CRC-32C of each frame as metadata {"crc32c": ..., "frame": ...}
     #[arg(long)]
     crc: bool,
@@ -161,14 +169,22 @@ fn pixel(text: &str) -> Result<PixelFormat, String> {
 }
 
 pub(crate) fn run(options: Options, session: &Session<'_>) -> Result<(), CliError> {
+    if options.mirror && options.device.is_host_accessible() {
+        return Err(CliError::usage(
+            "--mirror is for frames on a GPU (--device cuda): these are in host memory",
+        ));
+    }
     let opened = open(&options, session)?;
+    let side = slot::Side::of(options.device)?;
     let publisher = uncopy::publish(&options.name)
         .slots(options.slots)
         .takeover(options.takeover)
         .when_full(options.when_full.policy())
         .evict_after(options.evict_after)
+        .mirror(options.mirror)
         .open()?;
-    session.console.say(format_args!("sending {} to '{}'", opened.title, options.name));
+    let on = if options.device == Device::CPU { String::new() } else { format!(" on {}", options.device) };
+    session.console.say(format_args!("sending {} to '{}'{on}", opened.title, options.name));
     wait_for_consumers(&options, &publisher, session)?;
     let hold = options.hold || (opened.is_still && options.frames.is_none() && !options.again);
     let plan = sender::Plan {
@@ -179,7 +195,7 @@ pub(crate) fn run(options: Options, session: &Session<'_>) -> Result<(), CliErro
         crc: options.crc,
         break_frame: options.break_frame,
     };
-    let mut sender = Sender::new(publisher, opened, plan, session);
+    let mut sender = Sender::new(publisher, side, opened, plan, session);
     let mut ended = sender.run();
     if ended.is_ok() && hold {
         session.console.say("the link stays open; Ctrl-C closes it");

@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use uncopy::{CopyRecord, Form, Frame};
+use uncopy::{CopyRecord, Device, Form};
 
 use crate::checksum::Checksum;
+use crate::error::CliError;
+use crate::gpu::Seen;
 use crate::report::{CopyReport, FormReport};
 
 mod latency;
@@ -29,13 +31,20 @@ pub(crate) struct Tally {
     /// Number of the newest frame: the producer's own where the metadata has it.
     pub last_frame: Option<u64>,
     pub form: Option<Form>,
-    copies: Vec<(CopyRecord, u64, u64)>,
+    /// Where the newest frame was received.
+    pub device: Option<Device>,
+    copies: Copies,
+    own_copies: Copies,
     times: Option<(Instant, Instant)>,
 }
 
 impl Tally {
     /// Takes note of a frame that has just been received, and checks it if it came with a checksum.
-    pub fn take(&mut self, frame: &Frame) {
+    ///
+    /// # Errors
+    /// A frame on a device that could not be brought to the host to be checked.
+    pub fn take(&mut self, seen: &mut Seen<'_>) -> Result<(), CliError> {
+        let frame = seen.frame;
         // A frame without an age is no measure of latency.
         if let Some(age) = frame.age() {
             self.latency.add(age);
@@ -44,13 +53,21 @@ impl Tally {
         self.times = Some((self.times.map_or(now, |(first, _)| first), now));
         self.frames += 1;
         self.missed += frame.missed();
-        self.form = Some(*frame.form());
-        frame.copies().iter().for_each(|record| self.count_copy(record));
+        (self.form, self.device) = (Some(*frame.form()), Some(frame.device()));
+        frame.copies().iter().for_each(|record| self.copies.count(record));
         let stated = Checksum::stated_by(frame);
         let number = stated.map_or(frame.seq(), |checksum| checksum.frame);
         self.last_frame = Some(number);
         if let Some(checksum) = stated {
-            self.check(checksum, frame.bytes());
+            self.check(checksum, seen.bytes()?);
+        }
+        Ok(())
+    }
+
+    /// Takes note of what was done to see a frame, when that is over.
+    pub fn let_go(&mut self, seen: &Seen<'_>) {
+        if let Some(record) = seen.copy() {
+            self.own_copies.count(&record);
         }
     }
 
@@ -61,19 +78,6 @@ impl Tally {
             if self.torn_frames.len() < KEPT_TORN {
                 self.torn_frames.push(checksum.frame);
             }
-        }
-    }
-
-    fn count_copy(&mut self, record: &CopyRecord) {
-        let is_same = |known: &CopyRecord| {
-            (known.reason, known.from, known.to) == (record.reason, record.from, record.to)
-        };
-        match self.copies.iter_mut().find(|(known, ..)| is_same(known)) {
-            Some((_, frames, bytes)) => {
-                *frames += 1;
-                *bytes = bytes.saturating_add(record.len_bytes);
-            }
-            None => self.copies.push((*record, 1, record.len_bytes)),
         }
     }
 
@@ -90,7 +94,12 @@ impl Tally {
 
     /// The copies that frames went through before they were published, one entry for each reason.
     pub fn copies(&self) -> Vec<CopyReport> {
-        self.copies.iter().map(|(record, frames, bytes)| CopyReport::of(record, *frames, *bytes)).collect()
+        self.copies.reports()
+    }
+
+    /// The copies that were made here to see frames: of those on a device.
+    pub fn own_copies(&self) -> Vec<CopyReport> {
+        self.own_copies.reports()
     }
 
     pub fn report(&self) -> TallyReport {
@@ -105,8 +114,33 @@ impl Tally {
             checked: self.checked,
             torn: self.torn,
             torn_frames: self.torn_frames.clone(),
+            device: self.device.map(|device| device.to_string()),
             copies: self.copies(),
+            own_copies: self.own_copies(),
         }
+    }
+}
+
+/// Copies by reason and direction: how many, and how many bytes.
+#[derive(Default)]
+struct Copies(Vec<(CopyRecord, u64, u64)>);
+
+impl Copies {
+    fn count(&mut self, record: &CopyRecord) {
+        let is_same = |known: &CopyRecord| {
+            (known.reason, known.from, known.to) == (record.reason, record.from, record.to)
+        };
+        match self.0.iter_mut().find(|(known, ..)| is_same(known)) {
+            Some((_, frames, bytes)) => {
+                *frames += 1;
+                *bytes = bytes.saturating_add(record.len_bytes);
+            }
+            None => self.0.push((*record, 1, record.len_bytes)),
+        }
+    }
+
+    fn reports(&self) -> Vec<CopyReport> {
+        self.0.iter().map(|(record, frames, bytes)| CopyReport::of(record, *frames, *bytes)).collect()
     }
 }
 
@@ -126,7 +160,11 @@ pub(crate) struct TallyReport {
     /// Of these, frames that did not have it.
     pub torn: u64,
     pub torn_frames: Vec<u64>,
+    /// Where frames were received: `cpu`, or a device as this process counts it.
+    pub device: Option<String>,
     pub copies: Vec<CopyReport>,
+    /// Copies that the receiver made, of frames that it had to see on the host.
+    pub own_copies: Vec<CopyReport>,
 }
 
 #[cfg(test)]
@@ -140,12 +178,12 @@ mod tests {
 
     #[test]
     fn copies_are_counted_by_reason() {
-        let mut tally = Tally::default();
+        let mut copies = Copies::default();
         for copy in [record(CopyReason::SEND, 10), record(CopyReason::DTYPE, 1), record(CopyReason::SEND, 20)]
         {
-            tally.count_copy(&copy);
+            copies.count(&copy);
         }
-        let copies = tally.copies();
+        let copies = copies.reports();
         assert_eq!((copies[0].reason.as_str(), copies[0].frames, copies[0].bytes), ("send", 2, 30));
         assert_eq!((copies[1].reason.as_str(), copies[1].frames, copies[1].bytes), ("dtype", 1, 1));
     }

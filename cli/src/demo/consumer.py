@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """A Python consumer of `uncopy demo`: receives every frame as an array, checks it, and keeps a few small pictures.
 
-Called with the name of a link, the name of a framework, a directory and, where it is known, how many frames will
-come. Writes its counts as JSON.
+Called with the name of a link, the name of a framework, the device that frames lie on, a directory and, where it is
+known, how many frames will come. Writes its counts as JSON. Frames on a GPU are received there by torch, if it can use
+one, and in their mirror in host memory by everybody else.
 """
 
 import json
@@ -32,10 +33,17 @@ def torch_view(frame):
 
 
 def torch_bytes(tensor):
-    return tensor.contiguous().numpy().tobytes()
+    return tensor.cpu().contiguous().numpy().tobytes()
 
 
 VIEWS = {"numpy": (numpy_view, numpy_bytes), "torch": (torch_view, torch_bytes)}
+
+
+def place(framework, device):
+    """Where to receive frames that lie on `device`: nothing to be said if that is where this process can use them."""
+    if device == "cpu" or (framework == "torch" and sys.modules["torch"].cuda.is_available()):
+        return {}
+    return {"device": "cpu"}
 
 
 class Pictures:
@@ -67,7 +75,8 @@ class Tally:
 
     def __init__(self):
         self.frames = self.missed = self.checked = self.torn = 0
-        self.last_frame, self.torn_frames, self.ages, self.copies = None, [], [], {}
+        self.last_frame, self.torn_frames, self.ages = None, [], []
+        self.device, self.copies, self.own_copies = None, {}, {}
 
     def take(self, frame, age, pixels):
         self.ages.append(age)
@@ -75,14 +84,22 @@ class Tally:
         self.missed += frame.missed
         self.last_frame = frame.meta["frame"]
         self.checked += 1
+        self.device = frame.device
+        if self.device != "cpu":
+            pixels = pixels.cpu()
+            why = "the receiver cannot reach the memory of the source's device"
+            self.count(self.own_copies, ("device", why, self.device, "cpu"), pixels.nbytes)
         if _crc32c(pixels) != frame.meta["crc32c"]:
             self.torn += 1
             self.torn_frames.append(self.last_frame)
         for record in frame.copies:
             why = str(record).partition(": ")[2]
-            kind = (record.reason, why, record.source, record.target)
-            frames, size = self.copies.get(kind, (0, 0))
-            self.copies[kind] = (frames + 1, size + record.len_bytes)
+            self.count(self.copies, (record.reason, why, record.source, record.target), record.len_bytes)
+
+    @staticmethod
+    def count(copies, kind, len_bytes):
+        frames, size = copies.get(kind, (0, 0))
+        copies[kind] = (frames + 1, size + len_bytes)
 
     def quantile(self, share):
         return round(1e9 * sorted(self.ages)[max(0, math.ceil(share * len(self.ages)) - 1)])
@@ -91,7 +108,6 @@ class Tally:
         latency = None
         if self.ages:
             latency = {"p50": self.quantile(0.5), "p99": self.quantile(0.99), "max": self.quantile(1)}
-        names = ("reason", "why", "from", "to")
         return {
             "frames": self.frames,
             "missed": self.missed,
@@ -100,10 +116,15 @@ class Tally:
             "checked": self.checked,
             "torn": self.torn,
             "torn_frames": self.torn_frames[:MOST_NAMED],
-            "copies": [
-                dict(zip(names, kind), frames=frames, bytes=size) for kind, (frames, size) in self.copies.items()
-            ],
+            "device": self.device,
+            "copies": self.listed(self.copies),
+            "own_copies": self.listed(self.own_copies),
         }
+
+    @staticmethod
+    def listed(copies):
+        names = ("reason", "why", "from", "to")
+        return [dict(zip(names, kind), frames=frames, bytes=size) for kind, (frames, size) in copies.items()]
 
 
 def look_at(frame, view, tally, pictures):
@@ -114,12 +135,12 @@ def look_at(frame, view, tally, pictures):
     pictures.take(frame.meta["frame"], pixels)
 
 
-def main(link, framework, directory, expected=1):
+def main(link, framework, device, directory, expected=1):
     __import__(framework)  # before the first frame: it takes seconds
     view, to_bytes = VIEWS[framework]
     tally, pictures = Tally(), Pictures(framework, directory, to_bytes, int(expected))
     # The producer is there already; when it closes the link, no other is waited for.
-    with uncopy.subscribe(link, timeout=0.5, read="every") as frames:
+    with uncopy.subscribe(link, timeout=0.5, read="every", **place(framework, device)) as frames:
         for frame in frames:
             look_at(frame, view, tally, pictures)
     json.dump(tally.report(), sys.stdout)

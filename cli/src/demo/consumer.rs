@@ -4,10 +4,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use uncopy::Frame;
+use uncopy::Where;
 
 use super::shown::Shown;
 use crate::error::CliError;
+use crate::gpu::{OnHost, Seen};
 use crate::host::Session;
 use crate::recv::{Reception, Which};
 use crate::tally::Tally;
@@ -27,12 +28,14 @@ pub(crate) struct ConsumerOptions {
 }
 
 pub(crate) fn consume(options: &ConsumerOptions, session: &Session<'_>) -> Result<(), CliError> {
-    let mut reception = Reception::open(&options.name, Which::Every, None, true, session)?;
-    let (mut tally, mut pictures) =
-        (Tally::default(), Pictures { dir: &options.into, shown: Shown::new(options.expected) });
+    let mut reception = Reception::open(&options.name, Which::Every, Where::Nearest, None, true, session)?;
+    let (mut tally, mut on_host) = (Tally::default(), OnHost::new(session));
+    let mut pictures = Pictures { dir: &options.into, shown: Shown::new(options.expected) };
     while let Some(frame) = reception.next()? {
-        tally.take(&frame);
-        pictures.take(&frame, tally.last_frame.unwrap_or_default())?;
+        let mut seen = on_host.see(&frame);
+        tally.take(&mut seen)?;
+        pictures.take(&mut seen, tally.last_frame.unwrap_or_default())?;
+        tally.let_go(&seen);
     }
     session.console.json(&tally.report())
 }
@@ -44,11 +47,11 @@ struct Pictures<'d> {
 }
 
 impl Pictures<'_> {
-    fn take(&mut self, frame: &Frame, number: u64) -> Result<(), CliError> {
+    fn take(&mut self, seen: &mut Seen<'_>, number: u64) -> Result<(), CliError> {
         let (keep, given_up) = self.shown.take(number);
-        if keep && let &[height, width, ref channels @ ..] = frame.form().shape() {
+        if keep && let &[height, width, ref channels @ ..] = seen.frame.form().shape() {
             let channels = channels.first().copied().unwrap_or(1);
-            self.write(frame.bytes(), [height, width, channels], number)?;
+            self.write(seen.bytes()?, [height, width, channels], number)?;
         }
         given_up.into_iter().try_for_each(|number| self.remove(number))
     }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uncopy::ErrorKind;
 
+use super::memory::Memory;
 use super::subject::Subject;
 use super::{Consumer, Options};
 use crate::error::CliError;
@@ -55,7 +56,11 @@ pub(super) struct Received {
     pub checked: u64,
     pub torn: u64,
     pub torn_frames: Vec<u64>,
+    /// Where it received frames.
+    pub device: Option<String>,
     pub copies: Vec<CopyReport>,
+    /// Copies that it made to check them.
+    pub own_copies: Vec<CopyReport>,
 }
 
 #[derive(Deserialize, Serialize, Clone, Copy)]
@@ -79,13 +84,14 @@ impl Cast {
     pub fn new(
         options: &Options,
         subject: &Subject,
+        memory: &Memory,
         python: Option<Python>,
         broken_frame: Option<u64>,
         session: &Session<'_>,
     ) -> Result<Self, CliError> {
         let link = format!("demo-{}", std::process::id());
         let pictures = Pictures::new(&options.out)?;
-        let producer = producer(&link, options, subject, broken_frame, session);
+        let producer = producer(&link, options, (subject, memory), broken_frame, session);
         let mut consumers = Vec::new();
         for &consumer in &options.consumers {
             let mut command = match (consumer.module(), &python) {
@@ -96,7 +102,7 @@ impl Cast {
                 }
                 (Some(module), Some(python)) => {
                     let mut command = python.command(PYTHON_CONSUMER);
-                    command.args([&link, module]);
+                    command.args([&link, module, &memory.device.to_string()]);
                     command
                 }
                 (Some(_), None) => continue,
@@ -166,7 +172,7 @@ impl Cast {
 fn producer(
     link: &str,
     options: &Options,
-    subject: &Subject,
+    (subject, memory): (&Subject, &Memory),
     broken_frame: Option<u64>,
     session: &Session<'_>,
 ) -> Command {
@@ -187,6 +193,9 @@ fn producer(
         Some(path) => command.arg(path),
         None => command.arg("--pattern"),
     };
+    if memory.is_on_gpu() {
+        command.args(["--device", &memory.device.to_string(), "--mirror"]);
+    }
     if let Some(limit) = subject.limit {
         command.args(["--frames", &limit.to_string()]);
     }

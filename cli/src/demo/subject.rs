@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use uncopy::ErrorKind;
 
 use super::Options;
+use super::memory::Memory;
 use crate::error::CliError;
 use crate::host::Session;
 use crate::python::Python;
@@ -30,7 +31,12 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub fn find(options: &Options, python: Option<&Python>, session: &Session<'_>) -> Result<Self, CliError> {
+    pub fn find(
+        options: &Options,
+        memory: &Memory,
+        python: Option<&Python>,
+        session: &Session<'_>,
+    ) -> Result<Self, CliError> {
         let path = match &options.video {
             Some(named) => Some(named_video(named, python)?),
             None => carried(Path::new(USUAL), python),
@@ -43,7 +49,7 @@ impl Subject {
             return Ok(Self {
                 name: "test picture".to_owned(),
                 path: None,
-                origin: "draws it in shared memory".to_owned(),
+                origin: if memory.is_on_gpu() { "draws it" } else { "draws it in shared memory" }.to_owned(),
                 frames: Some(limit),
                 limit: Some(limit),
             });

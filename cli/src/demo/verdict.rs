@@ -110,7 +110,9 @@ mod tests {
             checked: frames,
             torn: torn_frames.len() as u64,
             torn_frames: torn_frames.to_vec(),
+            device: None,
             copies: Vec::new(),
+            own_copies: Vec::new(),
         }
     }
 

@@ -16,6 +16,7 @@ macro_rules! headings {
     ($($heading:ident $text:literal;)+) => {
         /// A heading of the page. One that no finding uses is an error of the compiler's (dead code).
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "some are said of GPUs alone"))]
         pub(super) enum Heading {
             $($heading),+
         }
@@ -43,11 +44,16 @@ headings! {
     Memory "Memory for frames";
     Files "Open files";
     Locked "Locked memory";
+    Shm "/dev/shm is not used";
     Proc "What /proc tells";
     Containers "Containers and pid namespaces";
     Video "Decoding video";
     Python "Python and its packages";
-    Gpu "Host memory only";
+    Driver "GPUs and their driver";
+    Sharing "Frames on a GPU";
+    Mps "Several processes on one GPU";
+    Divided "Divided cards";
+    Wsl2 "WSL2";
 }
 
 impl std::fmt::Display for Heading {
@@ -101,7 +107,6 @@ mod tests {
         "Nothing arrives",
         "What went wrong before",
         "Frames are missed",
-        "/dev/shm is not used",
         "A process ends at a write into a frame",
     ];
 

@@ -19,6 +19,7 @@ pub(super) fn look() -> Vec<Finding> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let mut findings = vec![memory(), descriptors(soft_limit(&limits, "Max open files"))];
     findings.extend(locked_memory(soft_limit(&limits, "Max locked memory")));
+    findings.push(shm(&fs::read_to_string("/proc/self/mounts").unwrap_or_default()));
     findings.push(processes());
     findings.extend(namespace());
     findings
@@ -98,8 +99,28 @@ fn locked_memory(limit: Option<u64>) -> Option<Finding> {
     Some(Finding::ok(
         "limits",
         Heading::Locked,
-        format!("memory may be locked {limit}; links in host memory lock none"),
+        format!(
+            "memory may be locked {limit}; links lock none, and a GPU's driver pins what it needs by itself"
+        ),
     ))
+}
+
+/// For those who look for it there.
+fn shm(mounts: &str) -> Finding {
+    let has = match shm_size(mounts) {
+        None => "there is no /dev/shm".to_owned(),
+        Some(None) => "/dev/shm has half of the memory".to_owned(),
+        Some(Some(bytes)) => format!("/dev/shm has {}", units::size(bytes)),
+    };
+    Finding::ok("limits", Heading::Shm, format!("{has}, which limits nothing: links don't use it"))
+}
+
+/// The size that `/dev/shm` is mounted with: `Some(None)` for tmpfs's own, half of the memory. See tmpfs(5).
+fn shm_size(mounts: &str) -> Option<Option<u64>> {
+    let mut mounted = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let options = mounted.rfind(|words| words.get(1) == Some(&"/dev/shm"))?.get(3).copied()?;
+    let size = options.split(',').find_map(|option| option.strip_prefix("size="));
+    Some(size.and_then(|size| size.strip_suffix('k')?.parse::<u64>().ok()).map(|kib| kib * 1024))
 }
 
 /// A soft limit of `/proc/self/limits`, `u64::MAX` for `unlimited`: see proc_pid_limits(5).
@@ -169,6 +190,15 @@ Max locked memory         unlimited            unlimited            bytes
         assert_eq!(soft_limit(LIMITS, "Max open files"), Some(1024));
         assert_eq!(soft_limit(LIMITS, "Max locked memory"), Some(u64::MAX));
         assert_eq!(soft_limit(LIMITS, "Max stack size"), None);
+    }
+
+    #[test]
+    fn the_size_of_dev_shm_is_read_from_its_mount() {
+        let mounts = "proc /proc proc rw 0 0\nshm /dev/shm tmpfs rw,nosuid,size=65536k,inode64 0 0\n";
+        assert_eq!(shm_size(mounts), Some(Some(64 << 20)));
+        assert_eq!(shm_size("tmpfs /dev/shm tmpfs rw,nosuid 0 0\n"), Some(None));
+        assert_eq!(shm_size("proc /proc proc rw 0 0\n"), None);
+        assert!(shm(mounts).says.contains("67 MB"), "{}", shm(mounts).says);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The programs and Python packages that the command can work with, and what it does not look at.
+//! The programs and Python packages that the command can work with.
 
 use std::path::Path;
 
@@ -19,11 +19,6 @@ pub(super) fn look(python: Option<&Path>, session: &Session<'_>) -> Vec<Finding>
             findings.push(Finding::warn("python", Heading::Python, error.to_string(), advice));
         }
     }
-    findings.push(Finding::ok(
-        "cuda",
-        Heading::Gpu,
-        "not looked at by this version: links are in host memory",
-    ));
     findings
 }
 

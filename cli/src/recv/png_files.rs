@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use uncopy::Frame;
-
 use crate::error::CliError;
+use crate::gpu::Seen;
 use crate::picture::Picture;
 
 /// Where frames are written to.
@@ -46,12 +45,12 @@ impl PngFiles {
         matches!(self.place, Place::File(_))
     }
 
-    pub fn take(&mut self, frame: &Frame) -> Result<(), CliError> {
+    pub fn take(&mut self, seen: &mut Seen<'_>) -> Result<(), CliError> {
         let path = match &self.place {
             Place::File(path) => path.clone(),
-            Place::Directory { path, link } => path.join(format!("{link}-{:06}.png", frame.seq())),
+            Place::Directory { path, link } => path.join(format!("{link}-{:06}.png", seen.frame.seq())),
         };
-        Picture::of(frame, self.tone)?.write(&path)?;
+        Picture::of(seen, self.tone)?.write(&path)?;
         self.count += 1;
         // The first and the newest are all that is told.
         self.written.truncate(1);

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use uncopy::{Frame, LinkError, Read, Subscriber};
+use uncopy::{Frame, LinkError, Read, Subscriber, Where};
 
 use crate::error::CliError;
 use crate::host::Session;
@@ -27,6 +27,7 @@ impl<'s> Reception<'s> {
     pub fn open(
         name: &str,
         which: Which,
+        place: Where,
         timeout: Option<Duration>,
         until_closed: bool,
         session: &'s Session<'s>,
@@ -35,7 +36,8 @@ impl<'s> Reception<'s> {
             Which::Latest => Read::Latest,
             Which::Every => Read::Every,
         };
-        let options = uncopy::subscribe(name).read(read).timeout(Some(timeout.unwrap_or(DEFAULT_ABSENCE)));
+        let absence = Some(timeout.unwrap_or(DEFAULT_ABSENCE));
+        let options = uncopy::subscribe(name).read(read).place(place).timeout(absence);
         let subscriber = options.open_with(&mut session.waiting())?;
         Ok(Self { subscriber, session, timeout, until_closed })
     }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A source on a thread of its own, so that the command can be ended while the source waits for its next frame.
 //!
-//! The slot itself travels to the thread and back: pixels are written where consumers will read them. When the command
+//! The slot itself travels to the thread and back: pixels are written where consumers will read them, unless that is on
+//! a GPU. When the command
 //! ends while the source still waits (for standard input, say), the thread is left to notice by itself: nobody can take
 //! a read back, and nobody waits for it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
-use uncopy::{Claim, CopyReason, Form};
+use uncopy::{CopyReason, Form};
 
+use super::slot::Slot;
 use super::source::Source;
 use crate::error::CliError;
 use crate::host::{SLICE, Session};
@@ -17,14 +19,14 @@ enum Order {
     NextForm {
         again: bool,
     },
-    Fill(Claim),
+    Fill(Slot),
     /// The next frame has nowhere to go.
     Skip(Form),
 }
 
 enum Reply {
     Form(Option<Form>),
-    Filled(Claim),
+    Filled(Slot),
     Skipped,
 }
 
@@ -60,9 +62,9 @@ impl<'s> Feeder<'s> {
     }
 
     /// The slot with the next frame in it.
-    pub fn fill(&mut self, claim: Claim) -> Result<Claim, CliError> {
-        match self.ask(Order::Fill(claim))? {
-            Reply::Filled(claim) => Ok(claim),
+    pub fn fill(&mut self, slot: Slot) -> Result<Slot, CliError> {
+        match self.ask(Order::Fill(slot))? {
+            Reply::Filled(slot) => Ok(slot),
             _ => Err(gone()),
         }
     }
@@ -94,9 +96,9 @@ fn serve(mut source: Box<dyn Source>, orders: &Receiver<Order>, replies: &Sender
     for order in orders {
         let reply = match order {
             Order::NextForm { again } => next_form(&mut *source, again).map(Reply::Form),
-            Order::Fill(mut claim) => match claim.bytes_mut() {
-                Ok(bytes) => source.fill(bytes).map(|()| Reply::Filled(claim)),
-                Err(error) => Err(error.into()),
+            Order::Fill(mut slot) => match slot.bytes_mut() {
+                Ok(bytes) => source.fill(bytes).map(|()| Reply::Filled(slot)),
+                Err(error) => Err(error),
             },
             Order::Skip(form) => {
                 scratch.resize(form.len_bytes(), 0);

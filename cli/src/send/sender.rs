@@ -4,10 +4,11 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use uncopy::{Claim, CopyRecord, Device, Form, LinkError, Meta, Publisher};
+use uncopy::{CopyRecord, Device, Form, LinkError, Meta, Publisher};
 
 use super::feeder::Feeder;
 use super::pace::{Pace, Rate};
+use super::slot::{Side, Slot};
 use super::source::{Opened, Source};
 use crate::checksum::Checksum;
 use crate::error::CliError;
@@ -32,6 +33,7 @@ pub(super) struct Plan {
 /// Sends the frames of a source until it ends, or enough were sent.
 pub(super) struct Sender<'s> {
     publisher: Publisher,
+    side: Side,
     source: Option<Box<dyn Source>>,
     plan: Plan,
     pace: Option<Pace>,
@@ -63,13 +65,25 @@ pub(super) struct Summary {
 }
 
 impl<'s> Sender<'s> {
-    pub fn new(publisher: Publisher, opened: Opened, plan: Plan, session: &'s Session<'s>) -> Self {
+    pub fn new(
+        publisher: Publisher,
+        side: Side,
+        opened: Opened,
+        plan: Plan,
+        session: &'s Session<'s>,
+    ) -> Self {
         let pace = plan.rate.map(Pace::new);
         let source = Some(opened.source);
-        Self { publisher, source, plan, pace, session, frames: 0, form: None, times: None }
+        Self { publisher, side, source, plan, pace, session, frames: 0, form: None, times: None }
     }
 
     pub fn run(&mut self) -> Result<(), CliError> {
+        let sent = self.send();
+        // Also of what was sent before something ended it.
+        sent.and(self.side.settle())
+    }
+
+    fn send(&mut self) -> Result<(), CliError> {
         let Some(source) = self.source.take() else { return Ok(()) };
         let mut feeder = Feeder::new(source, self.session)?;
         let progress = self.session.console.progress("sending", self.plan.expected);
@@ -89,8 +103,8 @@ impl<'s> Sender<'s> {
     }
 
     fn send_frame(&mut self, feeder: &mut Feeder<'_>, form: Form) -> Result<(), CliError> {
-        let claim = match self.publisher.claim_with(&form, Some(&mut self.session.waiting())) {
-            Ok(claim) => claim,
+        let slot = match self.side.claim(&mut self.publisher, &form, self.session) {
+            Ok(slot) => slot,
             Err(error @ LinkError::NoFreeSlot { .. }) => {
                 // Counted by the publisher. The source goes on, and so does the clock.
                 if self.publisher.stats().dropped == 1 {
@@ -103,8 +117,9 @@ impl<'s> Sender<'s> {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut claim = feeder.fill(claim)?;
-        let meta = self.meta(&mut claim, feeder)?;
+        let mut slot = feeder.fill(slot)?;
+        let meta = self.meta(&mut slot, feeder)?;
+        let (claim, meta) = self.side.finish(slot, meta)?;
         self.wait_until_due()?;
         self.publisher.commit(claim, meta)?;
         let now = Instant::now();
@@ -112,21 +127,21 @@ impl<'s> Sender<'s> {
         Ok(())
     }
 
-    fn meta(&self, claim: &mut Claim, feeder: &Feeder<'_>) -> Result<Meta, CliError> {
+    fn meta(&self, slot: &mut Slot, feeder: &Feeder<'_>) -> Result<Meta, CliError> {
         let number = self.frames + 1;
         let mut meta = Meta::default();
         if self.plan.crc {
-            meta = meta.json(Checksum::of(claim.bytes_mut()?, number).to_json());
+            meta = meta.json(Checksum::of(slot.bytes_mut()?, number).to_json());
         }
         if self.plan.break_frame == Some(number) {
-            let bytes = claim.bytes_mut()?;
+            let bytes = slot.bytes_mut()?;
             let middle = bytes.len() / 2;
             if let Some(byte) = bytes.get_mut(middle) {
                 *byte ^= 1;
             }
         }
         if let Some(reason) = feeder.copies() {
-            let len_bytes = claim.form().len_bytes() as u64;
+            let len_bytes = slot.form().len_bytes() as u64;
             meta = meta.copied(CopyRecord { reason, from: Device::CPU, to: Device::CPU, len_bytes });
         }
         Ok(meta)

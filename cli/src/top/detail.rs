@@ -76,6 +76,9 @@ fn facts(link: &LinkView) -> Vec<String> {
             units::times(u64::from(link.epoch)),
         ));
     }
+    if let Some(memory) = link.memory.as_ref().filter(|memory| !memory.is_host()) {
+        facts.push(shown(&format!("frames lie {}", memory.in_words())));
+    }
     if link.when_full == "block" || link.evicted > 0 {
         let waited = units::seconds(link.blocked_seconds);
         let evicted = units::count(link.evicted, "reader");
@@ -177,4 +180,22 @@ fn draw_errors(frame: &mut Frame<'_>, errors: &[ErrorView], choices: &Choices, a
         Line::styled(shown(&text), coloured(choices, Color::Red))
     }));
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::view::samples;
+    use crate::whereabouts::WhereReport;
+    use uncopy::{DeviceUuid, Whereabouts};
+
+    #[test]
+    fn where_frames_lie_is_told_of_links_on_a_gpu() {
+        let on = |lie| LinkView { memory: Some(WhereReport::of(lie)), ..samples::link("camera", 60.0) };
+        let told =
+            |link: &LinkView| facts(link).iter().any(|fact| fact.starts_with("frames lie on GPU-5a5a"));
+        let gpu = on(Whereabouts::Cuda { uuid: DeviceUuid([0x5a; 16]), is_mirrored: true });
+        assert!(told(&gpu) && !told(&on(Whereabouts::Host)));
+        assert_eq!(height(&gpu), height(&on(Whereabouts::Host)) + 1, "there is room for it");
+    }
 }

@@ -7,12 +7,14 @@ use crate::error::CliError;
 use crate::host::Session;
 use crate::table::{Cell, Column, Table};
 use crate::units;
+use crate::whereabouts::WhereReport;
 
 pub(super) fn print(view: &View, session: &Session<'_>) -> Result<(), CliError> {
     let mut table = Table::new([
         Column::left("NAME"),
         Column::left("STATE"),
         Column::left("FORM"),
+        Column::left("MEMORY"),
         Column::right("FPS"),
         Column::right("PUBLISHED"),
         Column::right("DROPPED"),
@@ -32,6 +34,7 @@ pub(super) fn print(view: &View, session: &Session<'_>) -> Result<(), CliError> 
             Cell::styled(Style::Bold, link.name.clone()),
             state,
             dash_if_empty(link.form_words.clone()).into(),
+            link.memory.as_ref().map_or_else(|| "-".to_owned(), WhereReport::short).into(),
             fps(link).into(),
             number(link, link.published).into(),
             dropped,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use uncopy::{Ages, Answer, ConsumerInfo, ErrorRecord, LinkInfo};
 
 use crate::report::{FormReport, command_line};
+use crate::whereabouts::WhereReport;
 
 /// All links at one moment.
 #[derive(Serialize, Clone, Default, Debug)]
@@ -75,6 +76,8 @@ pub(super) struct LinkView {
     /// Consumers whose places were taken away.
     pub evicted: u64,
     pub memory_bytes: u64,
+    /// Where frames lie; `None` before the first.
+    pub memory: Option<WhereReport>,
     pub epoch: u32,
     pub last_frame_age_seconds: Option<f64>,
     /// Of the consumer that gets its frames the latest.
@@ -172,6 +175,7 @@ impl LinkView {
             slots: info.slots,
             held: info.consumers.iter().map(|consumer| consumer.holds).sum(),
             memory_bytes: info.memory_bytes,
+            memory: info.whereabouts.map(WhereReport::of),
             epoch: info.epoch,
             last_frame_age_seconds: info.last_frame_age.map(|age| age.as_secs_f64()),
             when_full: if info.blocks { "block" } else { "drop" },
@@ -278,6 +282,7 @@ pub(super) mod samples {
             blocked_seconds: 0.0,
             evicted: 0,
             memory_bytes: 33_200_000,
+            memory: Some(WhereReport::of(uncopy::Whereabouts::Host)),
             epoch: 1,
             last_frame_age_seconds: Some(0.012),
             latency_nanos: None,

@@ -32,6 +32,29 @@ fn every_finding_has_a_topic_a_level_and_a_sentence() {
 }
 
 #[test]
+fn without_a_driver_the_reason_is_told_and_nothing_fails() {
+    let place = Place::new();
+    // Found before any other, and no library.
+    std::fs::write(place.file("libcuda.so.1"), "").unwrap();
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("LD_LIBRARY_PATH", place.file(""));
+        Done::of(command)
+    };
+    let data = run(&["doctor", "--json"]).ended_with(0).json();
+    let gpus = &data["gpus"];
+    assert!(gpus["driver"].is_null() && gpus["cards"] == serde_json::json!([]), "{gpus}");
+    assert!(gpus["absent"].as_str().unwrap().contains("libcuda.so.1"), "{gpus}");
+    let text = run(&["doctor"]).ended_with(0).text();
+    assert!(text.contains("frames can't lie on a GPU: there is no CUDA driver"), "{text}");
+    let done = run(&["send", "camera", "--pattern", "--device", "cuda"]).ended_with(6);
+    assert!(done.error().contains("there is no CUDA driver"), "{done:?}");
+    let done = run(&["demo", "--consumers", "rust", "--frames", "1"]).ended_with(0);
+    assert!(done.err.contains("in host memory; no GPU is used: there is no CUDA driver"), "{done:?}");
+    place.is_clean();
+}
+
+#[test]
 fn what_is_missing_comes_with_what_to_do() {
     let place = Place::new();
     let text = place.run(&["doctor"]).ended_with(0).text();

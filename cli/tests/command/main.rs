@@ -17,6 +17,8 @@ mod looking;
 mod manual;
 mod measuring;
 mod names;
+#[cfg(feature = "cuda")]
+mod on_a_gpu;
 mod pictures;
 mod place;
 mod rates;

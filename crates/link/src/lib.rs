@@ -71,7 +71,8 @@ pub use native::{
     Answer, Claim, Cleaning, ConsumerInfo, Fate, Frame, HeldFrame, HostCopy, LinkInfo, Loan, MAX_CONSUMERS,
     MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, Observer, Presence, PublishOptions, Published, Publisher,
     PublisherStats, Read, RuntimeFiles, Sent, Staging, SubscribeOptions, Subscriber, SubscriberStats,
-    Waiting, Waker, WhenFull, Where, clean_in, info, list, list_in, publish, subscribe, wait, wait_with,
+    Waiting, Waker, WhenFull, Where, Whereabouts, clean_in, info, list, list_in, publish, subscribe, wait,
+    wait_with,
 };
 
 #[cfg(feature = "skip-waits")]

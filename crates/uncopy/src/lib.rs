@@ -47,7 +47,7 @@ pub use uncopy_core::*;
 pub use uncopy_link::*;
 pub use uncopy_tensor::{
     Accelerator, Access, DeviceMemory, DlpackError, Element, Export, HostBuffer, Import, Ready, Region,
-    ShareHandle, Tensor, TensorError, View, dlpack,
+    ShareHandle, Tensor, TensorError, Timeline, TimelinePoint, View, dlpack,
 };
 
 /// NVIDIA GPUs. Without a driver every call answers with the reason.
@@ -59,11 +59,15 @@ pub use uncopy_cuda as cuda;
 pub use uncopy_os as os;
 
 /// The Rust examples of the README and of the pages below `docs`, compiled and run with the documentation tests. A page
-/// that is missing here is found by `cargo xtask layers`.
+/// that is missing here is found by `cargo xtask layers`. Those with examples on a GPU need the feature `cuda`.
 #[cfg(doctest)]
 mod pages {
+    #[cfg(feature = "cuda")]
     #[doc = include_str!("../../../README.md")]
     struct Readme;
+    #[cfg(feature = "cuda")]
+    #[doc = include_str!("../../../docs/concepts/gpu.md")]
+    struct Gpu;
     #[doc = include_str!("../../../docs/concepts/ownership.md")]
     struct Ownership;
     #[doc = include_str!("../../../docs/concepts/policies.md")]

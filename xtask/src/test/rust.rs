@@ -135,7 +135,8 @@ pub fn cli(context: &Context<'_>) -> Result<Vec<Case>, Error> {
         }
     }
     let command = ["test", "--package", "uncopy-cli", "--locked", "--tests"];
-    context.cargo_test(with(cargo(context.repo), &command), &[])
+    // What needs a GPU is run by the part `standin`.
+    context.cargo_test(with(cargo(context.repo), &command), &["--skip", "on_a_gpu::"])
 }
 
 /// A skip when the cargo subcommand is not there and cannot be added.

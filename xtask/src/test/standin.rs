@@ -19,5 +19,15 @@ pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
         command.env("UNCOPY_STANDIN", "1").env("LD_LIBRARY_PATH", &directory);
         cases.extend(context.cargo_test(command, &[])?);
     }
+    let mut command = cargo(context.repo);
+    command.args(["test", "--package", "uncopy-cli", "--locked", "--test", "command"]);
+    command.env("UNCOPY_STANDIN", "1").env("LD_LIBRARY_PATH", &directory);
+    cases.extend(context.cargo_test(command, &["on_a_gpu::"])?);
+    // Without a driver the examples of pages end at their first line.
+    let mut command = cargo(context.repo);
+    command.args(["test", "--package", "uncopy", "--locked", "--doc", "--features", "cuda"]);
+    command.env("UNCOPY_STANDIN", "1").env("LD_LIBRARY_PATH", &directory);
+    command.env("UNCOPY_RUNTIME_DIR", context.repo.target().join("links-of-examples"));
+    cases.extend(context.cargo_test(command, &["pages"])?);
     Ok(cases)
 }

@@ -104,7 +104,7 @@ fn open() -> Result<Library, String> {
     use libloading::os::unix::{RTLD_LOCAL, RTLD_NOW};
     // SAFETY: the initialisers that run are those of the NVIDIA driver, or of whatever this user's library path puts in
     // its place, which may do as it likes in this process with or without us.
-    unsafe { Library::open(Some(LIBRARY), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| error.to_string())
+    unsafe { Library::open(Some(LIBRARY), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| cause_of(&error))
 }
 
 #[cfg(windows)]
@@ -112,7 +112,12 @@ fn open() -> Result<Library, String> {
     use libloading::os::windows::LOAD_LIBRARY_SEARCH_SYSTEM32;
     // SAFETY: only the system's directory is searched, where an administrator installed the driver.
     unsafe { Library::load_with_flags(LIBRARY, LOAD_LIBRARY_SEARCH_SYSTEM32) }
-        .map_err(|error| error.to_string())
+        .map_err(|error| cause_of(&error))
+}
+
+/// The system's own words: the error's say which call failed, and no more.
+fn cause_of(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn get_proc_address(library: &Library) -> Option<GetProcAddress> {

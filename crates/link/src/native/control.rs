@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use uncopy_core::LinkName;
+use uncopy_core::{DeviceUuid, LinkName};
 use uncopy_os::{Mapping, OsError, SharedMemory, Words, futex_wake, futex_wake_marked};
 use uncopy_tensor::SharedPages;
 
 use super::header::Header;
 use super::order::{DeviceCells, DeviceWord};
 use super::ring::{self, Cells, Word32, Word64};
-use super::wire::{self, MAX_CONSUMERS, ages, block, device, header, live, place, producer_state, trail};
+use super::wire::{
+    self, MAX_CONSUMERS, MemoryInfo, ages, block, device, header, live, place, producer_state, trail,
+};
 use crate::ages::BUCKETS;
 use crate::error::LinkError;
 
@@ -146,6 +148,22 @@ impl<'a> Live<'a> {
     /// Nanoseconds for which the producer has waited for room.
     pub(crate) fn blocked(self) -> &'a AtomicU64 {
         self.u64_at(live::BLOCKED)
+    }
+
+    /// Says where the frames of the epoch that begins lie: for those who look, and for nothing else.
+    pub(crate) fn show_memory(self, memory: &MemoryInfo) {
+        self.u32_at(live::MEMORY_KIND).store(memory.kind, Relaxed);
+        self.u32_at(live::HAS_MIRROR).store(u32::from(memory.mirror_len > 0), Relaxed);
+        // Control memory is longer than that: what was created can't refuse it.
+        let _ = self.store_bytes(live::DEVICE_UUID, &memory.uuid);
+    }
+
+    /// What [`show_memory`](Self::show_memory) says: the kind, whether there is a mirror, and the device.
+    pub(crate) fn shown_memory(self) -> (u32, bool, DeviceUuid) {
+        let mut uuid = [0; 16];
+        let _ = self.load_bytes(live::DEVICE_UUID, &mut uuid);
+        let kind = AtomicU32::load(self.u32_at(live::MEMORY_KIND), Relaxed);
+        (kind, AtomicU32::load(self.u32_at(live::HAS_MIRROR), Relaxed) != 0, DeviceUuid(uuid))
     }
 
     /// A count of the ages of the frames that the consumer at `place` has received.
@@ -435,5 +453,19 @@ mod tests {
         for slot in 0..4 {
             assert_eq!(word(4096 + slot * 384), Some(0), "slot {slot} begins free");
         }
+    }
+
+    #[test]
+    fn where_frames_lie_is_shown_at_its_place() {
+        let name = LinkName::parse("camera").expect("a plain name is a name");
+        let control = Control::create(&name, &header()).unwrap();
+        let uuid: [u8; 16] = std::array::from_fn(|at| at as u8 + 1);
+        let memory = MemoryInfo { kind: 1, uuid, mirror_len: 4096, ..MemoryInfo::default() };
+        control.live().show_memory(&memory);
+        let mut bytes = [0; 80];
+        control.words().load_bytes(560, &mut bytes).unwrap();
+        assert_eq!(bytes[..8], [1, 0, 0, 0, 1, 0, 0, 0]);
+        assert_eq!((&bytes[8..24], &bytes[24..]), (&uuid[..], &[0; 56][..]), "and nothing else");
+        assert_eq!(control.live().shown_memory(), (1, true, DeviceUuid(uuid)));
     }
 }

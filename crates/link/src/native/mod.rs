@@ -45,7 +45,7 @@ pub use consumer::{
 };
 pub use frame::Frame;
 pub use leftovers::{Cleaning, Fate, RuntimeFiles, clean_in};
-pub use observe::{Answer, ConsumerInfo, HeldFrame, LinkInfo, info, list, list_in};
+pub use observe::{Answer, ConsumerInfo, HeldFrame, LinkInfo, Whereabouts, info, list, list_in};
 pub use observer::{Observer, Presence, Published};
 pub use producer::{Claim, Loan, PublishOptions, Publisher, PublisherStats, Sent, WhenFull, publish};
 pub use waker::Waker;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
 
 use uncopy_core::ErrorKind::NotFound;
-use uncopy_core::LinkName;
+use uncopy_core::{DeviceUuid, LinkName};
 use uncopy_os::{Connection, Mapping, ProcessId, RuntimeDir};
 use uncopy_tensor::{Access, ShareHandle};
 
@@ -17,7 +17,7 @@ use super::header::Header;
 use super::leftovers::sweep;
 use super::naming::socket_file;
 use super::ring::{self, Cells};
-use super::wire::{self, MAX_CONSUMERS, Message, Role, block, place, read, when_full};
+use super::wire::{self, MAX_CONSUMERS, Message, Role, block, memory_kind, place, read, when_full};
 use crate::ages::{Ages, BUCKETS};
 use crate::error::{LinkError, Missing};
 use crate::form::Form;
@@ -35,6 +35,23 @@ pub enum Answer {
     Silent,
     /// It could not be read, for the reason given.
     Refused(String),
+}
+
+/// Where the frames of a link lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Whereabouts {
+    /// In host memory.
+    Host,
+    /// In the memory of a CUDA device.
+    Cuda {
+        /// As every process calls the device.
+        uuid: DeviceUuid,
+        /// They are in host memory as well.
+        is_mirrored: bool,
+    },
+    /// In memory of a kind that this version does not know.
+    Other(u32),
 }
 
 /// A link as an observer sees it.
@@ -69,7 +86,9 @@ pub struct LinkInfo {
     pub form: Option<Form>,
     /// Time since the newest frame, unless its stamp is of another boot.
     pub last_frame_age: Option<Duration>,
-    /// Shared memory of the link: control and slots.
+    /// Where the frames of the newest epoch lie; `None` before the first.
+    pub whereabouts: Option<Whereabouts>,
+    /// Shared memory of the link: control and slots, wherever they are, and their mirror.
     pub memory_bytes: u64,
     /// Who reads.
     pub consumers: Vec<ConsumerInfo>,
@@ -262,13 +281,16 @@ pub(crate) fn unreadable(name: String, answer: Answer) -> LinkInfo {
         epoch: 0,
         form: None,
         last_frame_age: None,
+        whereabouts: None,
         memory_bytes: 0,
         consumers: Vec::new(),
     }
 }
 
 pub(crate) fn describe(name: String, control: &Control, header: &Header) -> LinkInfo {
-    let slots = control.slots() as u64;
+    let (epoch, whereabouts) = (control.live().epoch().load(Acquire), whereabouts(control.live()));
+    let is_mirrored = matches!(whereabouts, Whereabouts::Cuda { is_mirrored: true, .. });
+    let slots = control.slots() as u64 * if is_mirrored { 2 } else { 1 };
     let newest = glance(control.live());
     let since = |nanos| Stamp::new(nanos, is_of_this_boot(header.boot_id)).age();
     LinkInfo {
@@ -282,14 +304,23 @@ pub(crate) fn describe(name: String, control: &Control, header: &Header) -> Link
         blocks: control.live().when_full().load(Relaxed) == when_full::BLOCK,
         blocked: Duration::from_nanos(control.live().blocked().load(Relaxed)),
         evicted: control.live().evicted().load(Relaxed),
-        epoch: control.live().epoch().load(Acquire),
+        epoch,
         form: newest.as_ref().map(|(form, _)| *form),
         last_frame_age: newest.and_then(|(_, published)| since(published)),
+        whereabouts: (epoch != 0).then_some(whereabouts),
         memory_bytes: slots
             .saturating_mul(control.live().slot_stride().load(Relaxed))
             .saturating_add(wire::control_len_bytes(control.slots()) as u64),
         consumers: (0..MAX_CONSUMERS as u32).filter_map(|place| consumer_at(control, place, since)).collect(),
         name,
+    }
+}
+
+fn whereabouts(control: Live<'_>) -> Whereabouts {
+    match control.shown_memory() {
+        (memory_kind::HOST, ..) => Whereabouts::Host,
+        (memory_kind::CUDA, is_mirrored, uuid) => Whereabouts::Cuda { uuid, is_mirrored },
+        (kind, ..) => Whereabouts::Other(kind),
     }
 }
 

@@ -594,6 +594,7 @@ impl Publisher {
             state.views = Arc::default();
         }
         self.control.live().slot_stride().store(stride as u64, Relaxed);
+        self.control.live().show_memory(&memory.info());
         self.control.live().epoch().store(number, Release);
         self.server.announce(number, memory.clone());
         kill_point("producer.epoch_told");

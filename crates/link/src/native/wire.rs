@@ -68,6 +68,9 @@ pub(crate) mod live {
     pub(crate) const WHEN_FULL: usize = 536;
     pub(crate) const EVICTED: usize = 544;
     pub(crate) const BLOCKED: usize = 552;
+    pub(crate) const MEMORY_KIND: usize = 560;
+    pub(crate) const HAS_MIRROR: usize = 564;
+    pub(crate) const DEVICE_UUID: usize = 568;
     pub(crate) const WANTS_ROOM: usize = 640;
     pub(crate) const ROOM: usize = 644;
 }
