@@ -196,8 +196,12 @@ entries! {
         let mut space = space();
         let is_aligned = address.is_multiple_of(GRANULE as u64);
         let is_free = space.is_reserved(address, len) && space.touching(address, len).is_empty();
-        if flags != 0 || offset != 0 || !is_granular(len) || len > memory.len || !is_aligned || !is_free {
+        if flags != 0 || offset != 0 || !is_granular(len) || !is_aligned || !is_free {
             return Err(Code::INVALID_VALUE);
+        }
+        if len > memory.len {
+            // Read on an H100, driver 580.159; `cuda.h` does not name it.
+            return Err(Code::NOT_SUPPORTED);
         }
         let owner = devices::ordinal_of(memory.card).unwrap_or_default();
         let (base, origin) = (memory.address(0), Origin::Virtual { handle });

@@ -48,6 +48,8 @@ impl DriverCode {
     pub const NOT_READY: DriverCode = DriverCode(600);
     /// The host memory is registered already.
     pub const ALREADY_REGISTERED: DriverCode = DriverCode(712);
+    /// Not here, or not in this way; also what a mapping longer than its memory is answered with.
+    pub const NOT_SUPPORTED: DriverCode = DriverCode(801);
     /// The call would disturb a capture through the legacy default stream.
     pub const CAPTURE_IMPLICIT: DriverCode = DriverCode(906);
     /// Anything.

@@ -165,7 +165,7 @@ impl Entered<'_> {
 
     /// Gives physical memory an address on this device. `len_bytes` is a multiple of the granularity; the driver refuses
     /// more than the memory has (`cuda.h`, `cuMemMap`: "offset + size must be less than the size of the memory
-    /// allocation").
+    /// allocation"): driver 580.159 on an H100 with `NOT_SUPPORTED`, though the text speaks of `INVALID_VALUE`.
     pub(crate) fn map(
         &self,
         memory: &Physical,
@@ -180,7 +180,7 @@ impl Entered<'_> {
         // SAFETY: the range was reserved just now and nothing is mapped in it; the handle is alive.
         let mapped = unsafe { self.mem_map(address, len_bytes, 0, memory.handle, 0) };
         mapped.map_err(|error| match error {
-            CudaError::Driver { code: code @ DriverCode::INVALID_VALUE, .. } => {
+            CudaError::Driver { code: code @ (DriverCode::INVALID_VALUE | DriverCode::NOT_SUPPORTED), .. } => {
                 CudaError::TooSmall { wanted_bytes: len_bytes, code }
             }
             other => other,
