@@ -17,6 +17,7 @@
 #include <cerrno>
 
 #include "floors/consumer.cuh"
+#include "floors/places.hpp"
 #include "floors/producer.cuh"
 
 namespace {
@@ -38,6 +39,7 @@ void on_end_of_child(int) {
     // A consumer without a producer would spin for ever.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(options.limit_s);
+    take_place(Place::CONSUMER);
     Consumer(page, options, static_cast<const std::uint32_t*>(mirror)).run();
     _exit(0);
 }
@@ -66,6 +68,7 @@ int main(int count, char** words) {
     }
     if (child == 0) consume(page, options, mirror);
     alarm(options.limit_s);
+    take_place(Place::PRODUCER);
     Producer producer(page, options, mirror);
     const Report report = producer.measure();
     spin_until(page, page.ended, 1);

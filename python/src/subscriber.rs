@@ -24,7 +24,8 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 /// published in between shows as frame.missed; or 'every': each frame in order, from the newest at the time of
 /// joining on. None of those is missed if the producer was opened with when_full='block'; else frame.missed counts
 /// what was overwritten before it was received. spin is how long a wait for a frame spins before it sleeps, in
-/// seconds: it costs a core and saves the time of a wake-up.
+/// seconds: it costs a core and saves the time of a wake-up. A sleeper is awake when a frame is due that comes as evenly
+/// as those before it; spin=0 turns that off.
 ///
 /// Frames on a GPU are received there, or in the producer's mirror in host memory where this process can't use the GPU;
 /// device='cpu' receives the mirror in any case, and never loads a driver. With prefetch=True the copy to the host that

@@ -42,6 +42,18 @@ def shape_and_dtype(size: str) -> tuple[tuple[int, int, int], str]:
     return (*PICTURES[picture], CHANNELS), DTYPES[dtype]
 
 
+CPUS = "UNCOPY_BENCH_CPUS"
+"""The processors of the producer and of the consumer, such as `0-3/4-7`."""
+PRODUCER, CONSUMER = range(2)
+
+
+def take_place(side: int) -> None:
+    """Binds this process to the processors that the runner has for this side, so that the two never share a core."""
+    if CPUS in os.environ:
+        first, last = os.environ[CPUS].split("/")[side].split("-")
+        os.sched_setaffinity(0, range(int(first), int(last) + 1))
+
+
 class Page:
     """Shared words; either process may write any."""
 
@@ -95,6 +107,7 @@ class Pair:
 
 
 def _play(play, path, results, arguments):
+    take_place(CONSUMER)
     page = Page(path)
     try:
         results.send(play(page, *arguments))
@@ -194,6 +207,7 @@ def main(program: str, version, measure) -> None:
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--paced-frames", type=int, default=PACED_FRAMES)
     options = parser.parse_args()
+    take_place(PRODUCER)
     sizes = options.sizes.split(",")
     if unknown := set(sizes) - set(SIZES):
         parser.error(f"there is no size {', '.join(sorted(unknown))}")

@@ -41,37 +41,57 @@ def of_size(size, frames):
             slot.torch().fill_(number % measuring.VALUES)
 
     rows = []
-    for how, send, what in [
-        ("send", lambda number: pub.send(source), "send of a torch tensor"),
-        ("loan", lend, "a loan, torch's fill of it and the publication"),
+    for how, prepare, send, what in [
+        ("send", make, lambda number: pub.send(source), "send of a torch tensor"),
+        ("loan", lambda number: None, lend, "a loan, torch's fill of it and the publication"),
     ]:
-        with uncopy.publish("calls") as pub, Pair(consume, frames, size) as pair:
+        with uncopy.publish("calls") as pub, Pair(consume, frames) as pair:
             pub.wait_for_consumers(1, timeout=120.0)
-            calls = producer_rounds(pair.page, frames, make if how == "send" else lambda number: None, send)
-            waits, hosted, taken = pair.result()
+            calls = producer_rounds(pair.page, frames, prepare, send)
+            waits = pair.result()
         rows.append(time_row(f"{how}_call_python", size, calls, f"{what}: the call"))
         rows.append(time_row(f"{how}_known_python", size, waits, f"{what}, until the consumer's recv has returned"))
-        if how == "send":
-            rows.append(time_row("numpy", size, hosted, "frame.numpy() of a frame that was received"))
-            rows.append(time_row("torch_python", size, taken, "frame.torch() of a frame that was received"))
+    with uncopy.publish("calls") as pub, Pair(use, frames, size) as pair:
+        pub.wait_for_consumers(1, timeout=120.0)
+        producer_rounds(pair.page, frames, make, lambda number: pub.send(source))
+        hosted, taken = pair.result()
+    rows.append(time_row("numpy", size, hosted, "frame.numpy() of a frame that was received"))
+    rows.append(time_row("torch_python", size, taken, "frame.torch() of a frame that was received"))
     return rows
 
 
-def consume(page, frames, size):
+def consume(page, frames):
+    import uncopy
+
+    # The floors' consumer spins, too: whom the producer has to wake is measured sixty times a second.
+    with uncopy.subscribe("calls", timeout=30.0, spin=1.0) as sub:
+        held = sub.newest()
+
+        def receive():
+            nonlocal held
+            # Given back before the next one is waited for, as by a for loop.
+            held = None
+            held = sub.recv(timeout=30.0)
+
+        waits = consumer_rounds(page, frames, receive)
+        last = (measuring.WARM_UP + frames) % measuring.VALUES
+        if held.numpy()[0, 0, 0] != last:
+            raise RuntimeError(f"the last frame holds {held.numpy()[0, 0, 0]}, not {last}")
+    return waits
+
+
+def use(page, frames, size):
     import torch
 
     import uncopy
 
     torch.cuda.init()
     hosted, taken = [], []
-    with uncopy.subscribe("calls", timeout=30.0) as sub:
-        waits = []
+    with uncopy.subscribe("calls", timeout=30.0, spin=1.0) as sub:
         words = page.words
         for number in range(1, measuring.WARM_UP + frames + 1):
-            # Given back before the next one is waited for, as by a for loop.
             frame = None
             frame = sub.recv(timeout=30.0)
-            waits.append(time.perf_counter_ns() - words[measuring.BEGUN])
             begun = time.perf_counter_ns()
             on_card = frame.torch()
             taken.append(time.perf_counter_ns() - begun)
@@ -82,7 +102,7 @@ def consume(page, frames, size):
                 raise RuntimeError(f"frame {number} of {size} holds {on_host[0, 0, 0]}")
             del on_card, on_host
             words[measuring.SEEN] = number
-    return tuple(samples[measuring.WARM_UP :] for samples in (waits, hosted, taken))
+    return hosted[measuring.WARM_UP :], taken[measuring.WARM_UP :]
 
 
 def paced(size, frames):

@@ -50,7 +50,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=only)
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES", help="also the long run, for so long")
     parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="where results.json goes (here)")
-    parser.add_argument("--rounds", type=int, default=3, help="of the measurements (3; the worst counts)")
+    parser.add_argument("--rounds", type=int, default=5, help="of the measurements (5; their median counts)")
     return parser.parse_args()
 
 

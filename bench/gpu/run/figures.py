@@ -4,6 +4,7 @@
 import json
 import sys
 
+import machine
 import others
 from bundle import Bundle
 from cases import Cases
@@ -19,7 +20,13 @@ UNPACED = (
 )
 LONG = "frames"
 GOALS_SIZE = "1080p_f32"
-"""The size that the goals are about; other sizes are measured beside it."""
+"""The size that the goals are about. Other sizes are measured once."""
+OTHER_SIZES = ",".join(
+    size
+    for picture in ("512", "1080p", "4k")
+    for dtype in ("u8", "f16", "f32")
+    if (size := f"{picture}_{dtype}") != GOALS_SIZE
+)
 
 
 def measure(bundle: Bundle, cases: Cases, runs: list[dict], rounds: int, mps: dict[str, str] | None = None) -> None:
@@ -28,13 +35,15 @@ def measure(bundle: Bundle, cases: Cases, runs: list[dict], rounds: int, mps: di
     programs = [*floors(bundle, cases, part), *ours(bundle, cases, part)]
     if mps is None:
         programs += others.programs(bundle, cases)
+    places = machine.places()
+    bound = {"UNCOPY_BENCH_CPUS": places} if places else {}
     failed = set()
     for round_number in range(1, rounds + 1):
         for program in programs:
             if program.name in failed or round_number > program.rounds:
                 continue
             complain(f"{part}: round {round_number} of {rounds}, {program.name}")
-            done = run(program.command, env=program.environment | (mps or {}), limit_s=program.limit_s)
+            done = run(program.command, env=program.environment | bound | (mps or {}), limit_s=program.limit_s)
             document, why = document_of(done)
             if document is None:
                 failed.add(program.name)
@@ -66,25 +75,30 @@ def floors(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
     if program is None:
         cases.failed(part, "floors", why_not)
         return []
-    sizes = [] if part == PART else ["--sizes", GOALS_SIZE]
-    return [
-        Program("floors", [program, "--rows", UNPACED, *sizes]),
+    programs = [
+        Program("floors", [program, "--rows", UNPACED, "--sizes", GOALS_SIZE]),
         Program("floors, paced", [program, "--rows", PACED, "--sizes", GOALS_SIZE]),
     ]
+    if part == PART:
+        programs.append(Program("floors, other sizes", [program, "--rows", UNPACED, "--sizes", OTHER_SIZES], rounds=1))
+    return programs
 
 
 def ours(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
     """uncopy's own: programs that the manifest names, and every script of `python/`."""
     measures = bundle.manifest["measures"]
-    programs = [
-        Program(entry["name"], [bundle.program(entry["program"]), *entry["arguments"]], bundle.environment())
-        for entry in measures
-        if entry["name"] != LONG or part == PART
-    ]
-    for program in programs:
-        if program.name == LONG:
-            # It counts what is wrong, and takes minutes.
-            program.rounds, program.limit_s = 1, 600
+    programs = []
+    for entry in measures:
+        name, command = entry["name"], [bundle.program(entry["program"]), *entry["arguments"]]
+        if name == LONG:
+            if part == PART:
+                # It counts what is wrong, and takes minutes.
+                programs.append(Program(name, command, bundle.environment(), rounds=1, limit_s=600))
+            continue
+        programs.append(Program(name, [*command, "--sizes", GOALS_SIZE], bundle.environment()))
+        if part == PART:
+            others_too = [*command, "--sizes", OTHER_SIZES]
+            programs.append(Program(f"{name}, other sizes", others_too, bundle.environment(), rounds=1))
     site, why_not = bundle.site()
     scripts = sorted((bundle.home / "python").glob("*.py"))
     if scripts and site is None:

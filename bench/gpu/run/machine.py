@@ -31,6 +31,7 @@ def describe() -> tuple[dict | None, str]:
         "kernel": platform.release(),
         "memory_gib": -(-int(_number(_field(_text("/proc/meminfo"), "MemTotal"))) // (1 << 20)),
         "load_before": float(load[0]) if load else None,
+        "pinning": places() or "none",
         "gpu": {
             "card": gpu["name"],
             "count": len(cards),
@@ -41,6 +42,18 @@ def describe() -> tuple[dict | None, str]:
             "mig": gpu["mig.mode.current"],
         },
     }, ""
+
+
+def places() -> str | None:
+    """Processors for the producer and for the consumer of a measurement, as the programs are told: the first quarter and
+    the second. Whether two in a row share a core, or two that are half of all apart, these never do. `None` where there
+    are too few."""
+    usable = sorted(os.sched_getaffinity(0))
+    quarter = len(usable) // 4
+    if quarter < 2 or usable[2 * quarter - 1] != usable[0] + 2 * quarter - 1:
+        return None
+    first = usable[0]
+    return f"{first}-{first + quarter - 1}/{first + quarter}-{first + 2 * quarter - 1}"
 
 
 def versions() -> dict:

@@ -7,6 +7,7 @@ use std::time::Duration;
 use uncopy::{Accelerator, Form, Frame, Region, Subscriber, Where};
 
 use super::card::{Array, Card};
+use super::places::{self, Place};
 use super::producer::{WARM_UP, words_of};
 use super::steps::{Row, Step};
 use crate::bare::{Line, Page};
@@ -21,6 +22,7 @@ const SPIN: Duration = Duration::from_secs(1);
 
 /// Plays one step beside the producer: the name of the link, the step, the page that both share, and how many frames.
 pub fn play(arguments: &Arguments) -> Result<(), Failure> {
+    places::take(Place::Consumer)?;
     let step = Step::parse(arguments.text(1)?)?;
     let page = Page::open(arguments.text(2)?)?;
     let frames = arguments.number(3)?;

@@ -9,6 +9,7 @@ mod card;
 mod consumer;
 mod frames;
 mod parts;
+mod places;
 mod producer;
 mod report;
 mod steps;

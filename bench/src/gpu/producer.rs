@@ -7,6 +7,7 @@ use uncopy::{Accelerator, Form, LinkError, Meta, Publisher, Tensor};
 
 use super::Options;
 use super::card::{Array, Card};
+use super::places::{self, Place};
 use super::report::Report;
 use super::steps::{Row, Step};
 use crate::bare::{Line, Page};
@@ -20,6 +21,7 @@ const PERIOD_NANOS: u64 = 1_000_000_000 / 60;
 
 /// Plays every step beside its consumers.
 pub fn measure(steps: &[Step], options: &Options, report: &mut Report) -> Result<(), Failure> {
+    places::take(Place::Producer)?;
     let card = Card::open()?;
     for (at, step) in steps.iter().enumerate() {
         eprintln!("{} {}", step.about.name, step.size_name());

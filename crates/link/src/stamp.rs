@@ -26,6 +26,12 @@ impl Stamp {
         own_monotonic_nanos(self.machine_nanos)
     }
 
+    /// As [`monotonic_nanos`] counts; `None` for a stamp of another boot.
+    #[inline]
+    pub(crate) fn machine_nanos(&self) -> Option<u64> {
+        self.is_of_this_boot.then_some(self.machine_nanos)
+    }
+
     /// Time since then; `None` for a stamp of another boot.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {

@@ -77,5 +77,5 @@ pub use pass::{Connection, Listener, MAX_HANDLES, Peer, Received, Sent, temporar
 pub use process::{PidFd, ProcessId, at_exit, boot_id, current_uid, random_id, spawn_quiet};
 pub use wake::{
     Alarm, DirectoryWatch, Event, EventFd, Interest, Pollable, Poller, Woken, futex_wait, futex_wait_any,
-    futex_wait_marked, futex_wake, futex_wake_marked,
+    futex_wait_marked, futex_wake, futex_wake_marked, on_time,
 };

@@ -112,6 +112,26 @@ pub enum Percentile {
     P99,
 }
 
+/// Which of several rounds a figure is judged by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OfRounds {
+    #[default]
+    Worst,
+    /// The middle one, the worse of two.
+    Median,
+}
+
+impl OfRounds {
+    fn pick(self, mut values: Vec<f64>) -> Option<f64> {
+        values.sort_by(f64::total_cmp);
+        match self {
+            Self::Worst => values.last().copied(),
+            Self::Median => values.get(values.len() / 2).copied(),
+        }
+    }
+}
+
 impl Round {
     pub const fn at(&self, percentile: Percentile) -> f64 {
         match percentile {
@@ -122,28 +142,38 @@ impl Round {
 }
 
 impl Series {
+    /// That of the rounds that counts; 0 where there is none.
+    pub fn of(&self, rounds: OfRounds, percentile: Percentile) -> f64 {
+        rounds.pick(self.rounds.iter().map(|round| round.at(percentile)).collect()).unwrap_or_default()
+    }
+
     /// The largest of all rounds.
     pub fn worst(&self, percentile: Percentile) -> f64 {
-        self.rounds.iter().map(|round| round.at(percentile)).fold(0.0, f64::max)
+        self.of(OfRounds::Worst, percentile)
     }
 }
 
 impl Figure {
-    /// The largest of what `measure` makes of ours and the reference, over rounds that were measured in turns.
-    fn worst_of(&self, percentile: Percentile, measure: impl Fn(f64, f64) -> f64) -> Option<f64> {
+    /// Ours divided by the reference, in the worst round; `None` without a reference.
+    pub fn worst_ratio(&self, percentile: Percentile) -> Option<f64> {
+        self.ratio(OfRounds::Worst, percentile)
+    }
+
+    /// What `measure` makes of ours and the reference in each round that has both, and of these the one that counts.
+    fn of(&self, rounds: OfRounds, percentile: Percentile, measure: impl Fn(f64, f64) -> f64) -> Option<f64> {
         let pairs = self.ours.rounds.iter().zip(&self.reference.as_ref()?.rounds);
         let at = |round: &Round| round.at(percentile);
-        pairs.map(|(ours, reference)| measure(at(ours), at(reference))).reduce(f64::max)
+        rounds.pick(pairs.map(|(ours, reference)| measure(at(ours), at(reference))).collect())
     }
 
     /// Ours divided by the reference; `None` without a reference.
-    pub fn worst_ratio(&self, percentile: Percentile) -> Option<f64> {
-        self.worst_of(percentile, |ours, reference| ours / reference)
+    pub fn ratio(&self, rounds: OfRounds, percentile: Percentile) -> Option<f64> {
+        self.of(rounds, percentile, |ours, reference| ours / reference)
     }
 
     /// What ours takes more than the reference.
-    pub fn worst_excess(&self, percentile: Percentile) -> Option<f64> {
-        self.worst_of(percentile, |ours, reference| ours - reference)
+    pub fn excess(&self, rounds: OfRounds, percentile: Percentile) -> Option<f64> {
+        self.of(rounds, percentile, |ours, reference| ours - reference)
     }
 }
 
@@ -226,7 +256,7 @@ pub mod tests {
         let figure = figure("x", Unit::Ns, &[20.0, 30.0, 25.0], Some(&[10.0, 20.0, 10.0]));
         assert_eq!(figure.ours.worst(Percentile::P50), 30.0);
         assert_eq!(figure.worst_ratio(Percentile::P50), Some(2.5));
-        assert_eq!(figure.worst_excess(Percentile::P50), Some(15.0));
+        assert_eq!(figure.excess(OfRounds::Worst, Percentile::P50), Some(15.0));
     }
 
     #[test]

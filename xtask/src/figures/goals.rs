@@ -2,7 +2,7 @@
 //! `bench/goals.toml`: what must be reached. Its head explains each key.
 
 use crate::{
-    bench::results::{Percentile, Unit as Measured},
+    bench::results::{OfRounds, Percentile, Unit as Measured},
     error::{Error, read_text},
     repo::Repo,
 };
@@ -24,6 +24,8 @@ pub struct Goal {
     pub unit: Unit,
     pub direction: Direction,
     pub or_excess_ns: Option<f64>,
+    #[serde(default)]
+    pub rounds: OfRounds,
     pub on: Kind,
     /// A share of the goal.
     pub noise: f64,

@@ -34,9 +34,9 @@ impl Verdict {
 pub struct Row<'a> {
     pub goal: &'a Goal,
     pub verdict: Verdict,
-    /// The worst figure as a multiple of the goal: up to 1 is good.
+    /// The worst of its figures as a multiple of the goal: up to 1 is good.
     pub of_goal: Option<f64>,
-    /// The worst figure in words.
+    /// The worst of its figures in words.
     pub measured: String,
 }
 
@@ -90,20 +90,20 @@ fn compare(goal: &Goal, figure: &Figure) -> Option<Compared> {
     if figure.ours.rounds.is_empty() {
         return None;
     }
-    let worst = figure.ours.worst(goal.percentile);
-    let ours = shown(worst, figure.unit);
+    let counts = figure.ours.of(goal.rounds, goal.percentile);
+    let ours = shown(counts, figure.unit);
     match goal.unit.measured() {
         Some((unit, factor)) => {
             let allowed = goal.goal * factor;
             // Of nothing nothing is a part.
-            let of_goal = if worst == 0.0 { 0.0 } else { worst / allowed };
+            let of_goal = if counts == 0.0 { 0.0 } else { counts / allowed };
             (unit == figure.unit).then_some(Compared { of_goal, measured: ours })
         }
         None => {
-            let ratio = figure.worst_ratio(goal.percentile)?;
-            let excess = figure.worst_excess(goal.percentile)?;
+            let ratio = figure.ratio(goal.rounds, goal.percentile)?;
+            let excess = figure.excess(goal.rounds, goal.percentile)?;
             let by_excess = goal.or_excess_ns.map_or(f64::INFINITY, |limit| excess / limit);
-            let reference = shown(figure.reference.as_ref()?.worst(goal.percentile), figure.unit);
+            let reference = shown(figure.reference.as_ref()?.of(goal.rounds, goal.percentile), figure.unit);
             let measured = format!("{} x ({ours} / {reference})", digits(ratio));
             Some(Compared { of_goal: (ratio / goal.goal).min(by_excess), measured })
         }
@@ -184,6 +184,16 @@ mod tests {
         let of = |ours| verdict_of(&goal, figure("f", Unit::Ns, &[ours], Some(&[100.0])));
         assert_eq!(of(600.0), Verdict::Met);
         assert_eq!(of(700.0), Verdict::Short);
+    }
+
+    #[test]
+    fn where_the_median_counts_one_round_that_stands_out_does_not() {
+        let median = goal(&format!("{RATIO}rounds = 'median'\n"));
+        let of = |ours: &[f64]| verdict_of(&median, figure("f", Unit::Ns, ours, Some(&[10.0, 10.0, 10.0])));
+        assert_eq!(of(&[90.0, 14.0, 12.0]), Verdict::Met);
+        assert_eq!(of(&[90.0, 17.0, 12.0]), Verdict::Short);
+        let worst = verdict_of(&goal(RATIO), figure("f", Unit::Ns, &[12.0, 14.0, 17.0], Some(&[10.0; 3])));
+        assert_eq!(worst, Verdict::Short);
     }
 
     #[test]

@@ -81,6 +81,7 @@ struct Measured {
     kernel: String,
     memory_gib: u64,
     load_before: Option<f64>,
+    pinning: String,
     gpu: Gpu,
 }
 
@@ -244,7 +245,7 @@ impl Measured {
             governor: None,
             memory_gib: self.memory_gib,
             load_before: self.load_before,
-            pinning: "none".to_string(),
+            pinning: self.pinning,
             gpu: Some(self.gpu),
         }
     }
@@ -327,7 +328,7 @@ mod tests {
         let text = format!(
             r#"{{"date": "2030-01-01T00:00:00Z",
             "bundle": {{"commit": "c", "has_uncommitted_changes": false, "uncopy": "0.1.0", "rustc": "rustc 1"}},
-            "machine": {{"cpu": "x", "cores": 8, "is_virtual": true, "kernel": "6", "memory_gib": 9, "load_before": 0.1,
+            "machine": {{"cpu": "x", "cores": 8, "is_virtual": true, "kernel": "6", "memory_gib": 9, "load_before": 0.1, "pinning": "none",
               "gpu": {{"card": "NVIDIA H200", "count": 1, "driver": "580.1", "cuda": "13.0", "memory_mib": 1,
                 "compute_mode": "Default", "mig": "Disabled"}}}},
             "versions": {{"python": "3.12.3", "torch": "2.11.0"}},

@@ -180,9 +180,10 @@ impl Entered<'_> {
         // SAFETY: the range was reserved just now and nothing is mapped in it; the handle is alive.
         let mapped = unsafe { self.mem_map(address, len_bytes, 0, memory.handle, 0) };
         mapped.map_err(|error| match error {
-            CudaError::Driver { code: code @ (DriverCode::INVALID_VALUE | DriverCode::NOT_SUPPORTED), .. } => {
-                CudaError::TooSmall { wanted_bytes: len_bytes, code }
-            }
+            CudaError::Driver {
+                code: code @ (DriverCode::INVALID_VALUE | DriverCode::NOT_SUPPORTED),
+                ..
+            } => CudaError::TooSmall { wanted_bytes: len_bytes, code },
             other => other,
         })?;
         let mapping = Mapping { reserved };

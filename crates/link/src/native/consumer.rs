@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use uncopy_core::Stream;
 use uncopy_os::{RuntimeDir, fork_generation};
 
+use self::cadence::Cadence;
 use self::device::Unready;
 use self::events::Events;
 use self::receive::Taken;
@@ -20,6 +21,7 @@ use super::wire;
 use crate::error::LinkError;
 use crate::errors::{ErrorLog, Side};
 
+mod cadence;
 mod device;
 mod events;
 mod receive;
@@ -142,7 +144,8 @@ impl SubscribeOptions {
     }
 
     /// How long a wait for a frame spins before it sleeps, while frames come that fast: 20 µs unless told. Spinning
-    /// costs a core and saves the time that a wake-up takes.
+    /// costs a core and saves the time that a wake-up takes. A sleeper is awake when a frame is due that comes as evenly as
+    /// those before it; a spin of no time turns that off.
     #[must_use]
     pub fn spin(self, spin: Duration) -> Self {
         Self { spin, ..self }
@@ -188,6 +191,7 @@ impl SubscribeOptions {
             for_stream: None,
             device_takes: Duration::ZERO,
             spin_pays: true,
+            cadence: Cadence::default(),
             asleep_since_nanos: None,
             attachment: None,
             for_wakers: Arc::default(),
@@ -254,13 +258,15 @@ pub struct Subscriber {
     read: Read,
     timeout: Option<Duration>,
     spin: Duration,
-    /// The last frame came within the time of a spin.
     place: Where,
     /// The stream that frames are received for, in such a call.
     for_stream: Option<Stream>,
     /// How long devices took of late, from the publication of a frame until it was there.
     device_takes: Duration,
+    /// The last frame came within the time of a spin.
     spin_pays: bool,
+    /// When the next frame is due, where that can be foreseen.
+    cadence: Cadence,
     /// Since when this place is marked as a sleeper.
     asleep_since_nanos: Option<u64>,
     attachment: Option<Arc<Attachment>>,

@@ -225,6 +225,25 @@ impl<'a> Live<'a> {
         self.words.prefetch_for_write(live::LATEST);
     }
 
+    /// A hint that a frame on a device is about to be written to `slot`: brings here who is done with it and what will be
+    /// written for it, all at once.
+    #[inline]
+    pub(crate) fn about_to_write_on_device(self, slot: usize) {
+        let (block, device) =
+            (Self::block_offset(slot), wire::device_offset(self.slots) + slot * device::STRIDE);
+        for offset in [block, block + block::COPIES, device] {
+            self.words.prefetch_for_write(offset);
+        }
+        self.words.prefetch(device + device::WANTED);
+        self.words.prefetch(device + device::DONE);
+    }
+
+    /// A hint that the word is about to be read by which a device says that it has written `slot`.
+    #[inline]
+    pub(crate) fn about_to_ask_device(self, slot: usize) {
+        self.words.prefetch(wire::device_offset(self.slots) + slot * device::STRIDE);
+    }
+
     /// A hint that another process is about to read the line of a slot, which lies in our private cache.
     #[inline]
     pub(crate) fn demote(self, slot: usize) {

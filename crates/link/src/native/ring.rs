@@ -157,6 +157,12 @@ impl Writer {
         Some(usize::from(self.order.remove(at)))
     }
 
+    /// The slot that is most likely claimed next, and the newest frame's.
+    pub(crate) fn likely(&self) -> (Option<usize>, Option<usize>) {
+        let first = self.order.iter().map(|slot| usize::from(*slot)).find(|slot| Some(*slot) != self.newest);
+        (first, self.newest)
+    }
+
     fn take<C: Cells>(cells: &C, slot: usize, attached: u16) -> bool {
         let Some(cell) = cells.word(slot) else { return false };
         cells.about_to_change(slot);

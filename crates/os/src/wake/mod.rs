@@ -43,7 +43,7 @@ use windows as system;
 
 pub use system::{
     Alarm, DirectoryWatch, EventFd, Pollable, Poller, futex_wait, futex_wait_any, futex_wait_marked,
-    futex_wake, futex_wake_marked,
+    futex_wake, futex_wake_marked, on_time,
 };
 
 /// Why a wait ended.

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
-use uncopy_os::{Woken, futex_wait_marked, kill_point, monotonic_nanos};
+use uncopy_os::{Woken, futex_wait_marked, kill_point, monotonic_nanos, on_time};
 
 use super::device::{self, Look, Unready};
 use super::{JustWait, LONG_SLICE, Subscriber, Waiting, slice_after};
@@ -216,6 +216,7 @@ impl Subscriber {
         // Spinning in vain costs more than its time: the scheduler then wakes the sleeper elsewhere.
         self.spin_pays = false;
         let mut now = monotonic_nanos();
+        let mut due = if self.spin.is_zero() { None } else { self.cadence.next_look(now) };
         loop {
             let Some(left) = wait.left_at(now) else { return Ok(news()) };
             let value = ring::announce_sleep(&control, attachment.place);
@@ -223,11 +224,35 @@ impl Subscriber {
             if news() {
                 return Ok(true);
             }
-            let woken =
-                futex_wait_marked(control.latest_futex(), value as u32, Some(left), ring::mark(value));
-            if news() {
+            let sleep = |limit: Duration| {
+                futex_wait_marked(control.latest_futex(), value as u32, Some(limit), ring::mark(value))
+            };
+            let until_due = due.as_ref().map(|due| Duration::from_nanos(due.start.saturating_sub(now)));
+            let woken = match until_due.filter(|until_due| *until_due < left) {
+                Some(until_due) => on_time(|| sleep(until_due)),
+                None => sleep(left),
+            };
+            let is_there = news();
+            if is_there {
                 kill_point("consumer.woken");
                 control.pass_wake_on(attachment.place);
+            }
+            if let Some(due) = due.take() {
+                now = monotonic_nanos();
+                if now >= due.start {
+                    // Awake before the frame: the producer need not wake us.
+                    let is_seen = !is_there && {
+                        ring::end_sleep(&control, attachment.place);
+                        look_until(due.end, news)
+                    };
+                    self.cadence.note_look(&due, now, is_seen);
+                    if is_seen {
+                        return Ok(true);
+                    }
+                    if !is_there {
+                        continue;
+                    }
+                }
             }
             let asked = matches!(woken, Woken::TimedOut | Woken::Interrupted);
             if asked && !wait.go_on()? {
@@ -259,6 +284,9 @@ impl Subscriber {
         self.spin_pays = Duration::from_nanos(now.saturating_sub(since)) < self.spin;
         if let Some(frame) = frame {
             attachment.count_age(frame.published(), now, 1);
+            if let Some(published) = frame.published().machine_nanos() {
+                self.cadence.note(frame.seq(), published);
+            }
         }
     }
 }
@@ -295,6 +323,21 @@ impl Wait<'_> {
     pub(super) fn go_on(&mut self) -> Result<bool, LinkError> {
         let goes_on = self.waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
         if goes_on { Ok(true) } else { Err(LinkError::Interrupted) }
+    }
+}
+
+/// Looks for `news` until `end_nanos` on the monotonic clock. Returns whether there is news. The producer may be about to
+/// run on this very processor, and is let.
+fn look_until(end_nanos: u64, news: impl Fn() -> bool) -> bool {
+    const TURN: Duration = Duration::from_micros(2);
+    loop {
+        if spin_until(TURN, &news) {
+            return true;
+        }
+        if monotonic_nanos() >= end_nanos {
+            return false;
+        }
+        std::thread::yield_now();
     }
 }
 

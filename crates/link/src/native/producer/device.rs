@@ -136,6 +136,7 @@ impl Publisher {
         stream: Option<Stream>,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Sent, LinkError> {
+        self.hint();
         let contiguous = source.layout().is_c_contiguous();
         // The same layout, and packed: nearly every frame.
         if !contiguous || form.layout() != source.layout() {
@@ -168,6 +169,19 @@ impl Publisher {
         let len_bytes = form.len_bytes() as u64;
         let record = CopyRecord { reason, from: source.device(), to: source.device(), len_bytes };
         Ok(Sent::Published { seq: self.try_commit(&mut claim, &meta.copied(record))? })
+    }
+
+    /// Asks for the lines that the next frame on a device needs, so that they travel at the same time.
+    #[inline]
+    fn hint(&self) {
+        let (next, newest) = self.writer.likely();
+        let control = self.control.live();
+        if let Some(slot) = next {
+            control.about_to_write_on_device(slot);
+        }
+        if let Some(slot) = newest {
+            control.about_to_ask_device(slot);
+        }
     }
 
     /// Ends the link where the device is lost to this process: what was published and is not there never comes, which

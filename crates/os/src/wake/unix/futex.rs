@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sleeping on a word that several processes share.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::thread::futex::{Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
 use rustix::thread::futex::{wait, wait_bitset, waitv, wake, wake_bitset};
+use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::wake::Woken;
@@ -34,6 +35,22 @@ pub fn futex_wait_marked(
     marks: NonZeroU32,
 ) -> Woken {
     woken(wait_bitset(word, Flags::empty(), expected, deadline_after(timeout).as_ref(), marks))
+}
+
+/// Calls `wait` while the timers of this thread are as exact as the system can make them. The kernel else lets them be
+/// late by the thread's slack, 50 µs unless somebody changed it, to save wake-ups.
+pub fn on_time<R>(wait: impl FnOnce() -> R) -> R {
+    const EXACT: NonZeroU64 = NonZeroU64::MIN;
+    // Where it can't be had (a sandbox that does not know the call), timers are as late as ever.
+    let slack = current_timer_slack().ok().filter(|slack| *slack > EXACT.get());
+    if slack.is_some() {
+        let _ = set_current_timer_slack(Some(EXACT));
+    }
+    let waited = wait();
+    if let Some(slack) = slack {
+        let _ = set_current_timer_slack(NonZeroU64::new(slack));
+    }
+    waited
 }
 
 /// Sleeps while every word holds what is expected of it, until one of them is woken or `timeout` has passed. `None`
