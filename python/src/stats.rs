@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use uncopy::{
     Ages, Answer, ConsumerInfo, CopyRecord, ErrorRecord, HeldFrame, LinkInfo, PixelFormat, PublisherStats,
-    SubscriberStats,
+    SubscriberStats, Whereabouts,
 };
 
 use crate::errors::Failure;
@@ -187,6 +187,35 @@ impl PyLinkInfo {
     #[getter]
     fn pid(&self) -> Option<i32> {
         self.info.producer.map(|producer| producer.pid)
+    }
+
+    /// Where its frames lie: 'host', 'cuda', 'other' (a kind of memory that this version does not know), or None before the
+    /// first.
+    #[getter]
+    fn memory(&self) -> Option<&'static str> {
+        self.info.whereabouts.map(|whereabouts| match whereabouts {
+            Whereabouts::Host => "host",
+            Whereabouts::Cuda { .. } => "cuda",
+            _ => "other",
+        })
+    }
+
+    /// UUID of the GPU that its frames are on, as every process calls it ('GPU-5a0c231b-...'); else None.
+    #[getter]
+    fn gpu(&self) -> Option<String> {
+        match self.info.whereabouts {
+            Some(Whereabouts::Cuda { uuid, .. }) => Some(uuid.to_string()),
+            _ => None,
+        }
+    }
+
+    /// 'host' where frames on a GPU are in host memory as well; else None.
+    #[getter]
+    fn mirror(&self) -> Option<&'static str> {
+        match self.info.whereabouts {
+            Some(Whereabouts::Cuda { is_mirrored: true, .. }) => Some("host"),
+            _ => None,
+        }
     }
 
     /// Command line of the producer.

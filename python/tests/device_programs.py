@@ -274,6 +274,8 @@ def mirrored(consumers):
         sys.stdin.readline()
         pub.wait_for_consumers(int(consumers), timeout=10)
         pub.send(card.array(content(1)))
+        seen = uncopy.info("mirrored")
+        assert (seen.memory, seen.mirror) == ("cuda", "host") and seen.gpu.startswith("GPU-"), (seen.memory, seen.gpu)
         print("sent", flush=True)
         sys.stdin.readline()
 

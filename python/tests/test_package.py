@@ -101,6 +101,7 @@ def test_links_are_seen_by_who_takes_no_part():
             assert (info.dropped, info.epoch, info.shape, info.dtype, info.pixel) == (0, 1, (2, 3, 4), "uint8", "rgba8")
             assert 0 <= info.last_frame_age <= info.uptime
             assert info.memory_bytes >= 5 * 24
+            assert (info.memory, info.gpu, info.mirror) == ("host", None, None)
             assert "python" in info.command or "pytest" in info.command
             (consumer,) = info.consumers
             assert (consumer.place, consumer.pid) == (0, os.getpid())
@@ -108,6 +109,7 @@ def test_links_are_seen_by_who_takes_no_part():
             assert frame.seq == 1
         nothing = uncopy.info("a")
         assert (nothing.shape, nothing.dtype, nothing.last_frame_age, nothing.consumers) == (None, None, None, ())
+        assert nothing.memory is None
     with pytest.raises(uncopy.NotFound, match="nobody publishes 'b'"):
         uncopy.info("b")
 

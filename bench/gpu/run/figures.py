@@ -19,6 +19,8 @@ UNPACED = (
     "copy_done,host_copy_done"
 )
 LONG = "frames"
+PYTHON_ROUNDS = 3
+"""Each imports torch in several processes, which takes most of its time."""
 GOALS_SIZE = "1080p_f32"
 """The size that the goals are about. Other sizes are measured once."""
 OTHER_SIZES = ",".join(
@@ -105,7 +107,9 @@ def ours(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
         cases.failed(part, "uncopy in Python", why_not)
     elif scripts:
         environment = bundle.environment() | python_path(bundle, site)
-        programs += [Program(script.stem, [sys.executable, "-B", script], environment) for script in scripts]
+        for script in scripts:
+            command = [sys.executable, "-B", script, "--sizes", GOALS_SIZE]
+            programs.append(Program(script.stem, command, environment, rounds=PYTHON_ROUNDS))
     if not programs:
         cases.skipped(part, "uncopy's own figures", "this bundle has no program that measures uncopy on a GPU")
     return programs
