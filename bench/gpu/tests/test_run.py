@@ -38,7 +38,7 @@ esac""",
     "compute-sanitizer": """
 case "$*" in
 *planted*) exit 97;;
-*) shift 8; exec "$@";;
+*) shift 10; exec "$@";;
 esac""",
     "nvidia-cuda-mps-control": """
 echo "$CUDA_MPS_PIPE_DIRECTORY $*" >>"$MPS_CALLS"
