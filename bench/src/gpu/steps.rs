@@ -87,7 +87,7 @@ pub const ROWS: &[About] = &[
     About {
         row: Row::SendKnown60Hz,
         name: "send_known_60hz",
-        call: None,
+        call: Some("send_call_60hz_rust"),
         what: "send until a consumer that slept knows, 60 times a second",
     },
     About {
