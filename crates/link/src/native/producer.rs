@@ -613,6 +613,10 @@ fn wastes(have: usize, need: usize) -> bool {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
+        if self.generation != fork_generation() {
+            // The link is the parent's, and so is what its device still does.
+            return;
+        }
         self.readers_at_close = Some(self.server.readers());
         self.server.close(producer_state::CLOSED);
         self.retire_memory();

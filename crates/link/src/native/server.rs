@@ -141,6 +141,11 @@ impl Server {
         self.control.live()
     }
 
+    /// Whether this process was forked from the one that opened the link.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.generation != fork_generation()
+    }
+
     pub(crate) fn state(&self) -> u32 {
         self.state.load(Acquire)
     }
@@ -287,7 +292,7 @@ impl Server {
 
     /// Ends the link: the name is free, consumers are told, nothing is answered any more. The first call decides why.
     pub(crate) fn close(&self, why: u32) {
-        if self.generation != fork_generation() {
+        if self.is_foreign() {
             return;
         }
         if self.state.compare_exchange(producer_state::LIVE, why, AcqRel, Relaxed).is_err() {

@@ -7,18 +7,21 @@
 //! | `device` publishes a loan on device 0 | `loan`, or `error` |
 //! | `frame` publishes a frame on the device and receives it | `frame` with `seq` and `right` |
 //! | `fork` has a child call everything and drop it | `uses` from the child, `forked` with its exit code |
+//! | `fork-lent` has a child drop a loan that is written and published afterwards | `forked`, `frame` |
 
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 use serde_json::{Value, json};
-use uncopy::{Accelerator, Device, Form, Frame, LinkError, Meta, Publisher, Stream, Subscriber};
+use uncopy::{
+    Accelerator, Claim, Device, Form, Frame, LinkError, Meta, Publisher, Stream, Subscriber, Tensor,
+};
 use uncopy_cuda::CudaDevice;
 use uncopy_tests::raw::{self, Forked};
 use uncopy_tests::script::{Commands, Words, emit, emit_error};
 
 use super::steady;
-use crate::card::Card;
+use crate::card::{Array, Card};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -28,6 +31,8 @@ struct Ends {
     sub: Subscriber,
     held: Option<Frame>,
     card: Option<(Card, Stream)>,
+    /// What could be sent.
+    source: Option<Array>,
 }
 
 pub(super) fn play(words: &Words, commands: &mut Commands) {
@@ -39,7 +44,7 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
         Err(error) => return emit_error(&error),
     };
     emit(&json!({ "event": "open" }));
-    let mut ends = Ends { form: uncopy_tests::form("64x64x4"), out, sub, held: None, card: None };
+    let mut ends = Ends { form: uncopy_tests::form("64x64x4"), out, sub, held: None, card: None, source: None };
     while let Some(line) = commands.next_command() {
         let done = match line.as_str() {
             "host" => ends.host(),
@@ -53,6 +58,21 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
                     raw::leave_child(0)
                 }
                 Forked::Parent(pid) => Ok(collected(pid)),
+            },
+            "fork-lent" => match ends.lend() {
+                Err(error) => Err(error),
+                Ok(claim) => match raw::fork() {
+                    Forked::Child => {
+                        drop(claim);
+                        drop(ends);
+                        wait_for_threads();
+                        raw::leave_child(0)
+                    }
+                    Forked::Parent(pid) => {
+                        emit(&collected(pid));
+                        ends.publish_late(claim)
+                    }
+                },
             },
             other => panic!("no command '{other}'"),
         };
@@ -79,13 +99,33 @@ impl Ends {
     }
 
     fn frame(&mut self) -> Result<Value, LinkError> {
+        let claim = self.lend()?;
+        self.publish(claim, Duration::ZERO)
+    }
+
+    fn lend(&mut self) -> Result<Claim, LinkError> {
         let (card, stream) = self.card.get_or_insert_with(|| {
             let card = Card::open();
             let stream = card.stream();
             (card, stream)
         });
+        self.source.get_or_insert_with(|| card.array(self.form.len_bytes()));
+        self.out.claim_on(&self.form, card.id(), *stream, None)
+    }
+
+    fn publish_late(&mut self, claim: Claim) -> Result<Value, LinkError> {
+        /// Longer than it takes to look at a frame.
+        const LATE: Duration = Duration::from_millis(50);
+        self.publish(claim, LATE)
+    }
+
+    /// Publishes a loan whose stream is busy for so long before it writes, and receives it.
+    fn publish(&mut self, claim: Claim, busy: Duration) -> Result<Value, LinkError> {
+        let (card, stream) = self.card.as_ref().expect("it was opened for the loan");
         let key = self.out.seq() + 1;
-        let claim = self.out.claim_on(&self.form, card.id(), *stream, None)?;
+        if !busy.is_zero() {
+            card.spin(busy.as_nanos() as u64, *stream);
+        }
         card.fill(&claim.tensor()?, key, *stream);
         self.out.commit(claim, Meta::default().raw(key.to_le_bytes().to_vec()))?;
         let frame = self.sub.recv(PATIENCE)?;
@@ -93,6 +133,12 @@ impl Ends {
             json!({ "event": "frame", "seq": frame.seq(), "right": steady::look(&frame) == Ok(true) });
         self.held = Some(frame);
         Ok(event)
+    }
+
+    fn send(&mut self, stream: Stream) -> Result<(), LinkError> {
+        let source = &self.source.as_ref().expect("it was made with the first loan").tensor;
+        let source = Tensor::new(source.region().clone(), *self.form.layout(), 0)?;
+        self.out.send_on(&self.form, &source, Meta::default(), stream, None).map(drop)
     }
 
     fn use_all(&mut self) -> Value {
@@ -104,12 +150,22 @@ impl Ends {
         let device = CudaDevice::with_ordinal(0).map(|device| device.is_capturing(stream).is_ok());
         json!({
             "event": "uses",
+            "send": kind(self.send(stream)),
+            "stream": kind(self.out.stream_on(Device::cuda(0)).map(drop)),
             "claim": kind(self.out.claim_on(&self.form, Device::cuda(0), stream, None).map(drop)),
             "recv": kind(self.sub.recv(Duration::ZERO).map(drop)),
             "recv_on": kind(self.sub.recv_on(stream, Duration::ZERO).map(drop)),
             "tensor": self.held.as_ref().map(|frame| kind(frame.tensor().map(drop))),
             "device": device.map_or_else(|error| error.to_string(), |works| works.to_string()),
         })
+    }
+}
+
+/// Until the threads are done that drops have started.
+fn wait_for_threads() {
+    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    while threads() > 1 {
+        std::thread::yield_now();
     }
 }
 

@@ -72,7 +72,7 @@ fn f45_a_child_forked_with_both_ends_and_the_device_open_is_refused_and_harms_no
         is_frame(&other.expect("took"), seq);
         lone.tell("fork");
         let uses = lone.expect("uses");
-        for call in ["claim", "recv", "recv_on", "tensor"] {
+        for call in ["claim", "send", "stream", "recv", "recv_on", "tensor"] {
             assert_eq!(uses.text(call), "forked_process", "{uses}");
         }
         assert!(uses.text("device").contains("fork"), "{uses}");
@@ -80,6 +80,20 @@ fn f45_a_child_forked_with_both_ends_and_the_device_open_is_refused_and_harms_no
         assert_eq!((forked.value("code"), forked.value("signal")), (&0.into(), &().into()), "{forked}");
     }
     other.quit();
+    lone.quit();
+}
+
+#[test]
+fn f45_a_loan_that_a_forked_child_drops_is_published_by_its_parent() {
+    let Some(stage) = stage() else { return };
+    let mut lone = stage.open(&["lone", "cam"]);
+    for seq in 1..=3 {
+        lone.tell("fork-lent");
+        let forked = lone.expect("forked");
+        assert_eq!((forked.value("code"), forked.value("signal")), (&0.into(), &().into()), "{forked}");
+        let frame = lone.expect("frame");
+        assert_eq!((frame.number("seq"), frame.value("right")), (seq, &true.into()), "{frame}");
+    }
     lone.quit();
 }
 

@@ -96,6 +96,8 @@ impl Publisher {
         stream: Stream,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Claim, LinkError> {
+        // Before the device is asked: in a forked child it says that it is lost.
+        self.check_usable()?;
         let target = self.target(device, stream)?;
         let Target::Device { accelerator, .. } = &target else { return Err(LinkError::ForeignClaim) };
         let is_capturing = accelerator.is_capturing(stream);
@@ -146,6 +148,7 @@ impl Publisher {
             }
         }
         meta.check()?;
+        self.check_usable()?;
         let target = self.target(source.device(), stream.unwrap_or(Stream::LEGACY_DEFAULT))?;
         let mut claim = match self.claim_or_wait(form, &target, waiting)? {
             Some(claim) => claim,
@@ -189,6 +192,7 @@ impl Publisher {
     pub(super) fn ending_if_lost<T>(&mut self, done: Result<T, LinkError>) -> Result<T, LinkError> {
         if let Err(LinkError::Device { source, .. }) = &done
             && source.kind() == io::ErrorKind::BrokenPipe
+            && !self.server.is_foreign()
         {
             order::force_ready(&self.control.live());
             self.server.close(producer_state::CLOSED);
@@ -202,7 +206,7 @@ impl Publisher {
     /// # Errors
     /// [`LinkError::Device`]: no such device, no driver, or the driver's.
     pub fn stream_on(&mut self, device: Device) -> Result<Stream, LinkError> {
-        let made = self.own_stream(device);
+        let made = self.check_usable().and_then(|()| self.own_stream(device));
         self.server.log.noting(made)
     }
 
