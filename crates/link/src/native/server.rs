@@ -210,9 +210,12 @@ impl Server {
         self.control.live().make_room_known();
     }
 
-    /// Notes that a claimed slot was not published.
+    /// Notes that a claimed slot was not published, on whatever thread. The producer may be waiting for it.
     pub(crate) fn give_back(&self, slot: usize) {
         self.returned.fetch_or(1 << slot, Release);
+        if ring::is_room_wanted(&self.control.live()) {
+            self.control.live().make_room_known();
+        }
     }
 
     /// Calls `abandon` with each slot that was given back since the last time.
