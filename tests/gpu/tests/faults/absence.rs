@@ -51,12 +51,48 @@ fn f31_without_a_driver_host_links_work_and_a_device_frame_says_what_is_missing(
 #[test]
 fn f31_a_driver_that_lacks_a_function_is_refused_by_its_name() {
     let Some(stage) = standin_stage() else { return };
-    for function in
-        ["cuMemCreate", "cuMemExportToShareableHandle", "cuMemHostRegister_v2", "cuStreamWriteValue32_v2"]
-    {
+    for function in [
+        "cuMemCreate",
+        "cuMemExportToShareableHandle",
+        "cuMemHostRegister_v2",
+        "cuStreamWriteValue32_v2",
+        // Called for a slot that is still being read, and for no frame before.
+        "cuStreamBatchMemOp_v2",
+    ] {
         let lone = open_with(&stage, &["lone", "cam"], &[("WITHOUT", function)]);
         let name = function.trim_end_matches("_v2");
         host_links_work_and_device_frames_are_refused(lone, &["link 'cam'", name]);
+    }
+}
+
+#[test]
+fn f31_a_reader_whose_driver_lacks_a_function_is_told_and_reads_the_mirror_where_there_is_one() {
+    let Some(stage) = standin_stage() else { return };
+    let without = [("WITHOUT", "cuStreamBatchMemOp_v2")];
+    for (mirror, reads) in [(&[][..], false), (&["--mirror"], true)] {
+        let mut producer = stage.open(&[&["produce", "cam"], mirror].concat());
+        // There before the reader comes, or after it.
+        for early in [1, 0] {
+            producer.tell(&format!("run {FORM} {early}"));
+            producer.expect("ran");
+            let mut reader = open_with(&stage, &["consume", "cam", "--bare"], &without);
+            for _ in 0..2 {
+                producer.tell(&format!("run {FORM} 1"));
+                producer.expect("ran");
+                reader.tell("take 20000");
+                if reads {
+                    let took = reader.expect("took");
+                    assert_eq!((took.text("device"), took.value("right")), ("cpu", &true.into()), "{took}");
+                } else {
+                    let refused = reader.expect("error");
+                    for word in ["link 'cam'", "GPU-", "cuStreamBatchMemOp", "mirror"] {
+                        assert!(refused.text("text").contains(word), "no '{word}': {refused}");
+                    }
+                }
+            }
+            reader.quit();
+        }
+        producer.quit();
     }
 }
 

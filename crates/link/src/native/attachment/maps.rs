@@ -255,7 +255,13 @@ impl Maps {
             accelerators::known().and_then(|known| known.find_by_uuid(uuid)).map_err(|source| {
                 LinkError::DeviceUnreachable { name: self.name.clone(), device: uuid, source }
             })?;
-        let timeline = timeline_over(&self.name, &self.control, &accelerator)?;
+        let timeline = timeline_over(&self.name, &self.control, &accelerator).map_err(|error| match error {
+            // It is no device that frames can be read on: as good as none.
+            LinkError::Device { name, source, .. } if source.kind() == io::ErrorKind::Unsupported => {
+                LinkError::DeviceUnreachable { name, device: uuid, source }
+            }
+            error => error,
+        })?;
         Ok(known.insert(Reader { accelerator, timeline }).clone())
     }
 
