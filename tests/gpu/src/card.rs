@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uncopy::{Accelerator, DType, Device, DeviceMemory, HostBuffer, Layout, Region, Stream, Tensor};
 use uncopy_cuda::raw::numbers::STREAM_NON_BLOCKING;
 use uncopy_cuda::raw::{CUgraph, CUstream};
-use uncopy_cuda::{CudaDevice, Kernel, Module};
+use uncopy_cuda::{CudaDevice, Driver, Kernel, Module};
 
 /// The kernels: see the file.
 const KERNELS: &str = include_str!("kernels.ptx");
@@ -217,6 +217,19 @@ impl Card {
             // SAFETY: the graph is ours and used nowhere.
             unsafe { entered.graph_destroy(graph) }.expect("a graph of ours");
         }
+    }
+
+    /// Makes a call that nobody but the driver knows of, such as one of another library in this process. Returns whether
+    /// it failed.
+    ///
+    /// # Panics
+    /// When the driver has no context of this device.
+    #[must_use]
+    pub fn has_failed_unseen(&self, stream: Stream) -> bool {
+        let _entered = self.device.context().enter().expect("a context");
+        let calls = Driver::get().expect("a driver").calls();
+        // SAFETY: the stream is one of this device's, and is only asked about.
+        unsafe { calls.stream_query(stream.into()) }.is_err()
     }
 
     /// A device array's bytes.

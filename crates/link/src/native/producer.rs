@@ -30,12 +30,14 @@ use crate::meta::Meta;
 mod device;
 mod loan;
 mod options;
+mod promises;
 mod room;
 
 use device::{Target, on_stream};
 use loan::ClaimMemory;
 pub use loan::{Claim, Loan};
 pub use options::{PublishOptions, publish};
+use promises::Promises;
 use room::Patience;
 
 /// What a producer does when every slot is held.
@@ -108,8 +110,8 @@ pub struct Publisher {
     epoch: Option<Epoch>,
     /// Frames on a device get a mirror in host memory.
     is_mirrored: bool,
-    /// Over the device words, for the device that frames were last on.
-    timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>)>,
+    /// Over the device words, for the device that frames were last on; and who looks whether that is lost.
+    timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>, Arc<Promises>)>,
     /// Makes mirrors, on that device.
     mirror_stream: Option<(uncopy_core::DeviceUuid, Stream)>,
     /// Who read when the link was closed.

@@ -18,6 +18,7 @@ use self::clients::{Client, who};
 use super::control::{Control, Live};
 use super::frame_memory::FrameMemory;
 use super::naming::socket_file;
+use super::order;
 use super::ring::{self, Cells};
 use super::wire::{
     BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, Message, is_newer_epoch, place, producer_state,
@@ -313,6 +314,16 @@ impl Server {
         }
         self.changed.notify_all();
         self.control.live().make_room_known();
+    }
+
+    /// Ends the link because the device is lost to this process: what was published and is not there never comes, which
+    /// consumers are told at once.
+    pub(crate) fn end_with_device(&self) {
+        if self.is_foreign() {
+            return;
+        }
+        order::force_ready(&self.control.live());
+        self.close(producer_state::CLOSED);
     }
 
     fn ready(self: &Arc<Self>, key: u64) {

@@ -17,6 +17,7 @@
 //! | `sync` waits for the streams | `synced` |
 //! | `poll MS` polls for a frame before it asks for what to poll, then waits for that | `silent`, or `took` |
 //! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
+//! | `break-unseen` the same by a call that the product does not see | `broken` |
 
 use std::time::Duration;
 
@@ -101,6 +102,11 @@ impl Consumer {
             }
             ["sync"] => Ok(self.synced()),
             ["poll", wait] => self.poll(millis(wait)),
+            ["break-unseen"] => {
+                let card = self.card.as_ref().expect("a device");
+                assert!(card.has_failed_unseen(self.streams[0]), "the stand-in was told to lose the device");
+                Ok(json!({ "event": "broken" }))
+            }
             ["break"] => {
                 let card = self.card.as_ref().expect("a device");
                 let broken = card.device().is_done(self.streams[0]);

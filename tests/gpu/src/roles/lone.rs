@@ -44,7 +44,8 @@ pub(super) fn play(words: &Words, commands: &mut Commands) {
         Err(error) => return emit_error(&error),
     };
     emit(&json!({ "event": "open" }));
-    let mut ends = Ends { form: uncopy_tests::form("64x64x4"), out, sub, held: None, card: None, source: None };
+    let mut ends =
+        Ends { form: uncopy_tests::form("64x64x4"), out, sub, held: None, card: None, source: None };
     while let Some(line) = commands.next_command() {
         let done = match line.as_str() {
             "host" => ends.host(),

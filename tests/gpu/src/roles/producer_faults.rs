@@ -11,6 +11,7 @@
 //! | `abandon-captured FORM` writes into a loan, and drops it while its stream is captured | `abandoned` |
 //! | `abandon-destroyed FORM` the same with a stream that is gone by then | `abandoned` |
 //! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
+//! | `break-unseen` the same by a call that the product does not see | `broken` |
 //! | `on-captured FORM` asks for a loan, and sends, on a stream that is captured | `refused` |
 
 use std::time::Duration;
@@ -72,6 +73,11 @@ impl Producer {
                 self.card.destroy_stream(stream);
                 drop(claim);
                 Ok(json!({ "event": "abandoned" }))
+            }
+            ["break-unseen"] => {
+                let card = &self.card;
+                assert!(card.has_failed_unseen(self.streams[0]), "the stand-in was told to lose the device");
+                Ok(json!({ "event": "broken" }))
             }
             ["break"] => {
                 let broken = self.card.device().is_done(self.streams[0]);

@@ -14,6 +14,7 @@
 //! | `owed` | work that a dead, closed or broken process owes to another |
 //! | `processes` | processes that are stopped, forked, or in another namespace |
 //! | `receiving` | frames that are not there yet when they are asked for |
+//! | `words` | a reader's words that somebody else writes |
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -32,6 +33,7 @@ mod mirrors;
 mod owed;
 mod processes;
 mod receiving;
+mod words;
 
 use std::path::Path;
 

@@ -99,7 +99,8 @@ fn f02_a_stream_of_a_producer_that_goes_on_does_not_wait_for_a_dead_reader() {
 }
 
 /// A reader that owes a ticket loses its device, with the producer's stream waiting for it; then says what it is told.
-fn reader_loses_its_device(then: &[(&str, &[&str])]) {
+/// `how` the device is found lost.
+fn reader_loses_its_device(how: &str, then: &[(&str, &[&str])]) {
     let Some(stage) = standin_stage() else { return };
     let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
     let mut consumer = open_with(&stage, &["consume", "cam"], &[LOST]);
@@ -109,7 +110,7 @@ fn reader_loses_its_device(then: &[(&str, &[&str])]) {
     consumer.expect("used");
     producer.tell(&format!("run {FORM} 2"));
     producer.expect("ran");
-    consumer.tell("break");
+    consumer.tell(how);
     consumer.expect("broken");
     for (line, answers) in then {
         consumer.tell(line);
@@ -133,17 +134,21 @@ fn reader_loses_its_device(then: &[(&str, &[&str])]) {
 
 #[test]
 fn f29_a_producer_goes_on_when_a_reader_that_owes_a_ticket_loses_its_device_and_leaves() {
-    reader_loses_its_device(&[("close", &["closed"])]);
+    reader_loses_its_device("break", &[("close", &["closed"])]);
 }
 
 #[test]
 fn f29_a_producer_goes_on_when_a_reader_that_owes_a_ticket_loses_its_device_and_stays() {
-    reader_loses_its_device(&[("take 200", &["error", "took"]), ("take 200", &["error", "took"])]);
+    // The second frame is there, and can't be read: it says so, as often as it is asked.
+    for reads in ["take 200", "take-on 200", "newest"] {
+        reader_loses_its_device("break", &[(reads, &["error"]), (reads, &["error"])]);
+    }
 }
 
 #[test]
 fn f29_a_producer_goes_on_when_a_reader_that_owes_a_ticket_loses_its_device_and_never_calls_again() {
-    reader_loses_its_device(&[]);
+    reader_loses_its_device("break", &[]);
+    reader_loses_its_device("break-unseen", &[]);
 }
 
 /// A producer loses its device to this code while a frame of its is unfinished: what it says, and that readers are told.
@@ -203,8 +208,8 @@ fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device() {
     producer.kill();
 }
 
-#[test]
-fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device_and_never_calls_again() {
+/// A producer loses its device while a reader's stream waits for it, and makes no call of the link.
+fn producer_loses_its_device_and_stays(how: &str) {
     let Some(stage) = standin_stage() else { return };
     let mut producer = open_with(&stage, &["produce", "cam"], &[LOST]);
     let mut consumer = stage.open(&["consume", "cam"]);
@@ -213,8 +218,33 @@ fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device_and
     consumer.tell("take-on 20000");
     consumer.expect("took-on");
     consumer.tell("sync");
-    producer.tell("break");
+    producer.tell(how);
     producer.expect("broken");
+    consumer.expect("synced");
+    consumer.quit();
+    producer.kill();
+}
+
+#[test]
+fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device_and_never_calls_again() {
+    producer_loses_its_device_and_stays("break");
+    producer_loses_its_device_and_stays("break-unseen");
+}
+
+#[test]
+fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device_and_closes() {
+    let Some(stage) = standin_stage() else { return };
+    let mut producer = open_with(&stage, &["produce", "cam"], &[LOST]);
+    let mut consumer = stage.open(&["consume", "cam"]);
+    producer.tell(&format!("stall {NEVER_MS} {FORM}"));
+    producer.expect("ran");
+    consumer.tell("take-on 20000");
+    consumer.expect("took-on");
+    consumer.tell("sync");
+    producer.tell("break-unseen");
+    producer.expect("broken");
+    producer.tell("close");
+    producer.expect("closed");
     consumer.expect("synced");
     consumer.quit();
     producer.kill();
