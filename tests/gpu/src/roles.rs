@@ -90,6 +90,7 @@ fn produce(words: &Words, commands: &mut Commands) {
         .when_full(when_full)
         .mirror(words.has("--mirror"))
         .takeover(words.has("--takeover"))
+        .evict_after(words.number("--evict-after").map(Duration::from_millis))
         .open();
     let out = match opened {
         Ok(out) => out,

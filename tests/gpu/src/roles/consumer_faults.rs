@@ -13,6 +13,7 @@
 //! | `use N MS` has so many frames read by a stream that is that busy, and drops them | `used` |
 //! | `drop-captured` has a late stream read a frame, which is dropped while that stream is captured | `dropped` |
 //! | `drop-destroyed` the same with a stream that is gone by then | `dropped` |
+//! | `let-go` has a late stream read what is held, and drops it | `dropped` |
 //! | `on-captured` asks for a frame for a stream that is captured | `refused` |
 //! | `sync` waits for the streams | `synced` |
 //! | `poll MS` polls for a frame before it asks for what to poll, then waits for that | `silent`, or `took` |
@@ -81,6 +82,12 @@ impl Consumer {
                 card.begin_capture(stream);
                 drop(frame);
                 card.end_capture(stream);
+                Ok(json!({ "event": "dropped" }))
+            }
+            ["let-go"] => {
+                let frame = self.held.take().expect("a frame is held");
+                self.frames += 1;
+                self.read_late(&frame, self.streams[0])?;
                 Ok(json!({ "event": "dropped" }))
             }
             ["drop-destroyed"] => {

@@ -7,11 +7,13 @@
 //! | `absence` | no driver, no symbol, no device, another order of devices |
 //! | `calls` | every call of the driver fails, or ends its process, in turn |
 //! | `claims` | loans that are dropped while their stream can take no work |
+//! | `eviction` | readers that are in the way for too long |
 //! | `forged` | a producer that lies about memory of a device |
 //! | `layouts` | padded rows, and records of copies |
 //! | `memory` | no memory is left, or its owner is gone |
 //! | `mirrors` | frames in host memory that a device has not finished |
 //! | `owed` | work that a dead, closed or broken process owes to another |
+//! | `points` | processes that are killed between two steps of a frame on a device |
 //! | `processes` | processes that are stopped, forked, or in another namespace |
 //! | `receiving` | frames that are not there yet when they are asked for |
 //! | `words` | a reader's words that somebody else writes |
@@ -26,11 +28,13 @@
 mod absence;
 mod calls;
 mod claims;
+mod eviction;
 mod forged;
 mod layouts;
 mod memory;
 mod mirrors;
 mod owed;
+mod points;
 mod processes;
 mod receiving;
 mod words;
