@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `produce NAME [--slots N] [--mirror] [--block] [--life N] [--takeover] [--card N]` | publishes frames on the device |
 //! | `consume NAME [--every] [--host] [--bare] [--card N]` | receives frames and has kernels check them; `--bare`: without opening a device by itself |
-//! | `lone NAME` | both ends in one process, which may have no driver: see [`lone`] |
-//! | `steady-produce`, `steady-consume` | survive every failing call: see [`steady`] |
+//! | `lone NAME` | both ends in one process, which may have no driver: see `lone` |
+//! | `steady-produce`, `steady-consume` | survive every failing call: see `steady` |
 //!
 //! | command of a producer | event |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | `abandon FORM` writes into a loan and drops it | `abandoned` |
 //! | `stall MS FORM` publishes a frame behind so much other work | `ran` |
 //! | `idle` waits for the device | `idle` |
-//! | those of [`producer_faults`] | |
+//! | those of `producer_faults` | |
 //!
 //! | command of a consumer | event |
 //! |---|---|
@@ -26,7 +26,7 @@
 //! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
 //! | `again N` holds each frame twice, for a slow stream and a fast one | `verified` |
 //! | `drop` | `dropped` |
-//! | those of [`consumer_faults`] | |
+//! | those of `consumer_faults` | |
 
 mod consumer_faults;
 mod lone;

@@ -22,8 +22,8 @@ fn overwrite(process: &Peer, words: u64, value: u32) {
     let is_control = |path: &std::path::PathBuf| {
         std::fs::read_link(path).is_ok_and(|name| name.to_string_lossy().contains("uncopy-control"))
     };
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let path = entries.filter(is_control).next().expect("a producer has control memory");
+    let mut entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let path = entries.find(is_control).expect("a producer has control memory");
     let control = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     let row = value.to_le_bytes().repeat(PLACES);
     for slot in 0..SLOTS as u64 {
