@@ -505,7 +505,17 @@ impl Publisher {
         match self.server.state() {
             producer_state::LIVE => Ok(()),
             producer_state::SUPERSEDED => Err(LinkError::Superseded { name: self.name().to_owned() }),
-            _ => Err(LinkError::Closed { name: self.name().to_owned() }),
+            _ => Err(self.closed()),
+        }
+    }
+
+    /// What ended the link while this publisher lives: the loss of its device, most likely.
+    #[cold]
+    fn closed(&self) -> LinkError {
+        let name = self.name().to_owned();
+        match self.timeline.as_ref().and_then(|(.., promises)| promises.loss()) {
+            Some(source) => LinkError::Device { name, what: "using the link's device", source },
+            None => LinkError::Closed { name },
         }
     }
 

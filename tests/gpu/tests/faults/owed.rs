@@ -221,6 +221,13 @@ fn producer_loses_its_device_and_stays(how: &str) {
     producer.tell(how);
     producer.expect("broken");
     consumer.expect("synced");
+    // The link has ended, and its producer is told why, as often as it asks.
+    for _ in 0..2 {
+        producer.tell(&format!("run {FORM} 1 loan"));
+        let refused = producer.next_event().unwrap();
+        assert_eq!((refused.name(), refused.text("kind")), ("error", "device_lost"), "{refused}");
+        assert!(refused.text("text").contains("(700, "), "{refused}");
+    }
     consumer.quit();
     producer.kill();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a producer's device has promised to write, watched over: readers' streams wait for it.
 
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
@@ -23,6 +24,11 @@ impl Promises {
     pub(super) fn new(server: &Arc<Server>, accelerator: &Arc<dyn Accelerator>, is_mirrored: bool) -> Self {
         let (server, accelerator) = (Arc::downgrade(server), Arc::downgrade(accelerator));
         Self { server, accelerator, is_mirrored, vigil: Vigil::default() }
+    }
+
+    /// Why they are not kept, if the device is known to be lost.
+    pub(super) fn loss(&self) -> Option<io::Error> {
+        self.accelerator.upgrade()?.loss()
     }
 }
 
