@@ -12,10 +12,11 @@ use crate::{
     entry::entries,
     lock::lock,
     queue::{Queue, Ticket},
+    settings::refuse,
     space, streams,
 };
 use std::{
-    cell::RefCell,
+    cell::Cell,
     collections::HashMap,
     ffi::{c_int, c_uint},
     sync::{
@@ -126,9 +127,47 @@ fn all() -> &'static [Arc<Context>] {
     })
 }
 
+/// The contexts that a thread has pushed; the last is current. 0 stands for none.
+#[derive(Clone, Copy)]
+struct Stack {
+    handles: [u64; Self::MOST],
+    len: usize,
+}
+
+impl Stack {
+    /// More than any program pushes without popping.
+    const MOST: usize = 64;
+
+    fn push(&mut self, handle: u64) {
+        match self.handles.get_mut(self.len) {
+            Some(place) => *place = handle,
+            None => refuse("a thread has pushed 64 contexts and popped none"),
+        }
+        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        let top = self.top()?;
+        self.len -= 1;
+        Some(top)
+    }
+
+    fn top(&self) -> Option<u64> {
+        self.handles.get(self.len.checked_sub(1)?).copied()
+    }
+}
+
 thread_local! {
-    /// The contexts that this thread has pushed; the last is current. 0 stands for none.
-    static STACK: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// That of this thread. It has no destructor, so that it is there for as long as the thread is: a program may call
+    /// from the destructors of its own.
+    static STACK: Cell<Stack> = const { Cell::new(Stack { handles: [0; Stack::MOST], len: 0 }) };
+}
+
+fn with_stack<T>(change: impl FnOnce(&mut Stack) -> T) -> T {
+    let mut stack = STACK.get();
+    let done = change(&mut stack);
+    STACK.set(stack);
+    done
 }
 
 /// The context that the calling thread works in.
@@ -137,7 +176,7 @@ pub fn current() -> Answer<Arc<Context>> {
 }
 
 fn current_handle() -> u64 {
-    STACK.with_borrow(|stack| stack.last().copied().unwrap_or_default())
+    STACK.get().top().unwrap_or_default()
 }
 
 /// The context with a handle, which must be retained by somebody.
@@ -218,7 +257,7 @@ entries! {
         if handle != 0 {
             by_handle(handle)?;
         }
-        STACK.with_borrow_mut(|stack| {
+        with_stack(|stack| {
             stack.pop();
             stack.push(handle);
         });
@@ -227,12 +266,12 @@ entries! {
 
     Init fn cuCtxPushCurrent_v2(handle: u64) {
         by_handle(handle)?;
-        STACK.with_borrow_mut(|stack| stack.push(handle));
+        with_stack(|stack| stack.push(handle));
         Ok(())
     }
 
     Init fn cuCtxPopCurrent_v2(out: Out<u64>) {
-        let popped = STACK.with_borrow_mut(Vec::pop).filter(|handle| *handle != 0);
+        let popped = with_stack(Stack::pop).filter(|handle| *handle != 0);
         out.put_if_wanted(popped.ok_or(Code::INVALID_CONTEXT)?);
         Ok(())
     }

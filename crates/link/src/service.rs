@@ -33,14 +33,24 @@ type Task = Box<dyn FnMut() -> bool + Send>;
 
 /// Between two times that tasks are asked: at first, and at the most, when none was done for long.
 const ASK_TASKS_EVERY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
+/// The same for those that are asked now and then, all in one round.
+const ASK_RARELY_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Entries {
     next_token: u64,
     handlers: HashMap<u64, (Arc<dyn Handler>, u64)>,
     tasks: Vec<Task>,
+    /// Those that are asked now and then.
+    rare_tasks: Vec<Task>,
     ended: bool,
 }
+
+/// One of the lists of tasks.
+type List = fn(&mut Entries) -> &mut Vec<Task>;
+
+const TASKS: List = |entries| &mut entries.tasks;
+const RARE_TASKS: List = |entries| &mut entries.rare_tasks;
 
 const WAKE_TOKEN: u64 = 0;
 
@@ -164,23 +174,34 @@ fn register(
 /// stays, which is safe.
 pub(crate) fn ask_until_done(task: impl FnMut() -> bool + Send + 'static) {
     let mut task: Task = Box::new(task);
-    if task() {
-        return;
+    if !task() {
+        add_task(task, TASKS);
     }
+}
+
+/// Asks `task` on the service thread about once a second, until it answers that it is done: for what happens hardly
+/// ever. Where there can be no thread, nobody asks it.
+pub(crate) fn ask_now_and_then(task: impl FnMut() -> bool + Send + 'static) {
+    add_task(Box::new(task), RARE_TASKS);
+}
+
+fn add_task(mut task: Task, list: List) {
     rest_at_exit();
     let mut current = CURRENT.lock();
     let running = current.as_ref().filter(|service| service.generation == fork_generation());
     if let Some(service) = running {
-        match service.insert_task(task) {
+        match service.insert_task(task, list) {
             None => return,
             Some(refused) => task = refused,
         }
     }
-    match Service::start(Entries { tasks: vec![task], ..Entries::default() }) {
+    let mut entries = Entries::default();
+    list(&mut entries).push(task);
+    match Service::start(entries) {
         Ok(service) => *current = Some(service),
         Err(refused) => {
             let (error, entries) = *refused;
-            tracing::warn!(%error, "memory of a device is kept, because nothing can look after it");
+            tracing::warn!(%error, "nothing can look after devices: memory is kept, and losses are found late");
             std::mem::forget(entries);
         }
     }
@@ -222,7 +243,7 @@ impl Drop for Registration {
 
 impl Entries {
     fn are_all_gone(&self) -> bool {
-        self.handlers.is_empty() && self.tasks.is_empty()
+        self.handlers.is_empty() && self.tasks.is_empty() && self.rare_tasks.is_empty()
     }
 }
 
@@ -255,12 +276,12 @@ impl Service {
     }
 
     /// Adds a task; gives it back when the thread has ended or is about to.
-    fn insert_task(&self, task: Task) -> Option<Task> {
+    fn insert_task(&self, task: Task, list: List) -> Option<Task> {
         let mut entries = lock(&self.entries);
         if entries.ended {
             return Some(task);
         }
-        entries.tasks.push(task);
+        list(&mut entries).push(task);
         // It may sleep without limit.
         self.wake.ring();
         None
@@ -277,16 +298,16 @@ impl Service {
         }
     }
 
-    /// Asks every task once.
-    fn ask_tasks(&self) {
-        let mut tasks = std::mem::take(&mut lock(&self.entries).tasks);
+    /// Asks every task of a list once.
+    fn ask_tasks(&self, list: List) {
+        let mut tasks = std::mem::take(list(&mut lock(&self.entries)));
         if tasks.is_empty() {
             return;
         }
         // Outside the lock: what a task drops may end registrations, or add tasks.
         tasks.retain_mut(|task| !task());
         let mut entries = lock(&self.entries);
-        entries.tasks.append(&mut tasks);
+        list(&mut entries).append(&mut tasks);
         entries.ended = entries.are_all_gone();
         let ended = entries.ended;
         drop(entries);
@@ -313,21 +334,35 @@ impl Service {
         let mut events: Vec<Event> = Vec::new();
         let mut pause = ASK_TASKS_EVERY.0;
         let mut tasks_before = 0;
+        // When those are asked that are asked now and then; none while there are none.
+        let mut rare_due: Option<Instant> = None;
         while !lock(&self.entries).ended {
-            let tasks = lock(&self.entries).tasks.len();
+            let (tasks, rare_tasks) = {
+                let entries = lock(&self.entries);
+                (entries.tasks.len(), entries.rare_tasks.len())
+            };
+            rare_due = match rare_tasks {
+                0 => None,
+                _ => rare_due.or_else(|| Instant::now().checked_add(ASK_RARELY_EVERY)),
+            };
             pause = match tasks == tasks_before {
                 true => (pause + pause / 16).min(ASK_TASKS_EVERY.1),
                 false => ASK_TASKS_EVERY.0,
             };
             tasks_before = tasks;
-            if let Err(error) = self.poller.wait(&mut events, (tasks > 0).then_some(pause)) {
+            let until_rare = rare_due.map(|due| due.saturating_duration_since(Instant::now()));
+            let timeout = [(tasks > 0).then_some(pause), until_rare].into_iter().flatten().min();
+            if let Err(error) = self.poller.wait(&mut events, timeout) {
                 // Without its poller a service can notice nothing more; peers see the hang-up when the links close.
                 tracing::error!(%error, "the service thread of uncopy stops");
                 return;
             }
             work(|| {
                 events.iter().for_each(|event| self.answer(event));
-                self.ask_tasks();
+                self.ask_tasks(TASKS);
+                if rare_due.take_if(|due| *due <= Instant::now()).is_some() {
+                    self.ask_tasks(RARE_TASKS);
+                }
             });
         }
     }
@@ -342,5 +377,6 @@ impl Drop for EndsWith<'_> {
         entries.ended = true;
         // There are none unless this thread ends before its time: what they keep must not go while it is in use.
         std::mem::forget(std::mem::take(&mut entries.tasks));
+        std::mem::forget(std::mem::take(&mut entries.rare_tasks));
     }
 }

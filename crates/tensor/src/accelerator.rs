@@ -82,6 +82,10 @@ pub trait Accelerator: Send + Sync + fmt::Debug {
     /// The driver's; `ResourceBusy` while one of them is being captured.
     fn order(&self, earlier: Stream, later: Stream) -> io::Result<()>;
 
+    /// Why the device is lost to this process for good, once a call has found it so; `BrokenPipe`. Asks nobody and costs
+    /// a load: a device that nobody has called since may be lost too.
+    fn loss(&self) -> Option<io::Error>;
+
     /// Whether `stream` is recording work into a graph instead of doing it.
     ///
     /// # Errors

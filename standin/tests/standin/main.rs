@@ -10,5 +10,6 @@ mod driver;
 mod faults;
 mod handles;
 mod scene;
+mod threads;
 mod unhelpful;
 mod work;

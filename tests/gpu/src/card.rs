@@ -9,7 +9,9 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use uncopy::{Accelerator, DType, Device, DeviceMemory, HostBuffer, Layout, Region, Stream, Tensor};
-use uncopy_cuda::{CudaDevice, Kernel, Module};
+use uncopy_cuda::raw::numbers::STREAM_NON_BLOCKING;
+use uncopy_cuda::raw::{CUgraph, CUstream};
+use uncopy_cuda::{CudaDevice, Driver, Kernel, Module};
 
 /// The kernels: see the file.
 const KERNELS: &str = include_str!("kernels.ptx");
@@ -25,6 +27,8 @@ pub struct Card {
 const WORD_BYTES: usize = 8;
 const THREADS: u32 = 256;
 const BLOCKS: u32 = 264;
+/// `CU_STREAM_CAPTURE_MODE_THREAD_LOCAL`: other threads do not disturb it.
+const CAPTURE_THREAD_LOCAL: u32 = 1;
 
 impl Card {
     /// The first device of this process.
@@ -142,6 +146,14 @@ impl Card {
         self.device.synchronize(stream).expect("what was put into the stream works");
     }
 
+    /// Waits for everything that this process has put into any stream, the product's own included.
+    ///
+    /// # Panics
+    /// When something failed.
+    pub fn settle(&self) {
+        self.device.settle().expect("what was put into streams works");
+    }
+
     /// A counter of wrong words, at 0.
     #[must_use]
     pub fn counter(&self) -> Counter {
@@ -157,6 +169,67 @@ impl Card {
     pub fn read(&self, counter: &Counter) -> u64 {
         let bytes = self.read_back(&counter.array.tensor);
         u64::from_le_bytes(bytes[..WORD_BYTES].try_into().expect("eight bytes"))
+    }
+
+    /// A stream that [`destroy_stream`](Self::destroy_stream) ends.
+    ///
+    /// # Panics
+    /// When the driver gives none.
+    #[must_use]
+    pub fn mortal_stream(&self) -> Stream {
+        let entered = self.device.context().enter().expect("a context");
+        let mut handle = CUstream::NULL;
+        // SAFETY: a place for a stream, alive during the call.
+        unsafe { entered.stream_create(&raw mut handle, STREAM_NON_BLOCKING) }.expect("a stream");
+        Stream::from_raw(handle.0 as u64)
+    }
+
+    /// Ends a [mortal stream](Self::mortal_stream); the driver finishes the work in it.
+    ///
+    /// # Panics
+    /// When there is no such stream.
+    pub fn destroy_stream(&self, stream: Stream) {
+        let entered = self.device.context().enter().expect("a context");
+        // SAFETY: its maker's, who says that nobody uses it any more; a link that does is what the test is about.
+        unsafe { entered.stream_destroy(stream.into()) }.expect("a stream that is there");
+    }
+
+    /// Begins to record a stream into a graph.
+    ///
+    /// # Panics
+    /// When the driver refuses.
+    pub fn begin_capture(&self, stream: Stream) {
+        let entered = self.device.context().enter().expect("a context");
+        // SAFETY: the stream is one of this device's.
+        unsafe { entered.stream_begin_capture(stream.into(), CAPTURE_THREAD_LOCAL) }.expect("a capture");
+    }
+
+    /// Ends that, and drops the graph.
+    ///
+    /// # Panics
+    /// When the capture was disturbed.
+    pub fn end_capture(&self, stream: Stream) {
+        let entered = self.device.context().enter().expect("a context");
+        let mut graph = CUgraph::NULL;
+        // SAFETY: a place for a graph, alive during the call.
+        unsafe { entered.stream_end_capture(stream.into(), &raw mut graph) }.expect("a whole capture");
+        if graph != CUgraph::NULL {
+            // SAFETY: the graph is ours and used nowhere.
+            unsafe { entered.graph_destroy(graph) }.expect("a graph of ours");
+        }
+    }
+
+    /// Makes a call that nobody but the driver knows of, such as one of another library in this process. Returns whether
+    /// it failed.
+    ///
+    /// # Panics
+    /// When the driver has no context of this device.
+    #[must_use]
+    pub fn has_failed_unseen(&self, stream: Stream) -> bool {
+        let _entered = self.device.context().enter().expect("a context");
+        let calls = Driver::get().expect("a driver").calls();
+        // SAFETY: the stream is one of this device's, and is only asked about.
+        unsafe { calls.stream_query(stream.into()) }.is_err()
     }
 
     /// A device array's bytes.

@@ -3,8 +3,10 @@
 //!
 //! | role | does |
 //! |---|---|
-//! | `produce NAME [--slots N] [--mirror] [--block] [--life N]` | publishes frames on the device |
-//! | `consume NAME [--every] [--host]` | receives frames and has kernels check them |
+//! | `produce NAME [--slots N] [--mirror] [--block] [--life N] [--takeover] [--card N]` | publishes frames on the device |
+//! | `consume NAME [--every] [--host] [--bare] [--card N]` | receives frames and has kernels check them; `--bare`: without opening a device by itself |
+//! | `lone NAME` | both ends in one process, which may have no driver: see `lone` |
+//! | `steady-produce`, `steady-consume` | survive every failing call: see `steady` |
 //!
 //! | command of a producer | event |
 //! |---|---|
@@ -13,6 +15,7 @@
 //! | `abandon FORM` writes into a loan and drops it | `abandoned` |
 //! | `stall MS FORM` publishes a frame behind so much other work | `ran` |
 //! | `idle` waits for the device | `idle` |
+//! | those of `producer_faults` | |
 //!
 //! | command of a consumer | event |
 //! |---|---|
@@ -23,6 +26,12 @@
 //! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
 //! | `again N` holds each frame twice, for a slow stream and a fast one | `verified` |
 //! | `drop` | `dropped` |
+//! | those of `consumer_faults` | |
+
+mod consumer_faults;
+mod lone;
+mod producer_faults;
+mod steady;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,6 +54,9 @@ pub fn play(role: &str, words: Vec<String>) {
     match role {
         "produce" => produce(&words, &mut commands),
         "consume" => consume(&words, &mut commands),
+        "lone" => lone::play(&words, &mut commands),
+        "steady-produce" => steady::produce(&words, &mut commands),
+        "steady-consume" => steady::consume(&words, &mut commands),
         other => panic!("no role '{other}'"),
     }
     emit(&json!({ "event": "end", "leaks": [] }));
@@ -71,12 +83,14 @@ enum How {
 }
 
 fn produce(words: &Words, commands: &mut Commands) {
-    let card = Card::open();
+    let card = card(words);
     let when_full = if words.has("--block") { WhenFull::Block(None) } else { WhenFull::Drop };
     let opened = uncopy::publish(words.name())
         .slots(words.number("--slots").unwrap_or(4) as usize)
         .when_full(when_full)
         .mirror(words.has("--mirror"))
+        .takeover(words.has("--takeover"))
+        .evict_after(words.number("--evict-after").map(Duration::from_millis))
         .open();
     let out = match opened {
         Ok(out) => out,
@@ -88,6 +102,9 @@ fn produce(words: &Words, commands: &mut Commands) {
     let mut producer = Producer { card, out, streams, sources: BTreeMap::new(), life };
     while let Some(line) = commands.next_command() {
         let words: Vec<&str> = line.split(' ').collect();
+        if words == ["close"] {
+            return producer.close(commands);
+        }
         match producer.obey(&words, commands) {
             Ok(event) => emit(&event),
             Err(error) => emit_error(&error),
@@ -147,10 +164,10 @@ impl Producer {
                 Ok(json!({ "event": "ran", "seq": self.out.seq() }))
             }
             ["idle"] => {
-                self.streams.iter().for_each(|stream| self.card.wait(*stream));
+                self.card.settle();
                 Ok(json!({ "event": "idle" }))
             }
-            other => panic!("no command {other:?}"),
+            other => self.obey_more(other),
         }
     }
 
@@ -213,7 +230,7 @@ fn consume(words: &Words, commands: &mut Commands) {
         Ok(sub) => sub,
         Err(error) => return emit_error(&error),
     };
-    let card = (!on_host).then(Card::open);
+    let card = (!on_host && !words.has("--bare")).then(|| card(words));
     emit(&json!({ "event": "open" }));
     let streams = card.as_ref().map(|card| (0..3).map(|_| card.stream()).collect()).unwrap_or_default();
     let counter = card.as_ref().map(Card::counter);
@@ -230,11 +247,19 @@ fn consume(words: &Words, commands: &mut Commands) {
     };
     while let Some(line) = commands.next_command() {
         let words: Vec<&str> = line.split(' ').collect();
+        if words == ["close"] {
+            return consumer.close(commands);
+        }
         match consumer.obey(&words, commands) {
             Ok(event) => emit(&event),
             Err(error) => emit_error(&error),
         }
     }
+}
+
+/// The device that a role was told to use.
+fn card(words: &Words) -> Card {
+    Card::at(words.number("--card").map_or(0, |ordinal| ordinal as i32))
 }
 
 /// The longest wait for a frame that must come.
@@ -306,7 +331,7 @@ impl Consumer {
                 self.held = None;
                 Ok(json!({ "event": "dropped" }))
             }
-            other => panic!("no command {other:?}"),
+            other => self.obey_more(other),
         }
     }
 
@@ -367,7 +392,7 @@ impl Consumer {
     fn verified(&mut self) -> Value {
         let wrong = match (&self.card, &self.counter) {
             (Some(card), Some(counter)) => {
-                self.streams.iter().for_each(|stream| card.wait(*stream));
+                card.settle();
                 card.read(counter)
             }
             _ => self.wrong_on_host,

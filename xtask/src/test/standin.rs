@@ -4,8 +4,12 @@
 use super::{case::Case, context::Context};
 use crate::{error::Error, standin, toolchain::cargo};
 
-/// The packages whose tests need a driver, by directory. Waits can be left out there, to show that each is missed.
-const ON_IT: &[(&str, &str)] = &[("crates/cuda", "uncopy-cuda"), ("tests/gpu", "uncopy-gpu-tests")];
+/// The packages whose tests need a driver, by directory, with features. Waits can be left out there, to show that each
+/// is missed, and processes be killed at named points.
+const ON_IT: &[(&str, &str, &str)] = &[
+    ("crates/cuda", "uncopy-cuda", "skip-waits"),
+    ("tests/gpu", "uncopy-gpu-tests", "skip-waits,kill-points"),
+];
 
 pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let mut command = cargo(context.repo);
@@ -13,9 +17,9 @@ pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
     let mut cases = context.cargo_test(command, &[])?;
     context.say("cargo xtask standin");
     let directory = standin::build(context.repo)?;
-    for (_, package) in ON_IT.iter().filter(|(path, _)| context.repo.join(path).is_dir()) {
+    for (_, package, features) in ON_IT.iter().filter(|(path, ..)| context.repo.join(path).is_dir()) {
         let mut command = cargo(context.repo);
-        command.args(["test", "--package", package, "--locked", "--tests", "--features", "skip-waits"]);
+        command.args(["test", "--package", package, "--locked", "--tests", "--features", features]);
         command.env("UNCOPY_STANDIN", "1").env("LD_LIBRARY_PATH", &directory);
         cases.extend(context.cargo_test(command, &[])?);
     }

@@ -196,6 +196,11 @@ impl Accelerator for CudaDevice {
         Ok(self.put_order(earlier, later)?)
     }
 
+    #[inline]
+    fn loss(&self) -> Option<io::Error> {
+        self.context.loss().map(io::Error::from)
+    }
+
     fn is_capturing(&self, stream: Stream) -> io::Result<bool> {
         Ok(self.context.enter()?.is_capturing(stream)?)
     }

@@ -27,6 +27,8 @@ impl CudaTimeline {
         events: Arc<EventPool>,
         words: SharedPages,
     ) -> Result<CudaTimeline, CudaError> {
+        // Refused now: a link would otherwise find out with the first frame that somebody is still reading.
+        context.enter()?.check_stream_memory_operations()?;
         Ok(CudaTimeline { context, events, words: Registered::new(context, words)? })
     }
 

@@ -62,7 +62,20 @@ impl Calls {
 
     /// Whether streams can write and await words.
     pub(crate) fn has_stream_memory_operations(&self) -> bool {
-        self.table.stream_batch_mem_op.is_some() && self.table.stream_write_value_32.is_some()
+        self.check_stream_memory_operations().is_ok()
+    }
+
+    /// Refuses a driver whose streams can't, by the name of what it lacks.
+    pub(crate) fn check_stream_memory_operations(&self) -> Result<(), CudaError> {
+        let Table { stream_batch_mem_op, stream_write_value_32, .. } = &self.table;
+        let needed = [
+            ("cuStreamBatchMemOp", stream_batch_mem_op.is_some()),
+            ("cuStreamWriteValue32", stream_write_value_32.is_some()),
+        ];
+        match needed.iter().find(|(_, is_there)| !is_there) {
+            Some((symbol, _)) => Err(CudaError::Missing { symbol }),
+            None => Ok(()),
+        }
     }
 
     /// How the context was lost, if it was.

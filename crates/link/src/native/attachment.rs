@@ -30,6 +30,7 @@ mod holds;
 mod maps;
 mod memory;
 mod reading;
+mod tickets;
 
 pub(crate) use holds::{FrameContext, Lease, Next};
 pub(crate) use maps::SlotMap;

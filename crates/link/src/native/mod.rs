@@ -13,6 +13,7 @@
 //! | `naming` | whose a name is |
 //! | `conversation` | reaching a producer and taking its answer |
 //! | `attachment`, `frame`, `consumer` | the consuming end: a place, a held frame, the user's handle |
+//! | `vigil` | looking now and then whether a device is lost that owes something |
 //! | `waker` | ending a wait from another thread |
 //! | `observe`, `observer` | looking without taking part: once, and again and again |
 //! | `leftovers` | what dead producers left, and removing it |
@@ -33,6 +34,7 @@ mod order;
 mod producer;
 mod ring;
 mod server;
+mod vigil;
 mod waker;
 pub(crate) mod wire;
 

@@ -30,12 +30,14 @@ use crate::meta::Meta;
 mod device;
 mod loan;
 mod options;
+mod promises;
 mod room;
 
 use device::{Target, on_stream};
 use loan::ClaimMemory;
 pub use loan::{Claim, Loan};
 pub use options::{PublishOptions, publish};
+use promises::Promises;
 use room::Patience;
 
 /// What a producer does when every slot is held.
@@ -108,8 +110,8 @@ pub struct Publisher {
     epoch: Option<Epoch>,
     /// Frames on a device get a mirror in host memory.
     is_mirrored: bool,
-    /// Over the device words, for the device that frames were last on.
-    timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>)>,
+    /// Over the device words, for the device that frames were last on; and who looks whether that is lost.
+    timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>, Arc<Promises>)>,
     /// Makes mirrors, on that device.
     mirror_stream: Option<(uncopy_core::DeviceUuid, Stream)>,
     /// Who read when the link was closed.
@@ -503,7 +505,17 @@ impl Publisher {
         match self.server.state() {
             producer_state::LIVE => Ok(()),
             producer_state::SUPERSEDED => Err(LinkError::Superseded { name: self.name().to_owned() }),
-            _ => Err(LinkError::Closed { name: self.name().to_owned() }),
+            _ => Err(self.closed()),
+        }
+    }
+
+    /// What ended the link while this publisher lives: the loss of its device, most likely.
+    #[cold]
+    fn closed(&self) -> LinkError {
+        let name = self.name().to_owned();
+        match self.timeline.as_ref().and_then(|(.., promises)| promises.loss()) {
+            Some(source) => LinkError::Device { name, what: "using the link's device", source },
+            None => LinkError::Closed { name },
         }
     }
 
@@ -613,6 +625,10 @@ fn wastes(have: usize, need: usize) -> bool {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
+        if self.generation != fork_generation() {
+            // The link is the parent's, and so is what its device still does.
+            return;
+        }
         self.readers_at_close = Some(self.server.readers());
         self.server.close(producer_state::CLOSED);
         self.retire_memory();

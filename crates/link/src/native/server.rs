@@ -18,6 +18,7 @@ use self::clients::{Client, who};
 use super::control::{Control, Live};
 use super::frame_memory::FrameMemory;
 use super::naming::socket_file;
+use super::order;
 use super::ring::{self, Cells};
 use super::wire::{
     BYE_CLOSED, BYE_SUPERSEDED, MAX_CONSUMERS, Message, is_newer_epoch, place, producer_state,
@@ -141,6 +142,11 @@ impl Server {
         self.control.live()
     }
 
+    /// Whether this process was forked from the one that opened the link.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.generation != fork_generation()
+    }
+
     pub(crate) fn state(&self) -> u32 {
         self.state.load(Acquire)
     }
@@ -205,9 +211,12 @@ impl Server {
         self.control.live().make_room_known();
     }
 
-    /// Notes that a claimed slot was not published.
+    /// Notes that a claimed slot was not published, on whatever thread. The producer may be waiting for it.
     pub(crate) fn give_back(&self, slot: usize) {
         self.returned.fetch_or(1 << slot, Release);
+        if ring::is_room_wanted(&self.control.live()) {
+            self.control.live().make_room_known();
+        }
     }
 
     /// Calls `abandon` with each slot that was given back since the last time.
@@ -287,7 +296,7 @@ impl Server {
 
     /// Ends the link: the name is free, consumers are told, nothing is answered any more. The first call decides why.
     pub(crate) fn close(&self, why: u32) {
-        if self.generation != fork_generation() {
+        if self.is_foreign() {
             return;
         }
         if self.state.compare_exchange(producer_state::LIVE, why, AcqRel, Relaxed).is_err() {
@@ -305,6 +314,16 @@ impl Server {
         }
         self.changed.notify_all();
         self.control.live().make_room_known();
+    }
+
+    /// Ends the link because the device is lost to this process: what was published and is not there never comes, which
+    /// consumers are told at once.
+    pub(crate) fn end_with_device(&self) {
+        if self.is_foreign() {
+            return;
+        }
+        order::force_ready(&self.control.live());
+        self.close(producer_state::CLOSED);
     }
 
     fn ready(self: &Arc<Self>, key: u64) {

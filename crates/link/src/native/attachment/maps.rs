@@ -9,6 +9,7 @@ use uncopy_os::{Mapping, PidFd, WatchGuard, watch_read_only};
 use uncopy_tensor::{Accelerator, Access, Region, ShareHandle, Timeline};
 
 use super::reading::{DeviceMap, Until};
+use super::tickets::{Seat, Tickets};
 use crate::accelerators;
 use crate::error::LinkError;
 use crate::native::control::Control;
@@ -39,7 +40,7 @@ pub(crate) struct SlotMap {
 enum MapMemory {
     Host(HostMap),
     Mirror(HostMap),
-    Device(DeviceMap),
+    Device(Arc<DeviceMap>),
 }
 
 /// Frames in host memory.
@@ -87,12 +88,12 @@ impl SlotMap {
 
     /// Where frames in it are.
     pub(crate) fn device(&self) -> Device {
-        self.on_device().map_or(Device::CPU, DeviceMap::device)
+        self.on_device().map_or(Device::CPU, |map| map.device())
     }
 
     /// What is needed to read on a device.
     #[inline]
-    pub(crate) fn on_device(&self) -> Option<&DeviceMap> {
+    pub(crate) fn on_device(&self) -> Option<&Arc<DeviceMap>> {
         match &self.memory {
             MapMemory::Device(map) => Some(map),
             _ => None,
@@ -130,6 +131,7 @@ pub(crate) struct Maps {
     pidfd: Option<Arc<PidFd>>,
     /// The device of the last epoch that was on one.
     reader: Mutex<Option<Reader>>,
+    tickets: Arc<Tickets>,
 }
 
 /// A device and the words that order its reading.
@@ -155,6 +157,7 @@ impl Maps {
             conversation: Arc::clone(conversation),
             pidfd: pidfd.clone(),
             reader: Mutex::default(),
+            tickets: Arc::default(),
         }
     }
 
@@ -184,7 +187,7 @@ impl Maps {
                     Where::Nearest => {
                         let handle = handles.first().ok_or_else(missing)?;
                         match self.device_map(&info, need, handle) {
-                            Ok(map) => MapMemory::Device(map),
+                            Ok(map) => MapMemory::Device(Arc::new(map)),
                             Err(_) if mirror_len > 0 => mirror()?,
                             Err(error) => return Err(error),
                         }
@@ -243,7 +246,9 @@ impl Maps {
             .import(handle, need, Access::ReadWrite)
             .map_err(|error| self.unreachable(info, error))?;
         let until = Until { conversation: Arc::clone(&self.conversation), producer: self.pidfd.clone() };
-        Ok(DeviceMap::new(region, reader, self.control.clone(), self.place, until))
+        let seat =
+            Seat { control: self.control.clone(), place: self.place, tickets: Arc::clone(&self.tickets) };
+        Ok(DeviceMap::new(region, reader, seat, until))
     }
 
     fn reader(&self, uuid: DeviceUuid) -> Result<Reader, LinkError> {
@@ -255,7 +260,14 @@ impl Maps {
             accelerators::known().and_then(|known| known.find_by_uuid(uuid)).map_err(|source| {
                 LinkError::DeviceUnreachable { name: self.name.clone(), device: uuid, source }
             })?;
-        let timeline = timeline_over(&self.name, &self.control, &accelerator)?;
+        let timeline =
+            timeline_over(&self.name, &self.control, &accelerator).map_err(|error| match error {
+                // It is no device that frames can be read on: as good as none.
+                LinkError::Device { name, source, .. } if source.kind() == io::ErrorKind::Unsupported => {
+                    LinkError::DeviceUnreachable { name, device: uuid, source }
+                }
+                error => error,
+            })?;
         Ok(known.insert(Reader { accelerator, timeline }).clone())
     }
 

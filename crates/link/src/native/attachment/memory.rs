@@ -137,7 +137,8 @@ impl Attachment {
         if inbox.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
             inbox.asked = Some(Instant::now());
             inbox.owes_answer = false;
-            let older = if failed.is_some() { epoch.wrapping_sub(1) } else { inbox.newest };
+            // What has arrived and could not be mapped is not here either.
+            let older = if inbox.newest == epoch { epoch.wrapping_sub(1) } else { inbox.newest };
             self.say_taken(older);
         }
         match failed {

@@ -2,31 +2,30 @@
 //! Reading on a device: which streams read a slot, and the word that one of them writes when all are done.
 
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uncopy_core::{Device, Stream};
-use uncopy_os::{PidFd, fork_generation, kill_point};
-use uncopy_tensor::{Accelerator, Region, Timeline, TimelinePoint};
+use uncopy_os::{PidFd, fork_generation, kill_point, spawn_quiet};
+use uncopy_tensor::{Accelerator, Region, Timeline};
 
 use super::maps::Reader;
-use crate::native::control::Control;
+use super::tickets::Seat;
 use crate::native::conversation::Conversation;
-use crate::native::order::{self, DeviceCells, DeviceWord};
-use crate::native::wire::MAX_SLOTS;
+use crate::native::order;
+use crate::native::vigil::{Debtor, Debts, Vigil, keep_vigil};
 use crate::service::{ask_until_done, lock};
 use crate::site::{self, is_left_out};
 
 /// Frame memory of a device, mapped into its address space here.
 pub(crate) struct DeviceMap {
     reader: Reader,
-    control: Control,
-    place: u32,
+    seat: Seat,
     /// What reads each slot since it was held.
     uses: Box<[Mutex<Uses>]>,
     until: Until,
     generation: u32,
+    vigil: Vigil,
     region: Option<Region>,
 }
 
@@ -59,9 +58,10 @@ pub(super) enum Finished {
 }
 
 impl DeviceMap {
-    pub(super) fn new(region: Region, reader: Reader, control: Control, place: u32, until: Until) -> Self {
-        let uses = (0..control.slots()).map(|_| Mutex::default()).collect();
-        Self { reader, control, place, uses, until, generation: fork_generation(), region: Some(region) }
+    pub(super) fn new(region: Region, reader: Reader, seat: Seat, until: Until) -> Self {
+        let uses = (0..seat.control.slots()).map(|_| Mutex::default()).collect();
+        let (generation, vigil) = (fork_generation(), Vigil::default());
+        Self { reader, seat, uses, until, generation, vigil, region: Some(region) }
     }
 
     pub(crate) fn region(&self) -> &Region {
@@ -100,7 +100,7 @@ impl DeviceMap {
 
     /// Ends the reading of a slot that this process holds and whose last frame here is gone: has one of the streams
     /// that read it say when all are done.
-    pub(super) fn finish(&self, slot: usize) -> Finished {
+    pub(super) fn finish(self: &Arc<Self>, slot: usize) -> Finished {
         let Some(uses) = self.uses.get(slot) else { return Finished::Done };
         let mut uses = lock(uses);
         if uses.anywhere {
@@ -111,24 +111,24 @@ impl DeviceMap {
             uses.streams.clear();
             return Finished::Done;
         }
-        let control = self.control.live();
-        let before = control.wanted(slot, self.place).load(Relaxed);
-        let ticket = order::take_ticket(&control, slot, self.place);
+        let taken = self.seat.take(slot);
         kill_point("device.ticketed");
+        let ticket = &taken.ticket;
         let ordered = ticket.after.map_or(Ok(()), |after| self.reader.timeline.wait(last, &[after]));
         match ordered.and_then(|()| self.reader.timeline.write(&uses.streams, ticket.point)) {
             Ok(()) => {
                 uses.streams.clear();
+                self.seat.keep(&taken);
+                keep_vigil(self);
                 Finished::Done
             }
             Err(error) => {
-                // Nothing was put in, and nobody has seen the ticket: the slot is still held.
-                control.wanted(slot, self.place).store(before, Relaxed);
+                self.seat.undo(&taken);
                 match error.kind() {
                     io::ErrorKind::ResourceBusy => Finished::Captured,
                     io::ErrorKind::BrokenPipe => {
                         uses.streams.clear();
-                        self.write_off();
+                        self.seat.write_off();
                         Finished::Done
                     }
                     _ => Finished::Failed(error),
@@ -144,23 +144,19 @@ impl DeviceMap {
         uses.iter().any(|stream| matches!(self.reader.accelerator.is_capturing(*stream), Ok(true)))
     }
 
-    /// The device is lost to this process, and with it all that its streams were to do: no ticket of ours will be
-    /// written by them.
-    fn write_off(&self) {
-        order::force_done(&self.control.live(), self.place);
+    /// Why nothing can be read on the device any more, once it is known to be lost to this process. What its streams
+    /// were to tell others is then told by hand.
+    #[inline]
+    pub(crate) fn loss(&self) -> Option<io::Error> {
+        let loss = self.reader.accelerator.loss()?;
+        self.seat.write_off();
+        Some(loss)
     }
 
     /// Waits until the device has done everything that this process gave it, or is lost.
     pub(super) fn settle(&self) {
-        /// Between two attempts, of a device that can't be asked while somebody captures.
-        const AGAIN: Duration = Duration::from_millis(20);
-        loop {
-            match self.reader.accelerator.settle() {
-                Ok(()) => return,
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return self.write_off(),
-                // Nothing tells when it can be asked.
-                Err(_) => std::thread::sleep(AGAIN),
-            }
+        if settle(&*self.reader.accelerator) == Settled::Lost {
+            self.seat.write_off();
         }
     }
 
@@ -172,41 +168,129 @@ impl DeviceMap {
     }
 }
 
+impl Debtor for DeviceMap {
+    fn vigil(&self) -> &Vigil {
+        &self.vigil
+    }
+
+    fn debts(&self) -> Debts {
+        let count = self.seat.all().fold(0, |sum: u64, (_, ticket)| sum.wrapping_add(ticket.into()));
+        Debts { count, is_owed: !self.seat.all().all(|ticket| self.seat.is_done(ticket)) }
+    }
+
+    fn writes_off(&self) -> bool {
+        let is_lost = is_lost(&*self.reader.accelerator);
+        if is_lost {
+            self.seat.write_off();
+        }
+        is_lost
+    }
+}
+
 impl Drop for DeviceMap {
     fn drop(&mut self) {
-        let region = self.region.take();
+        let Until { conversation, producer } = &self.until;
+        let kept = Kept {
+            _region: self.region.take(),
+            reader: self.reader.clone(),
+            _conversation: Arc::clone(conversation),
+        };
         if self.generation != fork_generation() {
             // The mapping, the words and the conversation are the parent's.
-            std::mem::forget((region, self.reader.clone(), Arc::clone(&self.until.conversation)));
+            std::mem::forget(kept);
             return;
         }
-        let (control, place) = (self.control.clone(), self.place);
-        let wanted: Vec<u32> = {
-            let live = control.live();
-            (0..control.slots().min(MAX_SLOTS)).map(|slot| live.wanted(slot, place).load(Relaxed)).collect()
+        let (seat, producer) = (self.seat.clone(), producer.clone());
+        let owed = seat.all().collect();
+        let mut leaving = Leaving { kept: Some(kept), seat, owed, producer, doubted: None };
+        ask_until_done(move || leaving.is_over());
+    }
+}
+
+/// What must stay until the device has read for the last time: unmapping does not wait for it, and from the goodbye on
+/// the slots are anybody's.
+struct Kept {
+    _region: Option<Region>,
+    reader: Reader,
+    _conversation: Arc<Conversation>,
+}
+
+/// The end of a map, while streams of ours may still read.
+struct Leaving {
+    kept: Option<Kept>,
+    seat: Seat,
+    /// The last tickets.
+    owed: Vec<(usize, u32)>,
+    producer: Option<Arc<PidFd>>,
+    /// Since when what the words say is in doubt.
+    doubted: Option<Instant>,
+}
+
+impl Leaving {
+    /// How long a ticket may be owed to a producer that is dead before the device is asked instead: somebody may have
+    /// overwritten the words. Nearly all work on a frame is done by then.
+    const DOUBT_AFTER: Duration = Duration::from_secs(1);
+
+    /// Lets go of everything when the device is done with it. Returns whether it is.
+    fn is_over(&mut self) -> bool {
+        let Some(kept) = &self.kept else { return true };
+        if self.owed.iter().all(|ticket| self.seat.is_done(*ticket)) {
+            self.kept = None;
+            return true;
+        }
+        if is_lost(&*kept.reader.accelerator) {
+            self.seat.write_off();
+            self.kept = None;
+            return true;
+        }
+        if !self.producer.as_ref().is_some_and(|producer| producer.is_dead()) {
+            return false;
+        }
+        order::force_ready(&self.seat.control.live());
+        let doubted = *self.doubted.get_or_insert_with(Instant::now);
+        doubted.elapsed() >= Self::DOUBT_AFTER && self.is_handed_over()
+    }
+
+    /// Lets a thread of its own wait for everything that the device was given, which can take long.
+    #[cold]
+    fn is_handed_over(&mut self) -> bool {
+        // Dropped by the thread alone: where there is none the device may still read.
+        let kept = Arc::new(Mutex::new(self.kept.take()));
+        let handed = Arc::clone(&kept);
+        let wait = move || {
+            let Some(kept) = lock(&handed).take() else { return };
+            settle(&*kept.reader.accelerator);
+            drop(kept);
         };
-        let producer = self.until.producer.clone();
-        // Unmapping does not wait for the device, and from the goodbye on the slots are anybody's.
-        let mut kept = Some((region, self.reader.clone(), Arc::clone(&self.until.conversation)));
-        ask_until_done(move || {
-            let live = control.live();
-            let is_done = |(slot, value): (usize, &u32)| {
-                let done = DeviceWord::load(live.done(slot, place), Acquire);
-                TimelinePoint { offset_bytes: 0, value: *value }.is_reached(done)
-            };
-            if wanted.iter().enumerate().all(is_done) {
-                drop(kept.take());
-                return true;
+        match spawn_quiet("uncopy-settle", wait) {
+            Ok(_) => true,
+            Err(_) => {
+                self.kept = lock(&kept).take();
+                self.doubted = None;
+                false
             }
-            if producer.as_ref().is_some_and(|producer| producer.is_dead()) {
-                order::force_ready(&live);
-            }
-            let is_lost = kept.as_ref().is_some_and(|(_, reader, _)| is_lost(&*reader.accelerator));
-            if is_lost {
-                order::force_done(&live, place);
-            }
-            false
-        });
+        }
+    }
+}
+
+/// How a device came to rest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Done,
+    Lost,
+}
+
+/// Waits until the device has done everything that this process gave it, or is lost.
+fn settle(accelerator: &dyn Accelerator) -> Settled {
+    /// Between two attempts, of a device that can't be asked while somebody captures.
+    const AGAIN: Duration = Duration::from_millis(20);
+    loop {
+        match accelerator.settle() {
+            Ok(()) => return Settled::Done,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Settled::Lost,
+            // Nothing tells when it can be asked.
+            Err(_) => std::thread::sleep(AGAIN),
+        }
     }
 }
 

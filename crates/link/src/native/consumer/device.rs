@@ -56,6 +56,10 @@ pub(super) fn look(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkEr
 
 #[cold]
 fn look_at_device(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkError> {
+    if let Some(source) = lease.context.map.on_device().and_then(|map| map.loss()) {
+        let name = lease.context.attachment.name.clone();
+        return Err(LinkError::Device { name, what: "receiving a frame", source });
+    }
     let is_there = lease.is_there();
     if is_there && lease.is_torn() {
         return Ok(Look::Torn);

@@ -166,10 +166,10 @@ impl Subscriber {
             return self.take(0);
         }
         Ok(match attachment.hold(0, false, &mut self.cursor.context)? {
-            Next::Frame(lease, description) if lease.is_there() && !lease.is_torn() => {
-                Taken::Frame(Frame::new(lease, description, 0))
-            }
-            Next::Frame(..) => Taken::Nothing,
+            Next::Frame(lease, description) => match device::look(&lease, None)? {
+                Look::There => Taken::Frame(Frame::new(lease, description, 0)),
+                Look::Unready | Look::Torn => Taken::Nothing,
+            },
             Next::Later => Taken::Later,
             Next::Nothing | Next::Unreachable { .. } => Taken::Nothing,
         })

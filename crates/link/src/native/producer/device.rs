@@ -9,6 +9,7 @@ use uncopy_core::{CopyReason, CopyRecord, DType, Device, DeviceUuid, Layout, Str
 use uncopy_os::{SlotMemory, kill_point};
 use uncopy_tensor::{Accelerator, Region, Tensor, Timeline, TimelinePoint};
 
+use super::promises::Promises;
 use super::{
     Claim, ClaimMemory, DeviceSlots, FrameMemory, Place, Publisher, Sent, SlotState, WhenFull, timeline_over,
 };
@@ -22,6 +23,7 @@ use crate::native::control::Live;
 use crate::native::frame_memory::on_device;
 use crate::native::order::{self, DeviceCells, DeviceWord, Part, Promise};
 use crate::native::server::Server;
+use crate::native::vigil::keep_vigil;
 use crate::native::wire::{MAX_CONSUMERS, producer_state};
 use crate::service::{ask_until_done, lock};
 use crate::site::{self, is_left_out};
@@ -96,6 +98,8 @@ impl Publisher {
         stream: Stream,
         waiting: Option<&mut dyn Waiting>,
     ) -> Result<Claim, LinkError> {
+        // Before the device is asked: in a forked child it says that it is lost.
+        self.check_usable()?;
         let target = self.target(device, stream)?;
         let Target::Device { accelerator, .. } = &target else { return Err(LinkError::ForeignClaim) };
         let is_capturing = accelerator.is_capturing(stream);
@@ -146,6 +150,7 @@ impl Publisher {
             }
         }
         meta.check()?;
+        self.check_usable()?;
         let target = self.target(source.device(), stream.unwrap_or(Stream::LEGACY_DEFAULT))?;
         let mut claim = match self.claim_or_wait(form, &target, waiting)? {
             Some(claim) => claim,
@@ -184,14 +189,12 @@ impl Publisher {
         }
     }
 
-    /// Ends the link where the device is lost to this process: what was published and is not there never comes, which
-    /// consumers are told at once.
+    /// Ends the link where the device is lost to this process.
     pub(super) fn ending_if_lost<T>(&mut self, done: Result<T, LinkError>) -> Result<T, LinkError> {
         if let Err(LinkError::Device { source, .. }) = &done
             && source.kind() == io::ErrorKind::BrokenPipe
         {
-            order::force_ready(&self.control.live());
-            self.server.close(producer_state::CLOSED);
+            self.server.end_with_device();
         }
         done
     }
@@ -202,7 +205,7 @@ impl Publisher {
     /// # Errors
     /// [`LinkError::Device`]: no such device, no driver, or the driver's.
     pub fn stream_on(&mut self, device: Device) -> Result<Stream, LinkError> {
-        let made = self.own_stream(device);
+        let made = self.check_usable().and_then(|()| self.own_stream(device));
         self.server.log.noting(made)
     }
 
@@ -268,6 +271,9 @@ impl Publisher {
             return Err(on_stream(&self.server, error, stream));
         }
         state.writes = loan.promise.ready.value;
+        if let Some((.., promises)) = &self.timeline {
+            keep_vigil(promises);
+        }
         self.lend(slot, ClaimMemory::Device(loan)).map(Some)
     }
 
@@ -296,11 +302,12 @@ impl Publisher {
 
     fn timeline_on(&mut self, accelerator: &Arc<dyn Accelerator>) -> Result<Arc<dyn Timeline>, LinkError> {
         let uuid: DeviceUuid = accelerator.uuid();
-        if let Some((_, timeline)) = self.timeline.as_ref().filter(|(known, _)| *known == uuid) {
+        if let Some((_, timeline, _)) = self.timeline.as_ref().filter(|(known, ..)| *known == uuid) {
             return Ok(Arc::clone(timeline));
         }
         let timeline = timeline_over(self.name(), &self.control, accelerator)?;
-        self.timeline = Some((uuid, Arc::clone(&timeline)));
+        let promises = Promises::new(&self.server, accelerator, self.is_mirrored);
+        self.timeline = Some((uuid, Arc::clone(&timeline), Arc::new(promises)));
         Ok(timeline)
     }
 
@@ -317,6 +324,7 @@ impl Publisher {
         let sources: Vec<_> = self.slots.iter_mut().map(|state| std::mem::take(&mut state.sources)).collect();
         let has_mirror = slots.mirror.is_some();
         let mut kept = Some((slots, sources));
+        let server = Arc::clone(&self.server);
         // Our streams may wait for readers, whose death nobody else notices once the link is closed.
         let readers = self.readers_at_close.take().unwrap_or_else(|| self.server.readers());
         ask_until_done(move || {
@@ -331,11 +339,15 @@ impl Publisher {
                 is_done(DeviceWord::load(live.ready(slot), Acquire), *value)
                     && (!has_mirror || is_done(DeviceWord::load(live.mirrored(slot), Acquire), *value))
             });
-            let is_over = is_over || kept.as_ref().is_some_and(|(slots, _)| is_lost(&*slots.accelerator));
-            if is_over {
+            let is_lost = !is_over && kept.as_ref().is_some_and(|(slots, _)| is_lost(&*slots.accelerator));
+            if is_lost && server.state() != producer_state::LIVE {
+                // Nothing is written any more, so that nobody else ends the waits for it.
+                order::force_ready(&control.live());
+            }
+            if is_over || is_lost {
                 drop(kept.take());
             }
-            is_over
+            is_over || is_lost
         });
     }
 }

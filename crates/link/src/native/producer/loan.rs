@@ -105,7 +105,8 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let memory = self.memory.take();
-        if self.published {
+        // In a forked child the slot and its promise are the parent's.
+        if self.published || self.server.is_foreign() {
             return;
         }
         match memory {

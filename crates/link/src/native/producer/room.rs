@@ -167,4 +167,23 @@ mod tests {
         patience.relax();
         assert_eq!(patience.overdue(0b111, after(900), nothing), 0);
     }
+
+    #[test]
+    fn a_claim_that_another_thread_drops_wakes_the_producer_that_waits_for_room() {
+        let dir = std::env::temp_dir().join(format!("uncopy-unit-room-{}", std::process::id()));
+        let mut out = crate::publish("cam").directory(&dir).open().unwrap();
+        let form = Form::image(2, 3, uncopy_core::PixelFormat::RGBA8);
+        let control = out.control.clone();
+        let wakes_with = |claim: Claim| {
+            let before = control.live().room().load(Acquire);
+            std::thread::spawn(move || drop(claim)).join().unwrap();
+            control.live().room().load(Acquire) != before
+        };
+        assert!(!wakes_with(out.claim(&form).unwrap()), "nobody waits");
+        let claim = out.claim(&form).unwrap();
+        ring::want_room(&control.live());
+        assert!(wakes_with(claim));
+        drop(out);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

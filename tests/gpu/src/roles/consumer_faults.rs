@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a consumer does in tests of faults.
+//!
+//! | command | event |
+//! |---|---|
+//! | `close` leaves the link and keeps the device; then `sync` is the only command | `closed` |
+//! | `take MS` receives a frame and looks at it at once | `took` with `seq`, `right`, `torn`, `device`, `copies` |
+//! | `take-on MS` receives a frame for a stream, and drops it: nobody looks | `took-on` with `seq` |
+//! | `keep-on MS` receives a frame for a stream, and keeps it | `kept` |
+//! | `torn` says whether what is kept never came | `torn` with `torn` |
+//! | `takes N MS` receives and looks at N frames | `took`, N times |
+//! | `newest` | `took`, or `nothing` |
+//! | `use N MS` has so many frames read by a stream that is that busy, and drops them | `used` |
+//! | `drop-captured` has a late stream read a frame, which is dropped while that stream is captured | `dropped` |
+//! | `drop-destroyed` the same with a stream that is gone by then | `dropped` |
+//! | `let-go` has a late stream read what is held, and drops it | `dropped` |
+//! | `on-captured` asks for a frame for a stream that is captured | `refused` |
+//! | `sync` waits for the streams | `synced` |
+//! | `poll MS` polls for a frame before it asks for what to poll, then waits for that | `silent`, or `took` |
+//! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
+//! | `break-unseen` the same by a call that the product does not see | `broken` |
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uncopy::{Frame, LinkError, Stream};
+use uncopy_tests::script::{Commands, emit};
+
+use super::{Consumer, PATIENCE, key_of, steady};
+
+/// Later than what a producer does in the meantime.
+const LATE: Duration = Duration::from_millis(30);
+
+impl Consumer {
+    pub(super) fn obey_more(&mut self, words: &[&str]) -> Result<Value, LinkError> {
+        let millis = |word: &str| Duration::from_millis(word.parse().expect("milliseconds"));
+        match words {
+            ["take", wait] => {
+                let frame = self.sub.recv(millis(wait))?;
+                Ok(took(&frame))
+            }
+            ["take-on", wait] => {
+                let frame = self.sub.recv_on(self.streams[0], millis(wait))?;
+                Ok(json!({ "event": "took-on", "seq": frame.seq() }))
+            }
+            ["keep-on", wait] => {
+                let frame = self.sub.recv_on(self.streams[0], millis(wait))?;
+                let seq = frame.seq();
+                self.held = Some(frame);
+                Ok(json!({ "event": "kept", "seq": seq }))
+            }
+            ["torn"] => {
+                let torn = self.held.as_ref().map(Frame::is_torn);
+                Ok(json!({ "event": "torn", "torn": torn }))
+            }
+            ["takes", frames, wait] => {
+                let frames: u64 = frames.parse().expect("a number of frames");
+                for _ in 1..frames {
+                    emit(&took(&self.sub.recv(millis(wait))?));
+                }
+                Ok(took(&self.sub.recv(millis(wait))?))
+            }
+            ["newest"] => {
+                Ok(self.sub.newest()?.map_or_else(|| json!({ "event": "nothing" }), |frame| took(&frame)))
+            }
+            ["use", frames, busy] => {
+                let stream = self.streams[0];
+                for _ in 0..frames.parse().expect("a number of frames") {
+                    let frame = self.sub.recv(PATIENCE)?;
+                    let (Some(card), Some(counter)) = (&self.card, &self.counter) else { break };
+                    frame.used_on(stream);
+                    card.spin(millis(busy).as_nanos() as u64, stream);
+                    card.check(&frame.tensor()?, key_of(&frame), counter, stream);
+                }
+                Ok(json!({ "event": "used" }))
+            }
+            ["drop-captured"] => {
+                let (frame, stream) = (self.sub.recv(PATIENCE)?, self.streams[0]);
+                self.frames += 1;
+                self.read_late(&frame, stream)?;
+                let card = self.card.as_ref().expect("a device");
+                card.begin_capture(stream);
+                drop(frame);
+                card.end_capture(stream);
+                Ok(json!({ "event": "dropped" }))
+            }
+            ["let-go"] => {
+                let frame = self.held.take().expect("a frame is held");
+                self.frames += 1;
+                self.read_late(&frame, self.streams[0])?;
+                Ok(json!({ "event": "dropped" }))
+            }
+            ["drop-destroyed"] => {
+                let frame = self.sub.recv(PATIENCE)?;
+                self.frames += 1;
+                let card = self.card.as_ref().expect("a device");
+                let stream = card.mortal_stream();
+                self.read_late(&frame, stream)?;
+                card.destroy_stream(stream);
+                drop(frame);
+                Ok(json!({ "event": "dropped" }))
+            }
+            ["on-captured"] => {
+                let (card, stream) = (self.card.as_ref().expect("a device"), self.streams[0]);
+                card.begin_capture(stream);
+                let received = self.sub.recv_on(stream, PATIENCE);
+                card.end_capture(stream);
+                Ok(json!({ "event": "refused", "text": received.err().map(|error| error.to_string()) }))
+            }
+            ["sync"] => Ok(self.synced()),
+            ["poll", wait] => self.poll(millis(wait)),
+            ["break-unseen"] => {
+                let card = self.card.as_ref().expect("a device");
+                assert!(card.has_failed_unseen(self.streams[0]), "the stand-in was told to lose the device");
+                Ok(json!({ "event": "broken" }))
+            }
+            ["break"] => {
+                let card = self.card.as_ref().expect("a device");
+                let broken = card.device().is_done(self.streams[0]);
+                let error = broken.expect_err("the stand-in was told to lose the device");
+                Ok(json!({ "event": "broken", "text": error.to_string() }))
+            }
+            other => panic!("no command {other:?}"),
+        }
+    }
+
+    /// Leaves the link while its streams work.
+    pub(super) fn close(self, commands: &mut Commands) {
+        let Self { sub, held, card, streams, counter: _counter, .. } = self;
+        drop(held);
+        sub.close();
+        emit(&json!({ "event": "closed" }));
+        while let Some(line) = commands.next_command() {
+            assert_eq!(line, "sync", "who has left does nothing else");
+            let card = card.as_ref().expect("a device");
+            streams.iter().for_each(|stream| card.wait(*stream));
+            emit(&json!({ "event": "synced" }));
+        }
+    }
+
+    /// Has a stream read a frame, after much else.
+    fn read_late(&self, frame: &Frame, stream: Stream) -> Result<(), LinkError> {
+        let (Some(card), Some(counter)) = (&self.card, &self.counter) else { return Ok(()) };
+        frame.used_on(stream);
+        card.spin(LATE.as_nanos() as u64, stream);
+        card.check(&frame.tensor()?, key_of(frame), counter, stream);
+        Ok(())
+    }
+
+    fn synced(&self) -> Value {
+        let card = self.card.as_ref().expect("a device");
+        self.streams.iter().for_each(|stream| card.wait(*stream));
+        json!({ "event": "synced" })
+    }
+
+    /// The order of calls that an event loop of somebody in a hurry has: first a look, then what to wait for.
+    fn poll(&mut self, wait: Duration) -> Result<Value, LinkError> {
+        if let Some(frame) = self.sub.poll_recv()? {
+            return Ok(took(&frame));
+        }
+        loop {
+            let mut events = Vec::new();
+            self.sub.events()?.wait(&mut events, Some(wait))?;
+            if events.is_empty() {
+                return Ok(json!({ "event": "silent" }));
+            }
+            // It may ring for nothing.
+            if let Some(frame) = self.sub.poll_recv()? {
+                return Ok(took(&frame));
+            }
+        }
+    }
+}
+
+/// A frame, looked at now.
+fn took(frame: &Frame) -> Value {
+    let looked = steady::look(frame);
+    json!({
+        "event": "took",
+        "seq": frame.seq(),
+        "right": looked.as_ref().is_ok_and(|right| *right),
+        "why": looked.err(),
+        "torn": frame.is_torn(),
+        "device": frame.device().to_string(),
+        "copies": frame.copies().len(),
+    })
+}
