@@ -69,6 +69,7 @@ pub fn _end(py: Python<'_>) {
             thread::yield_now();
             thread::park_timeout(Duration::from_millis(1));
         }
+        uncopy::keep_what_devices_use();
     });
 }
 

@@ -3,6 +3,7 @@
 
 import gc
 import sys
+import time
 
 import fake_frameworks as fake
 import numpy
@@ -399,6 +400,28 @@ def by_the_table():
         else:
             raise AssertionError("a tensor with a gradient was sent")
         print("passed")
+
+
+def ends_before_the_copy():
+    """The interpreter ends while a device still reads an array, whose owner is not handed back to what is left of it."""
+    card = Card()
+    pub = uncopy.publish("ending")
+    array = card.array(bytes(4096))
+    card.write(array.ptr, content(1), card.late)
+    fake.current.stream = card.late
+    pub.send(fake.Tensor(array))
+    pub.close()
+    globals()["slow"] = Slow()
+    print("passed", flush=True)
+
+
+class Slow:
+    """An object of the program whose end takes longer than the copy: the interpreter waits for it, without the GIL."""
+
+    sleep = staticmethod(time.sleep)
+
+    def __del__(self):
+        self.sleep(0.6)
 
 
 def by_cupy():

@@ -66,6 +66,11 @@ def test_the_current_stream_of_a_framework_is_found(name, framework, settings):
 
 
 @on_standin
+def test_a_program_ends_in_order_before_its_last_array_is_copied():
+    run("ends_before_the_copy", LAG_US="200000,0,0,0,0,0,0,0")
+
+
+@on_standin
 def test_calls_on_a_stream_that_is_being_captured_are_refused_with_a_sentence():
     run("refuses_captures")
 

@@ -75,6 +75,7 @@ pub use native::{
     wait_with,
 };
 
+pub use service::keep_what_devices_use;
 #[cfg(feature = "skip-waits")]
 #[doc(hidden)]
 pub use site::SITES;

@@ -77,15 +77,32 @@ static RESTS_IN: AtomicU32 = AtomicU32::new(0);
 /// Keeps service threads from calling anybody from now on: libraries are about to be torn down, and a driver that is
 /// called then ends the process by a signal.
 extern "C" fn rest() {
-    /// What a thread is doing now ends within microseconds. It does not end when whoever called `exit` holds what the
-    /// thread waits for, and the end of the process must not wait for that.
-    const PATIENCE: Duration = Duration::from_millis(200);
     if RESTS_IN.load(Relaxed) != fork_generation() {
         // A forked child: what its parent's thread did then, it does not do here.
         return;
     }
     // pairs with: work. Either we see that a thread is at work, or it sees that it is to rest.
     RESTS.store(true, SeqCst);
+    wait_for_work();
+}
+
+/// What waits for a device stays for good.
+static KEEPS: AtomicBool = AtomicBool::new(false);
+
+/// For a binding whose interpreter is about to end: from now on nothing that a device may still read or write is handed
+/// back on the service thread. Its owner may be an object of the interpreter, which ends a thread that comes too late by
+/// unwinding it, through frames that can't be unwound. Waits for what the thread is just doing, at most 200 ms.
+#[doc(hidden)]
+pub fn keep_what_devices_use() {
+    // pairs with: ask_tasks.
+    KEEPS.store(true, SeqCst);
+    wait_for_work();
+}
+
+/// What a service thread is doing now ends within microseconds. It does not end when who waits for it here holds what
+/// the thread waits for, and the end of a process must not wait for that.
+fn wait_for_work() {
+    const PATIENCE: Duration = Duration::from_millis(200);
     let begun = Instant::now();
     while AT_WORK.load(SeqCst) > 0 && begun.elapsed() < PATIENCE {
         std::thread::yield_now();
@@ -303,6 +320,9 @@ impl Service {
         let mut tasks = std::mem::take(list(&mut lock(&self.entries)));
         if tasks.is_empty() {
             return;
+        }
+        if KEEPS.load(SeqCst) {
+            std::mem::forget(std::mem::take(&mut tasks));
         }
         // Outside the lock: what a task drops may end registrations, or add tasks.
         tasks.retain_mut(|task| !task());
