@@ -607,9 +607,7 @@ fn a_wait_for_memory_that_never_comes_sleeps_between_its_questions() {
         } else if !has_answered.swap(true, SeqCst)
             && message.get(4..6) == Some(&kind::EPOCH_TAKEN.to_le_bytes())
         {
-            let mut body = 1u64.to_le_bytes().to_vec();
-            body.extend((STRIDE as u64).to_le_bytes());
-            body.extend(((SLOTS * STRIDE) as u64).to_le_bytes());
+            let body = wire::epoch_of_host_memory(1, STRIDE as u64, (SLOTS * STRIDE) as u64);
             let [_, frames] = host.handles();
             let _ = guest.send(&wire::message(kind::EPOCH, &body), &[&frames]);
         }

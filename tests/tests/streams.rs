@@ -201,6 +201,30 @@ fn f37_a_runtime_directory_that_was_removed_and_made_again_is_found_by_who_polls
     drop((polling, looking, out));
 }
 
+/// The producer's end rings the doorbell, and nothing else comes until there is another.
+#[test]
+fn the_end_of_a_producer_is_one_event_for_who_polls_and_not_many() {
+    let stage = Stage::new(PEER);
+    let out = stage.publish("cam").open().unwrap();
+    let mut sub = stage.subscribe("cam").timeout(None).open().unwrap();
+    sub.events().unwrap();
+    assert!(sub.poll_recv().unwrap().is_none());
+    drop(out);
+    eventually("its end is known", || if sub.connected() { Err("it is not".to_owned()) } else { Ok(()) });
+    eventually("nothing more is told", || {
+        assert!(sub.poll_recv().unwrap().is_none());
+        let mut polled = [PollFd::new(sub.events().unwrap(), PollFlags::IN)];
+        match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 20_000_000 })) {
+            Ok(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let mut out = stage.publish("cam").open().unwrap();
+    out.loan(&form(FORM)).unwrap().publish(Meta::default()).unwrap();
+    assert_eq!(poll_for_frame(&mut sub).seq(), 1);
+    drop((sub, out));
+}
+
 /// Who goes on polling after the end is woken now and then, and not at once.
 #[test]
 fn an_absence_that_was_told_is_no_event_at_once_and_is_noted_once() {

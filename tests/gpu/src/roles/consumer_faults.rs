@@ -16,7 +16,7 @@
 //! | `let-go` has a late stream read what is held, and drops it | `dropped` |
 //! | `on-captured` asks for a frame for a stream that is captured | `refused` |
 //! | `sync` waits for the streams | `synced` |
-//! | `poll MS` polls for a frame before it asks for what to poll, then waits for that | `silent`, or `took` |
+//! | `poll MS` polls for a frame before it asks for what to poll, then waits for that | `silent`, or `took` with `wakeups` |
 //! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
 //! | `break-unseen` the same by a call that the product does not see | `broken` |
 
@@ -158,15 +158,19 @@ impl Consumer {
         if let Some(frame) = self.sub.poll_recv()? {
             return Ok(took(&frame));
         }
+        let mut wakeups = 0;
         loop {
             let mut events = Vec::new();
             self.sub.events()?.wait(&mut events, Some(wait))?;
             if events.is_empty() {
                 return Ok(json!({ "event": "silent" }));
             }
+            wakeups += 1;
             // It may ring for nothing.
             if let Some(frame) = self.sub.poll_recv()? {
-                return Ok(took(&frame));
+                let mut took = took(&frame);
+                took["wakeups"] = wakeups.into();
+                return Ok(took);
             }
         }
     }

@@ -168,6 +168,10 @@ impl Subscriber {
     /// Gives the device that writes the next frame a moment. If that is not enough, the doorbell rings when it is done.
     pub(super) fn is_there_soon(&mut self) -> bool {
         let Some(unready) = &mut self.cursor.unready else { return true };
+        if let Some(events) = &self.events {
+            // It has rung for this frame. Before the look, so that a ring for its being there is not lost.
+            events.bell().drain();
+        }
         if spin_until(SPIN, || unready.lease.is_there()) {
             return true;
         }

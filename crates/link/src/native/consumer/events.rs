@@ -174,6 +174,10 @@ impl Subscriber {
         if let Some(watch) = &self.watch {
             watch.drain()?;
         }
+        if let Some(events) = &self.events {
+            // It rang for the end, and for nothing that is still to be seen.
+            events.bell.drain();
+        }
         let obstacle = loop {
             match self.take_step()? {
                 Join::Joined => break None,
