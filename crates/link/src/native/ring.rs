@@ -354,6 +354,19 @@ pub(crate) fn oldest_wanted<C: Cells>(cells: &C, every: u16) -> u64 {
     places.map(|place| cells.cursor(place).load(Acquire).saturating_add(1)).min().unwrap_or(u64::MAX)
 }
 
+/// Has a producer that blocks keep each frame for the consumer that comes to `place`, from the newest one on: sets its
+/// bit in `every`. What the producer publishes meanwhile must not count as received, nor be written over.
+pub(crate) fn begin_to_keep<C: Cells>(cells: &C, place: u32, every: &C::W32) {
+    let before_newest = || seq_of(cells.latest().load(Relaxed)).saturating_sub(1);
+    cells.cursor(place).store(before_newest(), Relaxed);
+    every.set_bits(1 << place, Relaxed);
+    // Either the producer sees the bit, and no cursor of a former occupant, before it claims, or we see what it has
+    // published: both sides fence between their store and their load.
+    // pairs with: somebody_sleeps/fence.
+    cells.fence();
+    cells.cursor(place).store(before_newest(), Relaxed);
+}
+
 /// Says that the producer is about to sleep until there is room. It must look for room once more before it does.
 pub(crate) fn want_room<C: Cells>(cells: &C) {
     cells.wants_room().set_bits(1, Relaxed);

@@ -79,6 +79,7 @@ pub(in crate::native) struct Model {
     armed: AtomicU32,
     trail: Vec<AtomicU64>,
     cursors: Vec<AtomicU64>,
+    every: AtomicU32,
     wants_room: AtomicU32,
     pub(in crate::native) frames: Vec<Bytes>,
     pub(in crate::native) descriptions: Vec<Bytes>,
@@ -94,6 +95,7 @@ impl Model {
             // As many entries as the models have frames: loom bounds the number of its objects.
             trail: (0..TRAIL_MODEL).map(|_| AtomicU64::new(0)).collect(),
             cursors: (0..2).map(|_| AtomicU64::new(0)).collect(),
+            every: AtomicU32::new(0),
             wants_room: AtomicU32::new(0),
             frames: (0..slots).map(|_| Bytes::new()).collect(),
             descriptions: (0..slots).map(|_| Bytes::new()).collect(),
@@ -170,6 +172,7 @@ const MODELS: &[(&str, fn())] = &[
         "every_frame_is_received_from_a_producer_that_blocks",
         every_frame_is_received_from_a_producer_that_blocks,
     ),
+    ("who_comes_to_read_every_frame_misses_none", who_comes_to_read_every_frame_misses_none),
     ("every_frame_that_is_left_is_received", every_frame_that_is_left_is_received_from_a_producer_that_drops),
     ("a_producer_that_wakes_the_first_wakes_all", a_producer_that_wakes_the_first_wakes_all),
     ("three_slots_two_consumers", three_slots_two_consumers),
@@ -478,6 +481,45 @@ fn every_frame_is_received_from_a_producer_that_blocks() {
             Model::write(&ring.frames[slot], seq);
             Model::write(&ring.descriptions[slot], seq);
             writer.publish(&*ring, slot, seq);
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// A consumer that comes while frames are published receives what was the newest, and each one after it.
+#[test]
+fn who_comes_to_read_every_frame_misses_none() {
+    check(3, || {
+        let ring = Arc::new(Model::new(2));
+        // Somebody was at this place before, and had read on.
+        ring.cursors[0].store(100, Relaxed);
+        let reader = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                begin_to_keep(&*ring, 0, &ring.every);
+                let mut seen = Word64::load(&ring.cursors[0], Relaxed);
+                for _ in 0..2 {
+                    let Ok(hold) = hold_next(&*ring, 0, seen) else { continue };
+                    assert_eq!(hold.seq, seen + 1, "a frame was missed");
+                    seen = hold.seq;
+                    Word64::store(&ring.cursors[0], seen, Release);
+                    release(&*ring, 0, hold.slot);
+                }
+            })
+        };
+        let mut writer = Writer::new(2);
+        let mut published = [0; 2];
+        let mut seq = 0;
+        for _ in 0..4 {
+            let wanted = oldest_wanted(&*ring, Word32::load(&ring.every, Acquire) as u16);
+            let Some(slot) = writer.claim(&*ring, BOTH_ATTACHED, |slot| published[slot] < wanted) else {
+                continue;
+            };
+            seq += 1;
+            published[slot] = seq;
+            Model::write(&ring.descriptions[slot], seq);
+            writer.publish(&*ring, slot, seq);
+            somebody_sleeps(&*ring);
         }
         reader.join().unwrap();
     });

@@ -161,7 +161,7 @@ impl Server {
     /// The consumers that want every frame, one bit each.
     #[inline]
     pub(crate) fn every(&self) -> u16 {
-        // pairs with: seat/every.
+        // Ordered by the fences of ring::begin_to_keep and of the last publication.
         self.every.load(Acquire) as u16
     }
 

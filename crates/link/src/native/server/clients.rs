@@ -314,10 +314,8 @@ impl Server {
         // Nothing that a former occupant did late may count for this one.
         ring::reclaim(&self.control.live(), at);
         let control = self.control.live();
-        // The newest frame that there is now is the first that a reader of every frame receives.
-        let cursor = if read == read::EVERY { control.newest_seq().saturating_sub(1) } else { 0 };
-        for (counter, value) in [(place::RECEIVED, 0), (place::MISSED, 0), (place::CURSOR, cursor)] {
-            control.place_u64(at, counter).store(value, Relaxed);
+        for counter in [place::RECEIVED, place::MISSED, place::CURSOR] {
+            control.place_u64(at, counter).store(0, Relaxed);
         }
         for bucket in 0..BUCKETS {
             control.age_count(at, bucket).store(0, Relaxed);
@@ -330,8 +328,11 @@ impl Server {
         let blocks = control.when_full().load(Relaxed) == when_full::BLOCK;
         client.wants_each_epoch = blocks && read == read::EVERY;
         if read == read::EVERY {
-            // pairs with: Server::every. From here on a producer that blocks keeps what it has not received.
-            self.every.fetch_or(1 << at, AcqRel);
+            ring::begin_to_keep(&control, at, &self.every);
+            // For a moment it may have kept the producer waiting for more than it needs.
+            if ring::is_room_wanted(&control) {
+                control.make_room_known();
+            }
         }
         // pairs with: Server::attached. From here on the consumer's holds count; the fence orders this before
         // everything that the consumer does once it is welcomed.
