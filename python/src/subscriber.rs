@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
-use uncopy::{Frame, LinkError, Read, Staging, Stream, Subscriber, SubscriberStats, Waker, Where};
+use uncopy::{Frame, LinkError, Read, Release, Staging, Stream, Subscriber, SubscriberStats, Waker, Where};
 
 use crate::arrays;
 use crate::end::{End, Inner, locked};
@@ -33,13 +33,25 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 /// caller that is slower than the producer then waits for no copy, and works on frames that are older by its own time for
 /// one. It holds one slot more.
 ///
+/// release says when a frame on a GPU goes back to the producer once its last view is gone. 'streams': after the work in the
+/// streams that it was handed out for, or that used_on() names. 'context': after everything that this process has put into
+/// any stream of the GPU by then, so that no stream needs to be named; that needs a driver of CUDA 12.5 or later, and makes
+/// a capture into a CUDA graph that goes on meanwhile invalid, in whatever thread. readonly=True maps frames on a GPU so
+/// that a kernel that writes into one costs this process its CUDA context, instead of changing the frame for everybody;
+/// frames in host memory can't be written in any case.
+///
 /// Raises NotFound (also a FileNotFoundError) when nobody publishes under the name in time, TooManyConsumers,
 /// VersionMismatch, CorruptLink, PermissionDenied.
 #[pyfunction]
 #[pyo3(
-    signature = (name, *, timeout=Some(5.0), read="latest", spin=20e-6, device=None, prefetch=false),
-    text_signature = "(name, *, timeout=5.0, read='latest', spin=2e-05, device=None, prefetch=False)"
+    signature = (
+        name, *, timeout=Some(5.0), read="latest", spin=20e-6, device=None, prefetch=false, release="streams",
+        readonly=false
+    ),
+    text_signature = "(name, *, timeout=5.0, read='latest', spin=2e-05, device=None, prefetch=False, \
+                      release='streams', readonly=False)"
 )]
+#[expect(clippy::too_many_arguments, reason = "the keywords of the Python function")]
 pub fn subscribe(
     py: Python<'_>,
     name: &str,
@@ -48,13 +60,17 @@ pub fn subscribe(
     spin: f64,
     device: Option<&str>,
     prefetch: bool,
+    release: &str,
+    readonly: bool,
 ) -> Result<PySubscriber, Failure> {
     let read = which(read)?;
     let place = place(device)?;
+    let release = when(release)?;
     let timeout = duration_from_seconds("timeout", timeout)?;
     let spin = duration_from_seconds("spin", Some(spin))?
         .ok_or_else(|| Failure::argument("spin is a time in seconds, and spinning for ever is none"))?;
     let options = uncopy::subscribe(name).timeout(timeout).read(read).spin(spin).place(place);
+    let options = options.release(release).read_only(readonly);
     let mut attentive = Attentive::alone();
     let opened = py.detach(|| options.open_with(&mut attentive));
     let subscriber = finished(opened, attentive)?;
@@ -64,17 +80,20 @@ pub fn subscribe(
 /// A subscriber that takes its place when it is first polled; waits for nothing. What uncopy.aio.subscribe is made of.
 #[pyfunction]
 #[pyo3(
-    signature = (name, *, timeout=Some(5.0), read="latest", device=None),
-    text_signature = "(name, *, timeout=5.0, read='latest', device=None)"
+    signature = (name, *, timeout=Some(5.0), read="latest", device=None, release="streams", readonly=false),
+    text_signature = "(name, *, timeout=5.0, read='latest', device=None, release='streams', readonly=False)"
 )]
 pub fn _subscribe_later(
     name: &str,
     timeout: Option<f64>,
     read: &str,
     device: Option<&str>,
+    release: &str,
+    readonly: bool,
 ) -> Result<PySubscriber, Failure> {
     let timeout = duration_from_seconds("timeout", timeout)?;
     let options = uncopy::subscribe(name).timeout(timeout).read(which(read)?).place(place(device)?);
+    let options = options.release(when(release)?).read_only(readonly);
     Ok(PySubscriber::new(name, options.start()?, false))
 }
 
@@ -85,6 +104,14 @@ fn place(device: Option<&str>) -> Result<Where, Failure> {
         Some(other) => Err(Failure::argument(format!(
             "device is 'cpu', for frames in host memory, or None, for frames where they are, not '{other}'"
         ))),
+    }
+}
+
+fn when(release: &str) -> Result<Release, Failure> {
+    match release {
+        "streams" => Ok(Release::Streams),
+        "context" => Ok(Release::Context),
+        other => Err(Failure::argument(format!("release is 'streams' or 'context', not '{other}'"))),
     }
 }
 

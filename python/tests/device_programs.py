@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """What tests run in processes of their own, whose CUDA driver is the stand-in: python device_programs.py NAME ARGUMENTS"""
 
+import asyncio
 import gc
 import sys
 import time
@@ -10,6 +11,7 @@ import numpy
 from card import Card
 
 import uncopy
+import uncopy.aio
 
 def content(number, size=4096):
     return bytes((number * 7 + place) % 251 for place in range(size))
@@ -502,6 +504,73 @@ def loan_in_the_current_stream(framework):
             fake.current.stream = late
         assert sub.recv(timeout=10).numpy().tobytes() == content(3)
         del view
+        print("passed")
+
+
+def kept_in_any_stream():
+    """As released_after_use, with no stream named."""
+    card = Card()
+    arrays = {number: card.array(content(number)) for number in range(1, 5)}
+    pub = uncopy.publish("pair", slots=2, when_full="block", room_timeout=10)
+    with pub, uncopy.subscribe("pair", release="context") as sub:
+        pub.send(arrays[1])
+        frame = sub.recv(timeout=10)
+        seen = card.read(frame.ptr, 4096, card.late)
+        frame.release()
+        for number in range(2, 5):
+            pub.send(arrays[number])
+            sub.recv(timeout=10).release()
+        card.synchronize(card.late)
+        assert seen.raw == content(1)
+        print("passed")
+
+
+def mapped_for_reading():
+    card = Card()
+    pub, readonly = uncopy.publish("pair"), uncopy.subscribe("pair", readonly=True)
+    with pub, readonly, uncopy.subscribe("pair") as other:
+        pub.send(card.array(content(1)))
+        frame, same = readonly.recv(timeout=10), other.recv(timeout=10)
+        for each in (frame, same):
+            assert each.__cuda_array_interface__["data"][1] is True
+        try:
+            card.write(frame.ptr, content(2), card.late)
+        except AssertionError as refused:
+            assert "cuMemcpyHtoDAsync_v2 failed" in str(refused)
+        else:
+            raise AssertionError("a write into a frame that is mapped for reading")
+        assert frame.numpy().tobytes() == same.numpy().tobytes() == content(1)
+        card.write(same.ptr, content(2), card.late)
+        card.synchronize(card.late)
+        assert frame.numpy(copy=True).tobytes() == content(2)
+        print("passed")
+
+
+def chosen_in_asyncio():
+    """Both choices, by uncopy.aio."""
+    card = Card()
+    arrays = {number: card.array(content(number)) for number in range(1, 5)}
+
+    async def receive(pub):
+        async with uncopy.aio.subscribe("pair", release="context", readonly=True) as sub:
+            pub.send(arrays[1])
+            frame = await sub.recv(timeout=10)
+            try:
+                card.write(frame.ptr, content(2), card.late)
+            except AssertionError as refused:
+                assert "cuMemcpyHtoDAsync_v2 failed" in str(refused)
+            else:
+                raise AssertionError("a write into a frame that is mapped for reading")
+            seen = card.read(frame.ptr, 4096, card.late)
+            frame.release()
+            for number in range(2, 5):
+                pub.send(arrays[number])
+                (await sub.recv(timeout=10)).release()
+            card.synchronize(card.late)
+            assert seen.raw == content(1)
+
+    with uncopy.publish("pair", slots=2, when_full="block", room_timeout=10) as pub:
+        asyncio.run(receive(pub))
         print("passed")
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import card
 import pytest
 
+import uncopy
+import uncopy.aio
+
 PROGRAMS = Path(__file__).parent / "device_programs.py"
 
 on_standin = pytest.mark.skipif(not (card.STANDIN / "libcuda.so.1").exists(), reason=card.MISSING)
@@ -84,6 +87,27 @@ def test_frames_on_a_device_cross_processes_in_order():
     assert end(consumer) == "passed"
     producer.stdin.write("\n")
     assert end(producer) == "sent"
+
+
+@on_standin
+def test_a_frame_that_goes_back_after_the_context_is_kept_for_a_stream_that_nobody_named():
+    run("kept_in_any_stream", **card.SKEWED)
+
+
+@on_standin
+def test_a_frame_that_is_mapped_for_reading_takes_no_writes():
+    run("mapped_for_reading")
+
+
+@on_standin
+def test_both_can_be_chosen_in_asyncio():
+    run("chosen_in_asyncio", **card.SKEWED)
+
+
+@pytest.mark.parametrize("subscribe", [uncopy.subscribe, uncopy.aio.subscribe])
+def test_release_is_one_of_two_words(subscribe):
+    with pytest.raises(uncopy.InvalidArgument, match="'streams' or 'context', not 'never'"):
+        subscribe("nobody", release="never", timeout=0)
 
 
 @on_standin

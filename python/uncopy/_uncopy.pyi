@@ -346,6 +346,8 @@ def subscribe(
     spin: float = 2e-05,
     device: Literal["cpu"] | None = None,
     prefetch: bool = False,
+    release: Literal["streams", "context"] = "streams",
+    readonly: bool = False,
 ) -> Subscriber: ...
 def wrap(
     ptr: int,
@@ -368,6 +370,8 @@ def _subscribe_later(
     timeout: float | None = 5.0,
     read: Literal["latest", "every"] = "latest",
     device: Literal["cpu"] | None = None,
+    release: Literal["streams", "context"] = "streams",
+    readonly: bool = False,
 ) -> Subscriber: ...
 def _crc32c(array: _Array) -> int: ...
 def _run_cli(program: builtins.list[str], arguments: builtins.list[str]) -> int: ...

@@ -33,12 +33,15 @@ def subscribe(
     timeout: float | None = 5.0,
     read: Literal["latest", "every"] = "latest",
     device: Literal["cpu"] | None = None,
+    release: Literal["streams", "context"] = "streams",
+    readonly: bool = False,
 ) -> "Subscriber":
     """Opens a link for receiving in asyncio. Returns at once; the first receive waits for the producer to appear.
 
     The arguments are those of uncopy.subscribe(). Raises InvalidName, InvalidArgument, PermissionDenied.
     """
-    return Subscriber(_subscribe_later(name, timeout=timeout, read=read, device=device))
+    inner = _subscribe_later(name, timeout=timeout, read=read, device=device, release=release, readonly=readonly)
+    return Subscriber(inner)
 
 
 class Subscriber:

@@ -50,6 +50,8 @@ impl DriverCode {
     pub const ALREADY_REGISTERED: DriverCode = DriverCode(712);
     /// Not here, or not in this way; also what a mapping longer than its memory is answered with.
     pub const NOT_SUPPORTED: DriverCode = DriverCode(801);
+    /// The call can't be made while a stream is captured, and has ended the capture.
+    pub const CAPTURE_UNSUPPORTED: DriverCode = DriverCode(900);
     /// The call would disturb a capture through the legacy default stream.
     pub const CAPTURE_IMPLICIT: DriverCode = DriverCode(906);
     /// Anything.

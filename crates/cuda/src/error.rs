@@ -164,6 +164,15 @@ pub enum CudaError {
         /// The stream.
         stream: Stream,
     },
+    /// A stream of the context records its work into a graph, where all of the context was to be waited for.
+    #[error(
+        "a stream of {device} is being captured into a graph, and the capture is invalid now: work can't be ordered \
+         after everything in a context meanwhile; end captures before frames go, or let frames go by their streams"
+    )]
+    CaptureInTheWay {
+        /// The device.
+        device: Device,
+    },
     /// A system call failed.
     #[error("{call} failed for {what}: {source}")]
     System {
@@ -198,7 +207,8 @@ impl CudaError {
             | CudaError::NoSuchWord { .. }
             | CudaError::NotPages { .. }
             | CudaError::NoStream
-            | CudaError::Capturing { .. } => ErrorKind::InvalidArgument,
+            | CudaError::Capturing { .. }
+            | CudaError::CaptureInTheWay { .. } => ErrorKind::InvalidArgument,
         }
     }
 
@@ -206,7 +216,7 @@ impl CudaError {
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {
             CudaError::Driver { code, .. } => code.io_kind(),
-            CudaError::Capturing { .. } => io::ErrorKind::ResourceBusy,
+            CudaError::Capturing { .. } | CudaError::CaptureInTheWay { .. } => io::ErrorKind::ResourceBusy,
             CudaError::System { source, .. } => source.kind(),
             _ => io_kind_of(self.kind()),
         }
@@ -248,6 +258,7 @@ mod tests {
             (CudaError::Missing { symbol: "cuMemCreate" }, io::ErrorKind::Unsupported),
             (CudaError::NoSuchOrdinal { ordinal: 3, count: 1 }, io::ErrorKind::NotFound),
             (CudaError::Capturing { stream: Stream::LEGACY_DEFAULT }, io::ErrorKind::ResourceBusy),
+            (CudaError::CaptureInTheWay { device: Device::cuda(0) }, io::ErrorKind::ResourceBusy),
             (CudaError::Forked { call: "cuMemCreate" }, io::ErrorKind::BrokenPipe),
             (CudaError::ReadOnly { device: Device::cuda(0) }, io::ErrorKind::PermissionDenied),
             (

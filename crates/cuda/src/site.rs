@@ -14,14 +14,25 @@ impl Site {
     pub const TIMELINE_WAIT: Site = Site("timeline/wait");
     /// The stream that writes a word waits for the others: [`Timeline::write`](uncopy_tensor::Timeline::write).
     pub const TIMELINE_JOIN: Site = Site("timeline/join");
+    /// A stream waits for everything in its context, to write a word:
+    /// [`Timeline::write_after_all`](uncopy_tensor::Timeline::write_after_all).
+    pub const TIMELINE_ALL: Site = Site("timeline/all");
+    /// And for the word that is written before.
+    pub const TIMELINE_ALL_AFTER: Site = Site("timeline/all-after");
     /// A stream waits for another: [`Accelerator::order`](uncopy_tensor::Accelerator::order).
     pub const STREAM_ORDER: Site = Site("stream/order");
     /// New memory is waited for until it is zeroed.
     pub const MEMORY_ZEROED: Site = Site("memory/zeroed");
 
     /// Every place of this crate.
-    pub const ALL: &[Site] =
-        &[Site::TIMELINE_WAIT, Site::TIMELINE_JOIN, Site::STREAM_ORDER, Site::MEMORY_ZEROED];
+    pub const ALL: &[Site] = &[
+        Site::TIMELINE_WAIT,
+        Site::TIMELINE_JOIN,
+        Site::TIMELINE_ALL,
+        Site::TIMELINE_ALL_AFTER,
+        Site::STREAM_ORDER,
+        Site::MEMORY_ZEROED,
+    ];
 
     /// Never, in what is shipped.
     #[cfg(not(feature = "skip-waits"))]

@@ -70,9 +70,9 @@ pub use native::FrameStream;
 pub use native::{
     Answer, Claim, Cleaning, ConsumerInfo, Fate, Frame, HeldFrame, HostCopy, LinkInfo, Loan, MAX_CONSUMERS,
     MAX_FRAME_BYTES, MAX_SLOTS, MIN_SLOTS, Observer, Presence, PublishOptions, Published, Publisher,
-    PublisherStats, Read, RuntimeFiles, Sent, Staging, SubscribeOptions, Subscriber, SubscriberStats,
-    Waiting, Waker, WhenFull, Where, Whereabouts, clean_in, info, list, list_in, publish, subscribe, wait,
-    wait_with,
+    PublisherStats, Read, Release, RuntimeFiles, Sent, Staging, SubscribeOptions, Subscriber,
+    SubscriberStats, Waiting, Waker, WhenFull, Where, Whereabouts, clean_in, info, list, list_in, publish,
+    subscribe, wait, wait_with,
 };
 
 pub use service::keep_what_devices_use;

@@ -16,6 +16,7 @@ pub const SITES: &[&str] = &[
     LOOK,
     LOOK_ON_STREAM,
     RELEASE,
+    RELEASE_CONTEXT,
     RELEASE_AFTER,
     SOURCE,
 ];
@@ -34,6 +35,8 @@ pub(crate) const LOOK: &str = "look/processor";
 pub(crate) const LOOK_ON_STREAM: &str = "look/stream";
 /// A slot is given back after the streams that read it.
 pub(crate) const RELEASE: &str = "release/streams";
+/// Or after everything in the context.
+pub(crate) const RELEASE_CONTEXT: &str = "release/context";
 /// A ticket is written after the one before.
 pub(crate) const RELEASE_AFTER: &str = "release/after";
 /// What is being copied is kept.

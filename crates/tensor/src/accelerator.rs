@@ -128,6 +128,20 @@ pub trait Timeline: Send + Sync {
     /// # Errors
     /// The driver's; `ResourceBusy` while one of the streams is being captured, and then nothing was put in.
     fn write(&self, after: &[Stream], point: TimelinePoint) -> io::Result<()>;
+
+    /// Makes ready for [`write_after_all`](Self::write_after_all), which a driver may not be able to do.
+    ///
+    /// # Errors
+    /// `Unsupported` where it is not; the driver's.
+    fn prepare_after_all(&self) -> io::Result<()>;
+
+    /// Writes the word once everything is done that this process had put into *any* stream of the device before this
+    /// call, and `after` is reached, if there is one. A stream of the timeline's own waits and writes.
+    ///
+    /// # Errors
+    /// As for [`prepare_after_all`](Self::prepare_after_all); `ResourceBusy` where some stream was being captured:
+    /// nothing was put in, and *the capture is invalid from now on*.
+    fn write_after_all(&self, after: Option<TimelinePoint>, point: TimelinePoint) -> io::Result<()>;
 }
 
 /// A word of a timeline and a value.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uncopy::{Accelerator, DType, Device, DeviceMemory, HostBuffer, Layout, Region, Stream, Tensor};
 use uncopy_cuda::raw::numbers::STREAM_NON_BLOCKING;
 use uncopy_cuda::raw::{CUgraph, CUstream};
-use uncopy_cuda::{CudaDevice, Driver, Kernel, Module};
+use uncopy_cuda::{CudaDevice, Driver, DriverCode, Kernel, Module};
 
 /// The kernels: see the file.
 const KERNELS: &str = include_str!("kernels.ptx");
@@ -29,6 +29,8 @@ const THREADS: u32 = 256;
 const BLOCKS: u32 = 264;
 /// `CU_STREAM_CAPTURE_MODE_THREAD_LOCAL`: other threads do not disturb it.
 const CAPTURE_THREAD_LOCAL: u32 = 1;
+/// `CUDA_ERROR_STREAM_CAPTURE_INVALIDATED`
+const CAPTURE_INVALIDATED: DriverCode = DriverCode(901);
 
 impl Card {
     /// The first device of this process.
@@ -209,14 +211,28 @@ impl Card {
     /// # Panics
     /// When the capture was disturbed.
     pub fn end_capture(&self, stream: Stream) {
+        assert!(self.has_whole_capture(stream), "a capture was disturbed");
+    }
+
+    /// Ends a capture, and drops the graph. Returns whether nothing had disturbed it.
+    ///
+    /// # Panics
+    /// When the driver refuses for another reason.
+    #[must_use]
+    pub fn has_whole_capture(&self, stream: Stream) -> bool {
         let entered = self.device.context().enter().expect("a context");
         let mut graph = CUgraph::NULL;
         // SAFETY: a place for a graph, alive during the call.
-        unsafe { entered.stream_end_capture(stream.into(), &raw mut graph) }.expect("a whole capture");
+        let ended = unsafe { entered.stream_end_capture(stream.into(), &raw mut graph) };
+        if let Err(error) = ended {
+            assert_eq!(error.code(), Some(CAPTURE_INVALIDATED), "{error}");
+            return false;
+        }
         if graph != CUgraph::NULL {
             // SAFETY: the graph is ours and used nowhere.
             unsafe { entered.graph_destroy(graph) }.expect("a graph of ours");
         }
+        true
     }
 
     /// Makes a call that nobody but the driver knows of, such as one of another library in this process. Returns whether

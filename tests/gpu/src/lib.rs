@@ -5,6 +5,7 @@
 //! | module | for |
 //! |---|---|
 //! | [`card`] | a device, its streams, and kernels that fill and check frames |
+//! | `left_out` | showing that each wait for a device is needed |
 //! | [`roles`] | what the binary `gpu-peer` does in another process |
 //! | [`scene`] | a stage with GPU peers, or the reason why there is no GPU |
 #![deny(unsafe_code)]
@@ -16,5 +17,7 @@
 )]
 
 pub mod card;
+#[cfg(feature = "skip-waits")]
+pub mod left_out;
 pub mod roles;
 pub mod scene;

@@ -4,7 +4,7 @@
 //! | role | does |
 //! |---|---|
 //! | `produce NAME [--slots N] [--mirror] [--block] [--life N] [--takeover] [--card N]` | publishes frames on the device |
-//! | `consume NAME [--every] [--host] [--bare] [--card N]` | receives frames and has kernels check them; `--bare`: without opening a device by itself |
+//! | `consume NAME [--every] [--host] [--bare] [--context] [--read-only] [--card N]` | receives frames and has kernels check them; `--bare`: without opening a device by itself |
 //! | `lone NAME` | both ends in one process, which may have no driver: see `lone` |
 //! | `steady-produce`, `steady-consume` | survive every failing call: see `steady` |
 //!
@@ -26,8 +26,9 @@
 //! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
 //! | `again N` holds each frame twice, for a slow stream and a fast one | `verified` |
 //! | `drop` | `dropped` |
-//! | those of `consumer_faults` | |
+//! | those of `consumer_faults` and `choices` | |
 
+mod choices;
 mod consumer_faults;
 mod lone;
 mod producer_faults;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use uncopy::{
-    Form, Frame, LinkError, Meta, Publisher, Read, Sent, Stream, Subscriber, Tensor, WhenFull, Where,
+    Form, Frame, LinkError, Meta, Publisher, Read, Release, Sent, Stream, Subscriber, Tensor, WhenFull, Where,
 };
 use uncopy_tests::script::{Commands, Words, emit, emit_error};
 
@@ -225,7 +226,14 @@ fn consume(words: &Words, commands: &mut Commands) {
     let on_host = words.has("--host");
     let read = if words.has("--every") { Read::Every } else { Read::Latest };
     let place = if on_host { Where::Host } else { Where::Nearest };
-    let opened = uncopy::subscribe(words.name()).read(read).place(place).timeout(None).open();
+    let release = if words.has("--context") { Release::Context } else { Release::Streams };
+    let opened = uncopy::subscribe(words.name())
+        .read(read)
+        .place(place)
+        .release(release)
+        .read_only(words.has("--read-only"))
+        .timeout(None)
+        .open();
     let sub = match opened {
         Ok(sub) => sub,
         Err(error) => return emit_error(&error),
@@ -331,7 +339,7 @@ impl Consumer {
                 self.held = None;
                 Ok(json!({ "event": "dropped" }))
             }
-            other => self.obey_more(other),
+            other => self.choose(other),
         }
     }
 

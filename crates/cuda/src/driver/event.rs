@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Ordering one stream after another, with events that are used again and again.
+//! Ordering one stream after another, or after all of a context, with events that are used again and again.
 //!
 //! `cuStreamWaitEvent` waits for the event as it was recorded last, so an event is free as soon as the wait is put in.
 //! It only must not be recorded by two threads at once: a thread takes it out of the pool meanwhile. Taking and giving
@@ -8,13 +8,13 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use uncopy_core::Stream;
+use uncopy_core::{Device, Stream};
 
 use super::context::{Context, Entered};
-use crate::CudaError;
 use crate::raw::CUevent;
 use crate::raw::numbers::EVENT_DISABLE_TIMING;
 use crate::site::Site;
+use crate::{CudaError, DriverCode};
 
 /// An event without timing.
 #[derive(Debug)]
@@ -72,12 +72,42 @@ impl EventPool {
         if site.is_skipped() {
             return Ok(());
         }
+        self.with_event(entered, |event| {
+            record(entered, event, earlier)?;
+            wait(entered, event, later)
+        })
+    }
+
+    /// Makes `later` wait for everything that is in any stream of the context now. Nothing waits here. A capture that
+    /// goes on in the context ends by it, badly.
+    pub(crate) fn order_after_all(
+        &self,
+        entered: &Entered<'_>,
+        later: Stream,
+        site: Site,
+    ) -> Result<(), CudaError> {
+        if site.is_skipped() {
+            return Ok(());
+        }
+        self.with_event(entered, |event| {
+            record_all(entered, event)?;
+            wait(entered, event, later)
+        })
+    }
+
+    /// Lends an event that no other thread records meanwhile.
+    #[inline]
+    fn with_event(
+        &self,
+        entered: &Entered<'_>,
+        order: impl FnOnce(&Event) -> Result<(), CudaError>,
+    ) -> Result<(), CudaError> {
         let Some(place) = self.take() else {
-            return order_by(entered, &Event::new(entered, self.context)?, earlier, later);
+            return order(&Event::new(entered, self.context)?);
         };
         match self.events.get(place.index()) {
-            Some(cell) => order_by(entered, event_in(cell, entered, self.context)?, earlier, later),
-            None => order_by(entered, &Event::new(entered, self.context)?, earlier, later),
+            Some(cell) => order(event_in(cell, entered, self.context)?),
+            None => order(&Event::new(entered, self.context)?),
         }
     }
 
@@ -129,10 +159,31 @@ fn event_in<'e>(
     }
 }
 
-fn order_by(entered: &Entered<'_>, event: &Event, earlier: Stream, later: Stream) -> Result<(), CudaError> {
+#[inline]
+fn record(entered: &Entered<'_>, event: &Event, earlier: Stream) -> Result<(), CudaError> {
     // SAFETY: the event lives while it is borrowed, and no other thread records it (it is taken, or new); the stream
     // exists (rule 2 of the layer).
-    unsafe { entered.event_record(event.handle, earlier.into()) }?;
-    // SAFETY: as above. The driver keeps what it needs of a destroyed or recorded-again event.
+    unsafe { entered.event_record(event.handle, earlier.into()) }
+}
+
+/// Records an event behind everything that is in the context. `cuda.h`, `cuCtxRecordEvent`: while a stream of the context
+/// is being captured it answers `STREAM_CAPTURE_UNSUPPORTED` and invalidates the capture, whatever the thread's mode.
+fn record_all(entered: &Entered<'_>, event: &Event) -> Result<(), CudaError> {
+    // Captures of other contexts are none of its business.
+    let _relaxed = entered.relaxed()?;
+    let context = entered.context();
+    // SAFETY: the context is retained until the process ends and the event is one of its; the event as in `record`.
+    let recorded = unsafe { entered.ctx_record_event(context.handle(), event.handle) };
+    recorded.map_err(|error| match error {
+        CudaError::Driver { code: DriverCode::CAPTURE_UNSUPPORTED, .. } => {
+            CudaError::CaptureInTheWay { device: Device::cuda(context.ordinal()) }
+        }
+        error => error,
+    })
+}
+
+#[inline]
+fn wait(entered: &Entered<'_>, event: &Event, later: Stream) -> Result<(), CudaError> {
+    // SAFETY: as in `record`. The driver keeps what it needs of a destroyed or recorded-again event.
     unsafe { entered.stream_wait_event(later.into(), event.handle, 0) }
 }

@@ -78,6 +78,11 @@ impl Calls {
         }
     }
 
+    /// Whether an event can be recorded behind everything that is in a context.
+    pub(crate) fn has_events_of_contexts(&self) -> bool {
+        self.table.ctx_record_event.is_some()
+    }
+
     /// How the context was lost, if it was.
     pub(crate) fn loss(&self) -> Option<Loss> {
         self.loss.get().copied()

@@ -19,6 +19,9 @@ pub const ROLES: &[Role] = &[
     ("timeline/waits", waits),
     ("timeline/ordered", ordered),
     ("timeline/copy-and-write", copied_and_written),
+    ("timeline/after-everything", after_everything),
+    ("timeline/after-a-word-too", after_a_word_too),
+    ("timeline/everything-captured", everything_captured),
 ];
 
 const LEN_BYTES: usize = 4 << 20;
@@ -186,6 +189,87 @@ fn waits() {
     assert_eq!(read_after(&device, &memory.region(), 4096, stream), [2; 4096]);
 }
 
+/// Words of a driver that can wait for everything in a context; in a process of its own, whose context is all its own.
+fn words_after_everything(device: &CudaDevice) -> Option<Words> {
+    let words = Words::new(device);
+    match words.timeline.prepare_after_all() {
+        Ok(()) => Some(words),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            println!("SKIP {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn f27_a_word_is_written_after_everything_in_the_context() {
+    if device().is_some() {
+        play_in_child("timeline/after-everything", late("0,30000,15000,0,0"));
+    }
+}
+
+fn after_everything() {
+    let device = device().unwrap();
+    let [slow, slower, reader]: [Stream; 3] = std::array::from_fn(|_| device.stream().unwrap());
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    let Some(words) = words_after_everything(&device) else { return };
+    let half = LEN_BYTES / 2;
+    let halves = [memory.region().part(0, half, ()).unwrap(), memory.region().part(half, half, ()).unwrap()];
+    for value in 1..4 {
+        let bytes = pattern(LEN_BYTES, value);
+        for ((stream, to), from) in [slow, slower].into_iter().zip(&halves).zip(bytes.chunks(half)) {
+            let source = bytes_of(&Region::from_vec(from.to_vec()), half);
+            device.copy(&source, to, stream).unwrap();
+        }
+        words.timeline.write_after_all(None, at(0, value)).unwrap();
+        words.await_on_cpu(at(0, value));
+        assert!(read_after(&device, &memory.region(), LEN_BYTES, reader) == bytes, "frame {value} is torn");
+    }
+}
+
+#[test]
+fn f27_a_word_that_is_written_after_everything_is_written_after_another_too() {
+    if device().is_some() {
+        play_in_child("timeline/after-a-word-too", late("0"));
+    }
+}
+
+fn after_a_word_too() {
+    let device = device().unwrap();
+    let Some(words) = words_after_everything(&device) else { return };
+    words.timeline.write_after_all(Some(at(4, 1)), at(8, 1)).unwrap();
+    // Time in which a stream that does not wait would be done.
+    write(&device, &[1; 4096], &device.allocate(4096).unwrap().region());
+    assert_eq!(words.word(8).load(Ordering::Acquire), 0);
+    words.word(4).store(1, Ordering::Release);
+    words.await_on_cpu(at(8, 1));
+    let error = words.timeline.write_after_all(None, at(4100, 1)).unwrap_err();
+    assert!(matches!(ours(&error), CudaError::NoSuchWord { .. }), "{error}");
+}
+
+#[test]
+fn a_capture_in_the_way_of_everything_is_named_and_ends_badly() {
+    if device().is_some() {
+        play_in_child("timeline/everything-captured", late("0"));
+    }
+}
+
+fn everything_captured() {
+    let device = device().unwrap();
+    let captured = device.stream().unwrap();
+    let Some(words) = words_after_everything(&device) else { return };
+    begin_global_capture(&device, captured);
+    let error = words.timeline.write_after_all(None, at(0, 7)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}");
+    assert!(matches!(ours(&error), CudaError::CaptureInTheWay { .. }), "{error}");
+    let ended = end_capture(&device, captured).unwrap_err();
+    assert_eq!(ended.code(), Some(DriverCode(901)), "{ended}");
+    assert_eq!(words.word(0).load(Ordering::Acquire), 0, "nothing was put in");
+    words.timeline.write_after_all(None, at(0, 8)).unwrap();
+    words.await_on_cpu(at(0, 8));
+}
+
 #[test]
 fn values_wrap_around() {
     let Some(device) = device() else { return };
@@ -306,6 +390,8 @@ mod without_waits {
     const TESTS: &[&str] = &[
         "timeline::a_word_is_written_after_everything_before_it_in_its_stream",
         "timeline::f27_a_word_is_written_after_every_stream_that_was_named",
+        "timeline::f27_a_word_is_written_after_everything_in_the_context",
+        "timeline::f27_a_word_that_is_written_after_everything_is_written_after_another_too",
         "timeline::f27_a_stream_waits_until_each_of_its_words_is_reached",
         "timeline::f27_a_stream_that_is_ordered_after_another_sees_its_work",
         "memory::new_memory_is_zero_at_least_as_long_as_asked_for_and_keeps_what_is_written",

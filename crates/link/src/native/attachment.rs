@@ -15,6 +15,7 @@ use uncopy_tensor::{Access, ShareHandle};
 
 use self::maps::Maps;
 use self::memory::Inbox;
+use self::wanted::Wanted;
 use super::control::Control;
 use super::conversation::Conversation;
 use super::header::Header;
@@ -31,6 +32,7 @@ mod maps;
 mod memory;
 mod reading;
 mod tickets;
+pub(super) mod wanted;
 
 pub(crate) use holds::{FrameContext, Lease, Next};
 pub(crate) use maps::SlotMap;
@@ -119,7 +121,7 @@ impl Attachment {
         message: Message,
         handles: &[ShareHandle],
         every: bool,
-        wanted: Where,
+        wanted: Wanted,
     ) -> Result<Arc<Self>, LinkError> {
         kill_point("consumer.welcomed");
         let conversation = Arc::new(conversation);

@@ -13,6 +13,7 @@ use self::device::Unready;
 use self::events::Events;
 use self::receive::Taken;
 use self::search::ProducerWatch;
+use super::attachment::wanted::{Release, Wanted};
 use super::attachment::{Attachment, Ended, FrameContext, Where};
 use super::conversation::Conversation;
 use super::frame::Frame;
@@ -95,7 +96,7 @@ pub struct SubscribeOptions {
     read: Read,
     timeout: Option<Duration>,
     spin: Duration,
-    place: Where,
+    wanted: Wanted,
     directory: Option<PathBuf>,
 }
 
@@ -124,7 +125,7 @@ pub fn subscribe(name: &str) -> SubscribeOptions {
         read: Read::Latest,
         timeout: Some(Duration::from_secs(5)),
         spin: Duration::from_micros(20),
-        place: Where::Nearest,
+        wanted: Wanted::default(),
         directory: None,
     }
 }
@@ -154,7 +155,21 @@ impl SubscribeOptions {
     /// Where frames that are on a device and mirrored in host memory are received.
     #[must_use]
     pub fn place(self, place: Where) -> Self {
-        Self { place, ..self }
+        Self { wanted: Wanted { place, ..self.wanted }, ..self }
+    }
+
+    /// When frames on a device go back: after the streams that were named for them, unless told.
+    #[must_use]
+    pub fn release(self, release: Release) -> Self {
+        Self { wanted: Wanted { release, ..self.wanted }, ..self }
+    }
+
+    /// Maps frames on a device so that this process can't write to them (off, unless told): a kernel that does costs the
+    /// process its context, with every allocation in it, instead of changing the frame for everybody. Frames in host
+    /// memory are read-only in any case.
+    #[must_use]
+    pub fn read_only(self, read_only: bool) -> Self {
+        Self { wanted: Wanted { is_read_only: read_only, ..self.wanted }, ..self }
     }
 
     /// Another runtime directory than the user's own, for tests and containers.
@@ -187,7 +202,7 @@ impl SubscribeOptions {
             read: self.read,
             timeout: self.timeout,
             spin: self.spin,
-            place: self.place,
+            wanted: self.wanted,
             for_stream: None,
             device_takes: Duration::ZERO,
             spin_pays: true,
@@ -258,7 +273,7 @@ pub struct Subscriber {
     read: Read,
     timeout: Option<Duration>,
     spin: Duration,
-    place: Where,
+    wanted: Wanted,
     /// The stream that frames are received for, in such a call.
     for_stream: Option<Stream>,
     /// How long devices took of late, from the publication of a frame until it was there.

@@ -39,6 +39,7 @@ mod waker;
 pub(crate) mod wire;
 
 pub use attachment::Where;
+pub use attachment::wanted::Release;
 #[cfg(feature = "futures")]
 pub use consumer::FrameStream;
 pub use consumer::{

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Holding frames: which slots this process holds, counted, and what a held frame is made of.
 
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ impl Attachment {
         if let Some(context) = context {
             context.about_to_read(control, after);
         }
-        let (slot, named) = match self.hold_slot(control, after, every) {
+        let (slot, named, again) = match self.hold_slot(control, after, every) {
             Ok(held) => held,
             Err(Unheld::Nothing) => return Ok(Next::Nothing),
             Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame can't be held".to_owned())),
@@ -63,6 +63,9 @@ impl Attachment {
                 Err(next) => return Ok(next),
             },
         };
+        if again && let Some(map) = lease.context.map.on_device() {
+            map.note_held_again(slot);
+        }
         kill_point("consumer.described");
         // The lease gives back what the hold would have.
         std::mem::forget(hold);
@@ -102,9 +105,10 @@ impl Attachment {
         Ok(FrameContext { attachment: Arc::clone(self), map, key: description.form_key(), form })
     }
 
-    /// A slot that is now held, and the number under which `latest` named its frame.
+    /// A slot that is now held, the number under which `latest` named its frame, and whether another frame of this process
+    /// is in it.
     #[inline(always)]
-    fn hold_slot(&self, control: Live<'_>, after: u64, every: bool) -> Result<(usize, u64), Unheld> {
+    fn hold_slot(&self, control: Live<'_>, after: u64, every: bool) -> Result<(usize, u64, bool), Unheld> {
         let (mut begun, mut yields) = (None, 0);
         loop {
             let hold = match every {
@@ -115,10 +119,10 @@ impl Attachment {
             if !hold.again {
                 // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
                 count.store(1, Relaxed);
-                return Ok((hold.slot, hold.seq));
+                return Ok((hold.slot, hold.seq, false));
             }
             if count.fetch_add(1, AcqRel) > 0 {
-                return Ok((hold.slot, hold.seq));
+                return Ok((hold.slot, hold.seq, true));
             }
             // Another thread has dropped the last frame in this slot and is about to clear our bit; the hold that we
             // saw is not ours to keep. Step back until it is done.
@@ -139,6 +143,11 @@ impl Attachment {
             // The caller has a frame in the slot, so that the count is above 0 and stays so.
             count.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Whether one frame alone is in a slot that the caller holds.
+    fn is_only(&self, slot: usize) -> bool {
+        self.counts.get(slot).is_some_and(|count| count.load(Acquire) == 1)
     }
 
     /// One frame less. Says whether it was the last in the slot, which the caller then gives back.
@@ -230,7 +239,7 @@ impl Drop for Lease {
             Some(Finished::Unknown) => self.give_back_when_idle(),
             Some(Finished::Failed(error)) => {
                 let link = &attachment.name;
-                tracing::warn!(link, %error, "a stream that reads a frame takes no work");
+                tracing::warn!(link, %error, "a frame goes back when its device has done everything");
                 self.give_back_when_idle();
             }
         }
@@ -301,8 +310,8 @@ impl Lease {
         let settle = move || {
             let Some(lease) = lock(&handed).take() else { return };
             if let Some(map) = lease.context.map.on_device() {
+                map.begin_settling(lease.slot, || lease.context.attachment.is_only(lease.slot));
                 map.settle();
-                map.forget_uses(lease.slot);
             }
             drop(lease);
         };

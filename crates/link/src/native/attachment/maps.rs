@@ -10,6 +10,7 @@ use uncopy_tensor::{Accelerator, Access, Region, ShareHandle, Timeline};
 
 use super::reading::{DeviceMap, Until};
 use super::tickets::{Seat, Tickets};
+use super::wanted::{Release, Wanted};
 use crate::accelerators;
 use crate::error::LinkError;
 use crate::native::control::Control;
@@ -125,6 +126,8 @@ pub(crate) struct Maps {
     control: Control,
     place: u32,
     wanted: Where,
+    release: Release,
+    access: Access,
     /// Kept by whatever still reads: the goodbye comes after.
     conversation: Arc<Conversation>,
     /// Tells when the producer is dead.
@@ -139,13 +142,14 @@ pub(crate) struct Maps {
 pub(super) struct Reader {
     pub(super) accelerator: Arc<dyn Accelerator>,
     pub(super) timeline: Arc<dyn Timeline>,
+    pub(super) release: Release,
 }
 
 impl Maps {
     pub(super) fn new(
         control: &Control,
         place: u32,
-        wanted: Where,
+        wanted: Wanted,
         conversation: &Arc<Conversation>,
         pidfd: &Option<Arc<PidFd>>,
     ) -> Self {
@@ -153,7 +157,9 @@ impl Maps {
             name: conversation.name().to_owned(),
             control: control.clone(),
             place,
-            wanted,
+            wanted: wanted.place,
+            release: wanted.release,
+            access: wanted.access(),
             conversation: Arc::clone(conversation),
             pidfd: pidfd.clone(),
             reader: Mutex::default(),
@@ -243,7 +249,7 @@ impl Maps {
         let handle = handle.try_clone().map_err(unreachable)?;
         let region = reader
             .accelerator
-            .import(handle, need, Access::ReadWrite)
+            .import(handle, need, self.access)
             .map_err(|error| self.unreachable(info, error))?;
         let until = Until { conversation: Arc::clone(&self.conversation), producer: self.pidfd.clone() };
         let seat =
@@ -268,7 +274,14 @@ impl Maps {
                 }
                 error => error,
             })?;
-        Ok(known.insert(Reader { accelerator, timeline }).clone())
+        if self.release == Release::Context {
+            timeline.prepare_after_all().map_err(|source| LinkError::DeviceUnreachable {
+                name: self.name.clone(),
+                device: uuid,
+                source,
+            })?;
+        }
+        Ok(known.insert(Reader { accelerator, timeline, release: self.release }).clone())
     }
 
     fn unreachable(&self, info: &MemoryInfo, source: io::Error) -> LinkError {

@@ -11,8 +11,9 @@ use uncopy_tensor::{Accelerator, Region, Timeline};
 
 use super::maps::Reader;
 use super::tickets::Seat;
+use super::wanted::Release;
 use crate::native::conversation::Conversation;
-use crate::native::order;
+use crate::native::order::{self, Ticket};
 use crate::native::vigil::{Debtor, Debts, Vigil, keep_vigil};
 use crate::service::{ask_until_done, lock};
 use crate::site::{self, is_left_out};
@@ -35,6 +36,9 @@ struct Uses {
     streams: Vec<Stream>,
     /// Something whose stream is not known reads it too.
     anywhere: bool,
+    /// Nobody holds the slot but who waits until the device has done everything, and nobody has since: nothing else is
+    /// to be waited for.
+    is_settled: bool,
 }
 
 /// What is kept while a stream of ours may still read.
@@ -103,21 +107,30 @@ impl DeviceMap {
     pub(super) fn finish(self: &Arc<Self>, slot: usize) -> Finished {
         let Some(uses) = self.uses.get(slot) else { return Finished::Done };
         let mut uses = lock(uses);
-        if uses.anywhere {
-            return Finished::Unknown;
+        if uses.is_settled {
+            *uses = Uses::default();
+            return Finished::Done;
         }
-        let Some(last) = uses.streams.last().copied() else { return Finished::Done };
-        if is_left_out(site::RELEASE) {
-            uses.streams.clear();
+        match self.reader.release {
+            Release::Streams if uses.anywhere => return Finished::Unknown,
+            Release::Streams if uses.streams.is_empty() => return Finished::Done,
+            // What is known to be captured is waited for, and not disturbed.
+            Release::Context if self.is_any_captured(&uses.streams) => return Finished::Captured,
+            _ => {}
+        }
+        let site = match self.reader.release {
+            Release::Streams => site::RELEASE,
+            Release::Context => site::RELEASE_CONTEXT,
+        };
+        if is_left_out(site) {
+            *uses = Uses::default();
             return Finished::Done;
         }
         let taken = self.seat.take(slot);
         kill_point("device.ticketed");
-        let ticket = &taken.ticket;
-        let ordered = ticket.after.map_or(Ok(()), |after| self.reader.timeline.wait(last, &[after]));
-        match ordered.and_then(|()| self.reader.timeline.write(&uses.streams, ticket.point)) {
+        match self.put_end(&uses.streams, &taken.ticket) {
             Ok(()) => {
-                uses.streams.clear();
+                *uses = Uses::default();
                 self.seat.keep(&taken);
                 keep_vigil(self);
                 Finished::Done
@@ -125,9 +138,12 @@ impl DeviceMap {
             Err(error) => {
                 self.seat.undo(&taken);
                 match error.kind() {
-                    io::ErrorKind::ResourceBusy => Finished::Captured,
+                    // Of a capture in a stream that nobody named, nobody can be asked whether it still goes on.
+                    io::ErrorKind::ResourceBusy if self.reader.release == Release::Streams => {
+                        Finished::Captured
+                    }
                     io::ErrorKind::BrokenPipe => {
-                        uses.streams.clear();
+                        *uses = Uses::default();
                         self.seat.write_off();
                         Finished::Done
                     }
@@ -137,11 +153,29 @@ impl DeviceMap {
         }
     }
 
+    /// Has a stream write the ticket once everything that reads is done.
+    fn put_end(&self, streams: &[Stream], ticket: &Ticket) -> io::Result<()> {
+        let timeline = &self.reader.timeline;
+        match (self.reader.release, streams) {
+            (Release::Streams, [.., last]) => {
+                if let Some(after) = ticket.after {
+                    timeline.wait(*last, &[after])?;
+                }
+                timeline.write(streams, ticket.point)
+            }
+            _ => timeline.write_after_all(ticket.after, ticket.point),
+        }
+    }
+
     /// Whether a stream that reads the slot is being captured.
     pub(super) fn is_captured(&self, slot: usize) -> bool {
         let Some(uses) = self.uses.get(slot) else { return false };
         let uses = lock(uses).streams.clone();
-        uses.iter().any(|stream| matches!(self.reader.accelerator.is_capturing(*stream), Ok(true)))
+        self.is_any_captured(&uses)
+    }
+
+    fn is_any_captured(&self, streams: &[Stream]) -> bool {
+        streams.iter().any(|stream| matches!(self.reader.accelerator.is_capturing(*stream), Ok(true)))
     }
 
     /// Why nothing can be read on the device any more, once it is known to be lost to this process. What its streams
@@ -160,10 +194,21 @@ impl DeviceMap {
         }
     }
 
-    /// Forgets who reads a slot: the device has done everything.
-    pub(super) fn forget_uses(&self, slot: usize) {
+    /// Notes that the caller, who holds a slot, is about to wait until the device has done everything. That is the end of
+    /// its reading if nobody else holds it, as `is_only` tells; who does reads on, and ends the reading by itself.
+    pub(super) fn begin_settling(&self, slot: usize, is_only: impl FnOnce() -> bool) {
+        let Some(uses) = self.uses.get(slot) else { return };
+        lock(uses).is_settled = true;
+        // After the note: who holds it from now on takes the note back.
+        if !is_only() {
+            lock(uses).is_settled = false;
+        }
+    }
+
+    /// Notes that a slot which was held is held once more, and read by whatever.
+    pub(super) fn note_held_again(&self, slot: usize) {
         if let Some(uses) = self.uses.get(slot) {
-            *lock(uses) = Uses::default();
+            lock(uses).is_settled = false;
         }
     }
 }
