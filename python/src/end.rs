@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use uncopy::os::fork_generation;
@@ -24,6 +25,9 @@ pub trait Inner: Send + 'static {
 
     /// What makes its waits look up.
     fn waker(&self) -> Waker;
+
+    /// Waits for what its devices still owe to others, at most so long.
+    fn flush(&mut self, _limit: Duration) {}
 }
 
 /// A publisher or subscriber, and whether it is closed.
@@ -175,6 +179,15 @@ impl<T: Inner> Closable for End<T> {
     fn unclosed(&self) -> Option<String> {
         let ours = self.generation == fork_generation();
         (ours && !self.is_closed()).then(|| format!("{} of '{}'", self.what, self.name))
+    }
+
+    fn flush(&self, limit: Duration) {
+        if self.generation == fork_generation()
+            && let Ok(mut guard) = self.inner.try_lock()
+            && let Some(inner) = guard.as_mut()
+        {
+            inner.flush(limit);
+        }
     }
 
     fn close(&self) {

@@ -14,11 +14,14 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
+use uncopy::Publisher;
 
 /// Something of ours that wants to be closed.
 pub trait Closable: Send + Sync {
     /// What it is, for the warning; `None` once it is closed, or in a forked child, where it belongs to the parent.
     fn unclosed(&self) -> Option<String>;
+    /// Waits for what devices still owe to others, at most so long.
+    fn flush(&self, limit: Duration);
     /// Closes it, or tells the thread that uses it to.
     fn close(&self);
 }
@@ -57,9 +60,12 @@ pub fn warn_unclosed(py: Python<'_>, what: &str) {
 pub fn _end(py: Python<'_>) {
     let _ = ENDED_BY.set(thread::current().id());
     let open = std::mem::take(&mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner));
+    let begun = Instant::now();
     for object in open.iter().filter_map(Weak::upgrade) {
         if let Some(what) = object.unclosed() {
             warn_unclosed(py, &what);
+            // The process ends, and would take the work of its devices with it. All of them together get the time of one.
+            py.detach(|| object.flush(Publisher::CLOSE_PATIENCE.saturating_sub(begun.elapsed())));
             object.close();
         }
     }

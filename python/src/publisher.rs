@@ -134,6 +134,11 @@ impl Inner for Publisher {
     fn look(&self) -> Published {
         Published { seq: self.seq(), stats: self.stats() }
     }
+
+    fn flush(&mut self, limit: Duration) {
+        // Nobody is left to be told.
+        let _ = Publisher::flush(self, limit);
+    }
 }
 
 /// The producing end of a link; made by uncopy.publish().
@@ -332,10 +337,33 @@ impl PyPublisher {
         self.end.is_closed()
     }
 
+    /// Waits until GPUs have written every frame that was published, mirrors included, up to timeout seconds (None: as long
+    /// as it takes). Returns whether they have; at once where all frames are in host memory. From then on the frames need
+    /// this process no longer, and the arrays that were sent have been let go of. Ctrl-C works, and the GIL is free meanwhile.
+    ///
+    /// False when the time is over, or within about a second when the GPU is lost to this process. Raises Closed.
+    #[pyo3(signature = (timeout=None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> Result<bool, Failure> {
+        let timeout = duration_from_seconds("timeout", timeout)?;
+        self.wait(py, |publisher, attentive| publisher.flush_with(timeout, attentive))
+    }
+
     /// Closes the link: consumers are told and the name is free. Frames that they hold stay as they are. May be called
     /// twice, and from any thread.
-    fn close(&self, py: Python<'_>) {
+    ///
+    /// Waits before that, for a second at most, until GPUs have written what was published, as flush() does: the process
+    /// may end right after, and takes the work of its GPU with it. Ctrl-C ends the wait, and the link is closed all the same.
+    /// It does not wait while another thread is in a call of this publisher: that call closes it on its way out.
+    fn close(&self, py: Python<'_>) -> Result<(), Failure> {
+        // The second time there is nothing to wait for, and a call of another thread's is not waited for.
+        let flushed = self.wait(py, |publisher, attentive| {
+            publisher.flush_with(Some(Publisher::CLOSE_PATIENCE), attentive)
+        });
         py.detach(|| self.end.close());
+        match flushed {
+            Err(raised @ Failure::Python(_)) => Err(raised),
+            _ => Ok(()),
+        }
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Result<Bound<'_, Self>, Failure> {
@@ -348,10 +376,10 @@ impl PyPublisher {
         kind: &Bound<'_, PyAny>,
         error: &Bound<'_, PyAny>,
         traceback: &Bound<'_, PyAny>,
-    ) -> bool {
+    ) -> Result<bool, Failure> {
         let _ = (error, traceback);
-        self.close(kind.py());
-        false
+        self.close(kind.py())?;
+        Ok(false)
     }
 
     fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> Result<(), Failure> {

@@ -3,8 +3,11 @@
 
 import asyncio
 import gc
+import os
+import signal
 import sys
 import time
+import weakref
 
 import fake_frameworks as fake
 import numpy
@@ -572,6 +575,78 @@ def chosen_in_asyncio():
     with uncopy.publish("pair", slots=2, when_full="block", room_timeout=10) as pub:
         asyncio.run(receive(pub))
         print("passed")
+
+
+def flushed():
+    card = Card()
+    pub, sub = pair()
+    with pub, sub:
+        assert pub.flush() and pub.flush(timeout=0)
+        array = card.array(content(1))
+        pub.send(array, stream=card.late)
+        sent = weakref.ref(array)
+        del array
+        assert pub.flush(timeout=20) is True
+        assert sent() is None, "no later call is needed to let go of it"
+        assert sub.recv(timeout=0).numpy().tobytes() == content(1)
+    try:
+        pub.flush()
+    except uncopy.Closed:
+        print("passed")
+
+
+def ends_right_after_sending(how):
+    card = Card()
+    array = card.array(content(1))
+    pub = uncopy.publish("last")
+    print("open", flush=True)
+    sys.stdin.readline()
+    if how == "with":
+        with pub:
+            pub.send(array, stream=card.late)
+    else:
+        pub.send(array, stream=card.late)
+        if how == "close":
+            pub.close()
+    print("sent", flush=True)
+    if how == "forgotten":
+        # Kept until the end of the interpreter.
+        sys.forgotten = pub
+
+
+def receives_the_last():
+    with uncopy.subscribe("last") as sub:
+        print("ready", flush=True)
+        assert sub.recv(timeout=20).numpy().tobytes() == content(1)
+        print("passed")
+
+
+def closing_is_interrupted():
+    """What a signal handler raises ends the wait of close(), and the link is closed."""
+
+    class Enough(Exception):
+        pass
+
+    def stop(number, stack):
+        raise Enough
+
+    card = Card()
+    pub = uncopy.publish("pair")
+    pub.send(card.array(content(1)), stream=card.late)
+    assert pub.flush(timeout=0.01) is False
+    signal.signal(signal.SIGALRM, stop)
+    for wait in (pub.flush, pub.close):
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            wait()
+        except Enough:
+            continue
+        raise AssertionError(f"{wait} went on")
+    assert pub.closed
+    with uncopy.publish("pair"):
+        print("passed", flush=True)
+    # Not even the stand-in waits for that stream.
+    os._exit(0)
 
 
 def without_a_driver():

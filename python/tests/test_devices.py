@@ -104,6 +104,32 @@ def test_both_can_be_chosen_in_asyncio():
     run("chosen_in_asyncio", **card.SKEWED)
 
 
+@on_standin
+def test_a_flush_waits_for_the_device():
+    run("flushed", **card.SKEWED)
+
+
+SLOW = {"LAG_US": ",".join(["300000"] * 3 + ["0"] * 61)}
+NEVER = {"LAG_US": ",".join(["600000000"] * 3 + ["0"] * 61)}
+
+
+@on_standin
+@pytest.mark.parametrize("how", ["with", "close", "forgotten"])
+def test_the_last_frame_of_a_script_that_ends_after_it_arrives(how):
+    producer = start("ends_right_after_sending", how, env=card.environment(**SLOW))
+    assert producer.stdout.readline() == "open\n"
+    consumer = start("receives_the_last", env=card.environment())
+    assert consumer.stdout.readline() == "ready\n"
+    producer.stdin.write("\n")
+    assert end(producer) == "sent"
+    assert end(consumer) == "passed"
+
+
+@on_standin
+def test_closing_can_be_interrupted():
+    run("closing_is_interrupted", **NEVER)
+
+
 @pytest.mark.parametrize("subscribe", [uncopy.subscribe, uncopy.aio.subscribe])
 def test_release_is_one_of_two_words(subscribe):
     with pytest.raises(uncopy.InvalidArgument, match="'streams' or 'context', not 'never'"):

@@ -7,7 +7,8 @@
         frame = await sub.recv(timeout=1.0)
 
 Publishing needs nothing of its own: uncopy.publish() and its calls do not wait, unless asked to with
-when_full="block". Works with every event loop that has add_reader (not the proactor loop of Windows).
+when_full="block"; close() waits for a GPU that has not written the last frames, for a second at most. Works with
+every event loop that has add_reader (not the proactor loop of Windows).
 """
 
 import asyncio

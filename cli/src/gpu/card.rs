@@ -37,11 +37,6 @@ impl Card {
         let from = Tensor::new(Region::from_vec(pixels), *to.layout(), 0).map_err(LinkError::from)?;
         self.device.copy(&from, to.region(), self.stream).map_err(failed("copy a frame"))
     }
-
-    /// Waits until the GPU has done all that this process has asked of it.
-    pub fn settle(&self) -> Result<(), CliError> {
-        self.device.settle().map_err(failed("finish the work"))
-    }
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(std::io::Error) -> CliError {

@@ -26,10 +26,6 @@ impl Card {
     pub fn put(&self, _: Vec<u8>, _: &Tensor) -> Result<(), CliError> {
         match *self {}
     }
-
-    pub fn settle(&self) -> Result<(), CliError> {
-        match *self {}
-    }
 }
 
 pub(crate) fn usable() -> Result<(Device, String), String> {

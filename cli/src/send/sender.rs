@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use uncopy::{CopyRecord, Device, Form, LinkError, Meta, Publisher};
+use uncopy::{CopyRecord, Device, ErrorKind, Form, LinkError, Meta, Publisher};
 
 use super::feeder::Feeder;
 use super::pace::{Pace, Rate};
@@ -79,8 +79,17 @@ impl<'s> Sender<'s> {
 
     pub fn run(&mut self) -> Result<(), CliError> {
         let sent = self.send();
-        // Also of what was sent before something ended it.
-        sent.and(self.side.settle())
+        // A process that ends takes the work of its GPU with it.
+        if sent.is_err() {
+            self.publisher.flush(Publisher::CLOSE_PATIENCE);
+            return sent;
+        }
+        match self.publisher.flush_with(None, &mut self.session.waiting())? {
+            true => Ok(()),
+            false => {
+                Err(CliError::said(ErrorKind::DeviceLost, "the last frames are not whole: the GPU is lost"))
+            }
+        }
     }
 
     fn send(&mut self) -> Result<(), CliError> {
@@ -97,7 +106,7 @@ impl<'s> Sender<'s> {
         }
         if self.frames == 0 {
             let sentence = "the source has no frame; is it empty, or cut off?";
-            return Err(CliError::said(uncopy::ErrorKind::InvalidArgument, sentence));
+            return Err(CliError::said(ErrorKind::InvalidArgument, sentence));
         }
         Ok(())
     }

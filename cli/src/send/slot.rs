@@ -51,14 +51,6 @@ impl Side {
         let record = CopyRecord { reason: CopyReason::SEND, from: Device::CPU, to: card.device(), len_bytes };
         Ok((slot.claim, meta.copied(record)))
     }
-
-    /// Waits until the last frame is there: a process that ends takes the work of its GPU with it.
-    pub fn settle(&self) -> Result<(), CliError> {
-        match self {
-            Self::Host => Ok(()),
-            Self::Gpu(card) => card.settle(),
-        }
-    }
 }
 
 impl Slot {

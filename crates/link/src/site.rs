@@ -19,6 +19,7 @@ pub const SITES: &[&str] = &[
     RELEASE_CONTEXT,
     RELEASE_AFTER,
     SOURCE,
+    FLUSH,
 ];
 
 /// Who writes a slot waits for its last write.
@@ -41,6 +42,8 @@ pub(crate) const RELEASE_CONTEXT: &str = "release/context";
 pub(crate) const RELEASE_AFTER: &str = "release/after";
 /// What is being copied is kept.
 pub(crate) const SOURCE: &str = "source/kept";
+/// Who ends waits for what was published.
+pub(crate) const FLUSH: &str = "flush/written";
 
 /// Never, in what is shipped.
 #[cfg(not(feature = "skip-waits"))]

@@ -21,10 +21,16 @@ const NOTICED_BY: &[(&str, &str, &str)] = &[
     ),
     ("release/after", "frames", "f27_a_frame_that_is_held_twice_is_kept_for_both_streams"),
     ("source/kept", "frames", "an_array_may_go_right_after_it_was_sent"),
+    (
+        "flush/written",
+        "choices",
+        "ending::f02_the_last_frame_of_a_process_that_closes_its_link_and_ends_arrives_whole",
+    ),
 ];
 
 /// Those that show on a card too: what is not waited for takes milliseconds there.
-const ON_A_CARD: &[&str] = &["claim/ready", "claim/done", "release/streams", "release/context"];
+const ON_A_CARD: &[&str] =
+    &["claim/ready", "claim/done", "release/streams", "release/context", "flush/written"];
 
 /// Whether a test of the running program passes without the wait called `site`.
 fn passes_without(site: &str, test: &str) -> bool {

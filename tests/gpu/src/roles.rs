@@ -15,7 +15,7 @@
 //! | `abandon FORM` writes into a loan and drops it | `abandoned` |
 //! | `stall MS FORM` publishes a frame behind so much other work | `ran` |
 //! | `idle` waits for the device | `idle` |
-//! | those of `producer_faults` | |
+//! | those of `producer_faults` and `choices` | |
 //!
 //! | command of a consumer | event |
 //! |---|---|
@@ -106,6 +106,9 @@ fn produce(words: &Words, commands: &mut Commands) {
         if words == ["close"] {
             return producer.close(commands);
         }
+        if let ["leave", how] = words[..] {
+            producer.leave(how);
+        }
         match producer.obey(&words, commands) {
             Ok(event) => emit(&event),
             Err(error) => emit_error(&error),
@@ -168,7 +171,7 @@ impl Producer {
                 self.card.settle();
                 Ok(json!({ "event": "idle" }))
             }
-            other => self.obey_more(other),
+            other => self.choose(other),
         }
     }
 

@@ -32,6 +32,7 @@ mod staging;
 #[cfg(feature = "futures")]
 mod stream;
 
+pub(super) use receive::spin_until;
 pub use several::{wait, wait_with};
 pub use staging::{HostCopy, Staging};
 #[cfg(feature = "futures")]

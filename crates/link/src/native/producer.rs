@@ -28,6 +28,7 @@ use crate::form::{AsForm, Form};
 use crate::meta::Meta;
 
 mod device;
+mod flush;
 mod loan;
 mod options;
 mod promises;
@@ -87,6 +88,8 @@ struct SlotState {
     seq: u64,
     /// How often a device was let at it.
     writes: u32,
+    /// Which of those made the frame that was published in it last.
+    shown: u32,
     /// What is being copied into it, and by which write: kept until the device has done so. Looked at with each frame.
     sources: Vec<(Tensor, u32)>,
 }
@@ -99,7 +102,8 @@ impl SlotState {
 
 /// The producing end of a link. It can move between threads; one thread at a time uses it.
 ///
-/// Dropping it closes the link: consumers are told, names are removed, and frames that they hold stay as they are.
+/// Dropping it closes the link: consumers are told, names are removed, and frames that they hold stay as they are. It
+/// does not wait for a device that is still writing the last frames; [`close`](Self::close) does, for a moment.
 pub struct Publisher {
     server: Arc<Server>,
     control: Control,
@@ -406,6 +410,9 @@ impl Publisher {
         let seq = self.seq + 1;
         if let Some(state) = self.slots.get_mut(slot) {
             state.seq = seq;
+            if let Some(ClaimMemory::Device(_)) = &claim.memory {
+                state.shown = state.writes;
+            }
         }
         kill_point("producer.written");
         let head = Head { seq, epoch: epoch.number, published_nanos: monotonic_nanos() };
@@ -495,8 +502,15 @@ impl Publisher {
         Waker::for_room(&self.server)
     }
 
-    /// Closes the link: consumers are told and the name is free for others. Same as dropping the publisher.
-    pub fn close(self) {}
+    /// Closes the link: consumers are told and the name is free for others.
+    ///
+    /// Waits before that, for [a second](Self::CLOSE_PATIENCE) at most, until devices have written what was published, as
+    /// [`flush`](Self::flush) does: the process may end right after, and would take the work of its devices with it.
+    /// *Dropping* a publisher closes the link without that wait.
+    pub fn close(mut self) {
+        // A frame that is late is late with or without us: consumers find it torn if this process ends before.
+        let _ = self.flush(Self::CLOSE_PATIENCE);
+    }
 
     fn check_usable(&self) -> Result<(), LinkError> {
         if self.generation != fork_generation() {

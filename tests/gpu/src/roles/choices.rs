@@ -8,13 +8,20 @@
 //! | `beside-capture` drops a frame while a stream is captured that has nothing to do with it | `captured` with `whole` |
 //! | `scribble` has a kernel write into a frame | `scribbled` with `lost`: the device was lost by it |
 //! | `access` says how the memory of a frame is mapped | `access` with `writable` |
+//!
+//! | command of a producer | event |
+//! |---|---|
+//! | `flush MS` | `flushed` with `whole` |
+//! | `flush-lent FORM MS` the same while a loan is out | `flushed` with `whole` |
+//! | `leave HOW` ends its process right after it has closed (`close`) or dropped (`drop`) the link | `left` |
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use uncopy::{Access, LinkError};
+use uncopy_tests::script::emit;
 
-use super::{Consumer, PATIENCE, key_of};
+use super::{Consumer, PATIENCE, Producer, key_of};
 
 /// Longer than a producer takes to overwrite a slot that is free.
 const BUSY: Duration = Duration::from_millis(5);
@@ -101,4 +108,33 @@ fn settling() -> impl Iterator<Item = char> {
         let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
         stat.split_once("(uncopy-settle) ")?.1.chars().next()
     })
+}
+
+impl Producer {
+    pub(super) fn choose(&mut self, words: &[&str]) -> Result<Value, LinkError> {
+        let millis = |word: &str| Duration::from_millis(word.parse().expect("milliseconds"));
+        match words {
+            ["flush", wait] => Ok(json!({ "event": "flushed", "whole": self.out.flush(millis(wait)) })),
+            ["flush-lent", form, wait] => {
+                let form = uncopy_tests::form(form);
+                let claim = self.out.claim_on(&form, self.card.id(), self.streams[1], None)?;
+                let whole = self.out.flush(millis(wait));
+                drop(claim);
+                Ok(json!({ "event": "flushed", "whole": whole }))
+            }
+            other => self.obey_more(other),
+        }
+    }
+
+    /// Ends the process as a program does whose last line this is: with work still in its streams.
+    pub(super) fn leave(self, how: &str) -> ! {
+        let Self { out, card: _card, sources: _sources, .. } = self;
+        match how {
+            "close" => out.close(),
+            "drop" => drop(out),
+            other => panic!("no way '{other}' to leave"),
+        }
+        emit(&json!({ "event": "left" }));
+        std::process::exit(0)
+    }
 }

@@ -93,7 +93,8 @@ impl Producer {
     pub(super) fn close(self, commands: &mut Commands) {
         // What was sent from is kept: its copies may not have been made.
         let Self { card, out, sources: _sources, .. } = self;
-        out.close();
+        // Not `close`, which would wait for it.
+        drop(out);
         emit(&json!({ "event": "closed" }));
         while let Some(line) = commands.next_command() {
             assert_eq!(line, "idle", "a link that is closed does nothing else");

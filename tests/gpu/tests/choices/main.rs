@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an end may choose: when frames go back, and how they are mapped.
+//! What an end may choose: when frames go back, how they are mapped, and how long it waits for its device at its end.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod context;
+mod ending;
 mod read_only;
 #[cfg(feature = "skip-waits")]
 mod waits;

@@ -342,7 +342,7 @@ fn look_until(end_nanos: u64, news: impl Fn() -> bool) -> bool {
 }
 
 /// Spins until `news`, at most `limit`. Returns whether there is news.
-pub(super) fn spin_until(limit: Duration, news: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(limit: Duration, news: impl Fn() -> bool) -> bool {
     /// Looks between two readings of the clock, which cost more than a look.
     const LOOKS: u32 = 64;
     if limit.is_zero() {

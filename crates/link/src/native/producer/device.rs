@@ -113,7 +113,8 @@ impl Publisher {
     }
 
     /// Copies a tensor on a device into a slot there and publishes it: one copy, put into `stream` and recorded with the
-    /// frame. The call does not wait for it; the tensor is kept until it is done, and given back with a later call.
+    /// frame. The call does not wait for it; the tensor is kept until it is done, and given back with a later
+    /// call, [`flush`](Self::flush) among them.
     ///
     /// `stream` must be ordered after the work that makes the tensor: the stream of that work, most often.
     ///
@@ -368,7 +369,7 @@ pub(super) fn on_stream(server: &Server, error: Refused, stream: Stream) -> Link
 impl SlotState {
     /// Gives back what has been copied into the slot. On the caller's thread: a tensor's owner may be anybody's.
     #[inline]
-    fn let_sources_go(&mut self, control: Live<'_>, slot: usize) {
+    pub(super) fn let_sources_go(&mut self, control: Live<'_>, slot: usize) {
         if !self.sources.is_empty() {
             let ready = DeviceWord::load(control.ready(slot), Acquire);
             let is_copied = |value| TimelinePoint { offset_bytes: 0, value }.is_reached(ready);
