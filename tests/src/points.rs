@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether this build can be killed at points.
 pub const ARMED: bool = cfg!(feature = "kill-points");
@@ -11,13 +11,26 @@ pub const ARMED: bool = cfg!(feature = "kill-points");
 /// What a test says when it can't run.
 pub const UNARMED: &str = "SKIP kill points are not built in; run with --features kill-points";
 
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/link/src")
+}
+
+/// Whether the sources are on this machine; where they are not, a test says [`NO_SOURCES`].
+#[must_use]
+pub fn are_known() -> bool {
+    sources().is_dir()
+}
+
+/// What a test says that needs the names of all points.
+pub const NO_SOURCES: &str = "SKIP the sources, which name the points, are not on this machine";
+
 /// The points whose names start with `side` (`producer.` or `consumer.`), as the link's sources have them.
 ///
 /// # Panics
 /// When the sources can't be read or name no such point.
 #[must_use]
 pub fn named(side: &str) -> BTreeSet<String> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/link/src");
+    let sources = sources();
     let mut found = BTreeSet::new();
     collect(&sources, side, &mut found);
     assert!(!found.is_empty(), "no {side} point in {}", sources.display());

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from process import Finished, say
 
 SKIP = "SKIP "
+BACKTRACE = "stack backtrace:"
 """A Rust test that can't run here prints this and its reason, and returns."""
 
 
@@ -97,5 +98,7 @@ def _skip_reasons(output: str) -> dict[str, str]:
 def _panic_of(output: str, name: str) -> str:
     """What a failed test said last."""
     lines = _outputs(output).get(name, [])
+    if BACKTRACE in lines:
+        lines = lines[: lines.index(BACKTRACE)]
     said = [line.strip() for line in lines if line.strip() and not line.startswith("note: ")]
     return said[-1] if said else "it said nothing"

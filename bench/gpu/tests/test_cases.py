@@ -59,6 +59,8 @@ def test_passed_skipped_and_ignored_tests_are_told_apart():
 
 def test_a_failed_test_says_what_it_saw():
     assert ("t a_frame_arrives", "failed", "word 5 holds 7") in outcomes(BAD, 101)
+    traced = BAD.replace("note: run", "stack backtrace:\n   0: core::panicking::panic_fmt\nnote: run")
+    assert ("t a_frame_arrives", "failed", "word 5 holds 7") in outcomes(traced, 101)
 
 
 def test_a_program_that_died_early_has_failed():
