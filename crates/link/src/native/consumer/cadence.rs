@@ -4,7 +4,8 @@
 //! To be woken takes a sleeping processor 5 to 100 µs, most of what a frame takes from hand to hand. Cameras, screens and
 //! audio blocks come evenly, so that their next frame can be foreseen: the consumer sets a timer, is awake when the
 //! frame is due, and looks. What it looks for in vain is bounded: [`BUDGET_SHARE`] of the time between two frames.
-//! Where frames come unevenly nothing is foreseen, and it is woken as ever.
+//! Where frames come unevenly nothing is foreseen, and it is woken as ever; so it is where being woken takes no longer
+//! than a timer that is off: a processor that has slept for a millisecond is awake at once.
 //!
 //! A frame that comes early wakes the sleeper, and one that comes late finds it asleep again: what is foreseen wrongly
 //! costs time of the processor and never a frame.
@@ -21,6 +22,10 @@ const MOST_BUDGET_NANOS: u64 = 200_000;
 const MEMORY: usize = 16;
 /// Nothing is foreseen from fewer.
 const LEAST_KNOWN: usize = 8;
+/// Wake-ups that take less than this are not worth to be saved: a look that comes too late costs as much.
+const WORTH_NANOS: i64 = 15_000;
+/// Nothing is known of wake-ups from fewer.
+const LEAST_WAKES: usize = 4;
 /// Frames further apart than this are no series: a pause begins it anew.
 const LONGEST_GAP_FRAMES: u64 = 8;
 /// Nor are frames that are off by more than this part of the time between them.
@@ -42,6 +47,10 @@ pub(super) struct Cadence {
     errors: Recent,
     /// By how much the timer did.
     lateness: Recent,
+    /// How long after its frame a sleeper was awake that was woken.
+    wakes: Recent,
+    /// When it was last woken, until the frame is known.
+    woken: Option<u64>,
     /// Of the last looks, those that saw a frame, one bit each.
     hits: u16,
     looks: u32,
@@ -53,6 +62,9 @@ impl Cadence {
     /// Notes a frame, its number and when it was published.
     pub(super) fn note(&mut self, seq: u64, published_nanos: u64) {
         self.resting = self.resting.saturating_sub(1);
+        if let Some(late) = self.woken.take().and_then(|woken| woken.checked_sub(published_nanos)) {
+            self.wakes.push(late.cast_signed());
+        }
         let series = self.last.and_then(|(last, foreseen)| {
             let frames = seq.checked_sub(last).filter(|frames| (1..=LONGEST_GAP_FRAMES).contains(frames))?;
             Some((frames, foreseen, published_nanos.checked_sub(foreseen)?))
@@ -75,12 +87,23 @@ impl Cadence {
         self.last = Some((seq, published_nanos));
         self.period_nanos = 0;
         self.errors = Recent::default();
+        self.wakes = Recent::default();
+    }
+
+    /// Whether it is of use to know when a sleeper is woken. (To read the clock takes time, too.)
+    pub(super) fn asks_for_wakes(&self) -> bool {
+        self.errors.len >= LEAST_KNOWN - LEAST_WAKES
+    }
+
+    /// Notes that a sleeper was woken for the frame that is noted next.
+    pub(super) fn note_wake(&mut self, now_nanos: u64) {
+        self.woken = Some(now_nanos);
     }
 
     /// From when until when to look for the next frame, on the monotonic clock; `None` where it can't be foreseen, or is
     /// due so soon that a timer is of no use.
     pub(super) fn next_look(&self, now_nanos: u64) -> Option<Range<u64>> {
-        if self.resting > 0 || self.errors.len < LEAST_KNOWN {
+        if self.resting > 0 || self.errors.len < LEAST_KNOWN || !self.are_wakes_slow() {
             return None;
         }
         let due = self.last?.1.saturating_add(self.period_nanos);
@@ -96,6 +119,10 @@ impl Cadence {
         let end = errors.late.min(begin + lateness.middle + 3 * budget).max(begin + lateness.middle + budget);
         let look = due.saturating_add_signed(begin)..due.saturating_add_signed(end);
         (look.start > now_nanos + NEAREST_TIMER_NANOS).then_some(look)
+    }
+
+    fn are_wakes_slow(&self) -> bool {
+        self.wakes.len >= LEAST_WAKES && self.wakes.spread().middle >= WORTH_NANOS
     }
 
     /// Notes that a timer for the begin of a look ended at `woke_nanos`, and whether the look saw a frame.
@@ -161,11 +188,19 @@ mod tests {
         START + seq * PERIOD
     }
 
-    /// What is known after frames that came evenly but for so much.
+    /// What is known after frames that came evenly but for so much, and woke the sleeper late.
     fn after(frames: u64, most_nanos: i64) -> Cadence {
+        after_wakes(frames, most_nanos, 30_000)
+    }
+
+    fn after_wakes(frames: u64, most_nanos: i64, wake_nanos: u64) -> Cadence {
         let mut cadence = Cadence::default();
         for seq in 1..=frames {
-            cadence.note(seq, due(seq).saturating_add_signed(jitter(seq, most_nanos)));
+            let published = due(seq).saturating_add_signed(jitter(seq, most_nanos));
+            if cadence.asks_for_wakes() {
+                cadence.note_wake(published + wake_nanos);
+            }
+            cadence.note(seq, published);
         }
         cadence
     }
@@ -203,8 +238,17 @@ mod tests {
     #[test]
     fn uneven_frames_and_few_are_not_foreseen() {
         assert!(after(8, 1_000).next_look(due(8)).is_none());
+        assert!(after(20, 1_000).next_look(due(20)).is_some());
         assert!(after(200, 500_000).next_look(due(200)).is_none(), "within one series");
         assert!(after(200, 5_000_000).next_look(due(200)).is_none(), "every frame begins a new one");
+    }
+
+    #[test]
+    fn who_is_woken_at_once_sets_no_timer() {
+        assert!(after_wakes(40, 5_000, 6_000).next_look(due(40)).is_none());
+        let mut cadence = Cadence::default();
+        (1..=40).for_each(|seq| cadence.note(seq, due(seq)));
+        assert!(cadence.next_look(due(40)).is_none(), "nothing is known of wake-ups");
     }
 
     #[test]

@@ -236,6 +236,9 @@ impl Subscriber {
             if is_there {
                 kill_point("consumer.woken");
                 control.pass_wake_on(attachment.place);
+                if due.is_none() && self.cadence.asks_for_wakes() {
+                    self.cadence.note_wake(monotonic_nanos());
+                }
             }
             if let Some(due) = due.take() {
                 now = monotonic_nanos();
