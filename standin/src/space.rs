@@ -324,7 +324,11 @@ impl Space {
     }
 }
 
-/// Whether the memory of a mapping is that of the context's own card, or of one that it was let into.
+/// Whether the memory of a mapping is that of the context's own card, or of one that it was let into. Memory that was
+/// mapped by itself is let to each card by `cuMemSetAccess`, and needs no more (`cuda.h`).
 pub fn is_reachable(mapping: &Mapping, context: &Context) -> bool {
+    if matches!(mapping.origin, Origin::Virtual { .. }) {
+        return mapping.access_of(context.ordinal) != 0;
+    }
     mapping.card().is_none_or(|card| context.reaches(card))
 }

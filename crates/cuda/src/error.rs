@@ -67,7 +67,7 @@ pub enum CudaError {
         count: i32,
     },
     /// There are fewer devices.
-    #[error("there is no CUDA device {ordinal}: this process sees {count}, see CUDA_VISIBLE_DEVICES")]
+    #[error("there is no CUDA device {ordinal}: this process sees {}, see CUDA_VISIBLE_DEVICES", seen(*count))]
     NoSuchOrdinal {
         /// The ordinal asked for.
         ordinal: i32,
@@ -234,6 +234,15 @@ impl CudaError {
 impl From<CudaError> for io::Error {
     fn from(error: CudaError) -> io::Error {
         io::Error::new(error.io_kind(), error)
+    }
+}
+
+/// The devices that a process sees, in words.
+fn seen(count: i32) -> String {
+    match count {
+        ..=0 => "none".to_owned(),
+        1 => "cuda:0 alone".to_owned(),
+        _ => format!("cuda:0 to cuda:{}", count - 1),
     }
 }
 

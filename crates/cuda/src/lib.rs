@@ -13,7 +13,7 @@
 //! | [`raw`] | handles, structures and numbers of `cuda.h` |
 //! | [`PinnedBuffer`] | host memory that devices copy at full speed |
 //! | [`Module`], [`Kernel`] | code from PTX, for tests and benchmarks |
-//! | [`DeviceReport`], [`list_devices`] | what is there and what it can do |
+//! | [`DeviceReport`], [`list_devices`], [`list_reaches`] | what is there and what it can do |
 //! | [`CudaError`], [`DriverCode`] | what went wrong |
 //!
 //! # Rules
@@ -70,7 +70,7 @@ mod site;
 
 pub use absence::{DriverVersion, NoCuda};
 pub use code::DriverCode;
-pub use device::{CudaDevice, ListedDevice, list_devices};
+pub use device::{CudaDevice, ListedDevice, Reach, list_devices, list_reaches};
 pub use driver::context::{Context, Entered};
 pub use driver::host::PinnedBuffer;
 pub use driver::module::{Kernel, Module};

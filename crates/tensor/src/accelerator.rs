@@ -42,6 +42,26 @@ pub trait Accelerator: Send + Sync + fmt::Debug {
     /// Memory that is smaller, not of this device, or no memory at all.
     fn import(&self, handle: ShareHandle, len_bytes: usize, access: Access) -> io::Result<Region>;
 
+    /// Whether the streams of this device can use memory of `owner`, another device of this machine, where it lies. A
+    /// device reaches itself.
+    ///
+    /// # Errors
+    /// `NotFound` where this process does not see `owner`.
+    fn reaches(&self, owner: DeviceUuid) -> io::Result<bool>;
+
+    /// [`import`](Self::import) of memory that lies on `owner`, for the streams of this device, which
+    /// [reaches](Self::reaches) it. The region's device is this one.
+    ///
+    /// # Errors
+    /// As for [`import`](Self::import), and a device that does not reach that memory.
+    fn import_from(
+        &self,
+        owner: DeviceUuid,
+        handle: ShareHandle,
+        len_bytes: usize,
+        access: Access,
+    ) -> io::Result<Region>;
+
     /// Lets the streams of this device write and await words in these pages.
     ///
     /// # Errors
@@ -63,7 +83,8 @@ pub trait Accelerator: Send + Sync + fmt::Debug {
     fn stream(&self) -> io::Result<Stream>;
 
     /// Puts a copy into `stream`: `from`, wherever it lies, packed in C order into the first bytes of `to`. Either may
-    /// be on this device or in host memory; both must stay until the stream has made the copy.
+    /// be on this device or in host memory; both must stay until the stream has made the copy. What is packed already may
+    /// also go to, or come from, another device of the same driver, whether one reaches the other or not.
     ///
     /// # Errors
     /// A layout that the device can't pack by itself, or `to` too small or read-only.

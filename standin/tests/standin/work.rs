@@ -2,7 +2,7 @@
 //! What streams do, and in which order.
 
 use crate::{
-    driver::{BatchOp, Card, Copy2d, GRANULE, Handle, READ, READ_WRITE, Words, ok, out},
+    driver::{Access, BatchOp, Card, Copy2d, GRANULE, Handle, READ, READ_WRITE, Words, ok, out},
     scene::play,
 };
 use std::{
@@ -247,7 +247,7 @@ fn two_mappings_that_meet_are_copied_as_one() {
         for (half, word) in [(0, 1_u32), (1, 2)] {
             let (address, handle) = (whole + half * LEN as u64, card.shareable(LEN));
             ok(card.driver.cuMemMap(address, LEN, 0, handle, 0));
-            let access = crate::driver::Access { location_kind: 1, location: 0, flags: READ_WRITE };
+            let access = Access { location_kind: 1, location: 0, flags: READ_WRITE };
             ok(card.driver.cuMemSetAccess(address, LEN, &access, 1));
             card.set(address, word, LEN);
         }
@@ -422,6 +422,44 @@ fn a_kernel_without_peer_access_breaks_its_context() {
         card.set(frame, 1, LEN);
     };
     play(&[("UNCOPY_STANDIN_DEVICES", "2")], first, &[]);
+}
+
+/// `cuda.h`: `cuMemSetAccess` lets a card in by itself. Not read on a card.
+#[test]
+fn a_kernel_uses_mapped_memory_of_another_card_once_that_gives_access() {
+    let first = || {
+        let card = Card::first();
+        let frame = card.mapped(card.shareable(2 << 20), 2 << 20, READ_WRITE);
+        let second = Card::of(card.driver, 1);
+        let access = Access { location_kind: 1, location: 1, flags: READ_WRITE };
+        ok(card.driver.cuMemSetAccess(frame, 2 << 20, &access, 1));
+        let stream = second.stream();
+        ok(second.launch(second.kernel("uncopy_fill"), stream, &mut [frame, 8, 1]));
+        ok(second.driver.cuStreamSynchronize(stream));
+        assert_eq!(checked(second, frame, 8, 1), (0, u64::MAX));
+        assert_eq!(card.driver.cuMemSetAccess(frame, 2 << 20, &Access { flags: 0, ..access }, 1), 0);
+        ok(second.launch(second.kernel("uncopy_fill"), stream, &mut [frame, 8, 1]));
+        assert_eq!(second.driver.cuStreamSynchronize(stream), 700);
+    };
+    play(&[("UNCOPY_STANDIN_DEVICES", "2")], first, &[]);
+}
+
+#[test]
+fn cards_apart_copy_by_their_contexts_alone() {
+    let first = || {
+        let card = Card::first();
+        let frame = card.mapped(card.shareable(2 << 20), 2 << 20, READ_WRITE);
+        card.set(frame, 5, 2 << 20);
+        let second = Card::of(card.driver, 1);
+        let access = Access { location_kind: 1, location: 1, flags: READ_WRITE };
+        assert_eq!(card.driver.cuMemSetAccess(frame, 2 << 20, &access, 1), 101);
+        let (own, stream) = (second.memory(2 << 20), second.stream());
+        assert_eq!(card.driver.cuMemcpyDtoDAsync_v2(own, frame, 2 << 20, stream), 1);
+        ok(card.driver.cuMemcpyPeerAsync(own, second.context, frame, card.context, 2 << 20, stream));
+        ok(card.driver.cuStreamSynchronize(stream));
+        assert_eq!(second.word(own), 5);
+    };
+    play(&[("UNCOPY_STANDIN_DEVICES", "2"), ("UNCOPY_STANDIN_PEER", "0")], first, &[]);
 }
 
 #[test]

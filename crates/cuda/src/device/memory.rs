@@ -4,11 +4,12 @@
 use std::io;
 
 use uncopy_core::{Device, Stream};
-use uncopy_tensor::{Accelerator, Access, DeviceMemory, Export, Region, ShareHandle};
+use uncopy_tensor::{Access, DeviceMemory, Export, Region, ShareHandle};
 
 use super::CudaDevice;
 use crate::CudaError;
 use crate::driver::context::Entered;
+use crate::raw::CUdevice;
 use crate::site::Site;
 
 /// Memory of ours. The descriptor and the region each keep it.
@@ -77,9 +78,11 @@ fn give_up(entered: &Entered<'_>, region: Region, stream: Stream) {
     }
 }
 
-/// Maps memory of a peer. The descriptor is closed with the handle; the mapping keeps the memory.
+/// Maps memory of a peer that lies on `owner`: this device, or one that it reaches. The descriptor is closed with the
+/// handle; the mapping keeps the memory. No context of `owner` is made.
 pub(super) fn import(
     device: &CudaDevice,
+    owner: CUdevice,
     handle: ShareHandle,
     len_bytes: usize,
     access: Access,
@@ -88,12 +91,12 @@ pub(super) fn import(
     let entered = device.context.enter()?;
     let _relaxed = entered.relaxed()?;
     // Rounded by the least that the driver accepts: the peer may have rounded by no more.
-    let mapped_bytes = rounded_up(len_bytes, entered.granularity_bytes(false)?)?;
+    let mapped_bytes = rounded_up(len_bytes, entered.granularity_on(owner, false)?)?;
     let memory = entered.import(&handle)?;
     match entered.device_of(&memory) {
-        Ok(Ok(found)) if found == device.context.device() => {}
-        Ok(Ok(found)) => return Err(other_device(device, format!("cuda:{found}"))),
-        Ok(Err(found)) => return Err(other_device(device, found)),
+        Ok(Ok(found)) if found == owner => {}
+        Ok(Ok(found)) => return Err(other_device(owner, format!("cuda:{found}"))),
+        Ok(Err(found)) => return Err(other_device(owner, found)),
         // A driver that can't say where memory lies still refuses to map what it can't reach.
         Err(CudaError::Missing { .. }) => {}
         Err(error) => return Err(error),
@@ -101,8 +104,9 @@ pub(super) fn import(
     Ok(entered.map(&memory, mapped_bytes, access)?.into_region(len_bytes))
 }
 
-fn other_device(device: &CudaDevice, found: String) -> CudaError {
-    CudaError::OtherDevice { found, wanted: device.device() }
+fn other_device(owner: CUdevice, found: String) -> CudaError {
+    // A handle of a device is its ordinal.
+    CudaError::OtherDevice { found, wanted: Device::cuda(owner) }
 }
 
 fn rounded_up(len_bytes: usize, granularity_bytes: usize) -> Result<usize, CudaError> {

@@ -25,11 +25,13 @@ use crate::{CudaError, Driver};
 
 mod list;
 mod memory;
+mod peers;
 pub(crate) mod shape;
 mod timeline;
 
 use crate::site::Site;
 pub use list::{ListedDevice, list_devices};
+pub use peers::{Reach, list_reaches};
 use timeline::CudaTimeline;
 
 /// The devices that are in use, so that a device is one object in a process.
@@ -83,13 +85,7 @@ impl CudaDevice {
     /// No driver, [`CudaError::NoSuchUuid`], or the driver's.
     pub fn with_uuid(uuid: DeviceUuid) -> Result<Arc<CudaDevice>, CudaError> {
         let driver = Driver::get()?;
-        let count = driver.device_count()?;
-        for ordinal in 0..count {
-            if driver.uuid(driver.device(ordinal)?)? == uuid {
-                return CudaDevice::with_ordinal(ordinal);
-            }
-        }
-        Err(CudaError::NoSuchUuid { uuid, count })
+        CudaDevice::with_ordinal(peers::ordinal_of(driver, uuid)?)
     }
 
     /// The primary context, for calls of the driver that have no wrapper here.
@@ -162,7 +158,22 @@ impl Accelerator for CudaDevice {
     }
 
     fn import(&self, handle: ShareHandle, len_bytes: usize, access: Access) -> io::Result<Region> {
-        Ok(memory::import(self, handle, len_bytes, access)?)
+        Ok(memory::import(self, self.context.device(), handle, len_bytes, access)?)
+    }
+
+    fn reaches(&self, owner: DeviceUuid) -> io::Result<bool> {
+        Ok(peers::reaches(self, peers::visible(self.driver, owner)?)?)
+    }
+
+    /// No context is made on `owner`: the driver maps its memory for this device alone.
+    fn import_from(
+        &self,
+        owner: DeviceUuid,
+        handle: ShareHandle,
+        len_bytes: usize,
+        access: Access,
+    ) -> io::Result<Region> {
+        Ok(peers::import(self, peers::visible(self.driver, owner)?, handle, len_bytes, access)?)
     }
 
     fn timeline(&self, words: SharedPages) -> io::Result<Box<dyn Timeline>> {

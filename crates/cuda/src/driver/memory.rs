@@ -80,7 +80,12 @@ impl Drop for Mapping {
 impl Entered<'_> {
     /// The multiple of which shared memory is made: what the driver recommends, or the least that it accepts.
     pub(crate) fn granularity_bytes(&self, is_recommended: bool) -> Result<usize, CudaError> {
-        let prop = properties_of(self.context().device());
+        self.granularity_on(self.context().device(), is_recommended)
+    }
+
+    /// The same of memory of `owner`, which may be another device than this one.
+    pub(crate) fn granularity_on(&self, owner: CUdevice, is_recommended: bool) -> Result<usize, CudaError> {
+        let prop = properties_of(owner);
         let option = if is_recommended { GRANULARITY_RECOMMENDED } else { 0 };
         let mut bytes = 0;
         // SAFETY: a place for a `size_t` and a structure, both alive during the call.
@@ -163,9 +168,10 @@ impl Entered<'_> {
         Ok(if kind == LOCATION_DEVICE { Ok(id) } else { Err(format!("location {kind} {id}")) })
     }
 
-    /// Gives physical memory an address on this device. `len_bytes` is a multiple of the granularity; the driver refuses
-    /// more than the memory has (`cuda.h`, `cuMemMap`: "offset + size must be less than the size of the memory
-    /// allocation"): driver 580.159 on an H100 with `NOT_SUPPORTED`, though the text speaks of `INVALID_VALUE`.
+    /// Gives physical memory, of this device or of one that it reaches, an address on this device. `len_bytes` is a
+    /// multiple of the granularity; the driver refuses more than the memory has (`cuda.h`, `cuMemMap`: "offset + size must
+    /// be less than the size of the memory allocation"): driver 580.159 on an H100 with `NOT_SUPPORTED`, though the text
+    /// speaks of `INVALID_VALUE`.
     pub(crate) fn map(
         &self,
         memory: &Physical,

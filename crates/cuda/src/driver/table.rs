@@ -304,6 +304,11 @@ entries! {
         fn memcpy_htod_async(to: CUdeviceptr, from: *const c_void, bytes: usize, stream: CUstream);
     required "cuMemcpyDtoHAsync" 3020 "cuMemcpyDtoHAsync_v2"
         fn memcpy_dtoh_async(to: *mut c_void, from: CUdeviceptr, bytes: usize, stream: CUstream);
+    optional "cuMemcpyPeerAsync" 4000 "cuMemcpyPeerAsync"
+        fn memcpy_peer_async(
+            to: CUdeviceptr, to_context: CUcontext, from: CUdeviceptr, from_context: CUcontext, bytes: usize,
+            stream: CUstream,
+        );
     optional "cuMemcpy2DAsync" 3020 "cuMemcpy2DAsync_v2"
         fn memcpy_2d_async(copy: *const Memcpy2d, stream: CUstream);
     optional "cuMemcpy3DAsync" 3020 "cuMemcpy3DAsync_v2"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is put into streams. Nothing here waits for the device.
 
-use super::context::Entered;
+use super::Driver;
+use super::context::{Context, Entered};
 use super::host::Registered;
 use crate::CudaError;
 use crate::device::shape::CopyShape;
@@ -153,7 +154,21 @@ impl Entered<'_> {
                 // SAFETY: as above; the destination is host memory.
                 unsafe { self.memcpy_dtoh_async(to.as_ptr().cast(), source, len_bytes, stream) }
             }
-            // Between devices, or on the host: the driver looks the addresses up.
+            (false, false)
+                if from.device().kind == DeviceKind::CUDA && to.device().kind == DeviceKind::CUDA =>
+            {
+                // One may not reach the other; and of memory that was not made by `cuMemAlloc` the driver does not find
+                // out by the address alone on which device it lies.
+                let driver = Driver::get()?;
+                let from_context = Context::primary(driver, from.device().id)?.handle();
+                let to_context = Context::primary(driver, to.device().id)?.handle();
+                // SAFETY: as above; each side is memory that its context's device uses at this address, and primary
+                // contexts are never released.
+                unsafe {
+                    self.memcpy_peer_async(destination, to_context, source, from_context, len_bytes, stream)
+                }
+            }
+            // With managed memory, or on the host: the driver looks the addresses up.
             _ => {
                 // SAFETY: as above, and all of these share one address space.
                 unsafe { self.memcpy_async(destination, source, len_bytes, stream) }

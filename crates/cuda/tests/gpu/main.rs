@@ -23,10 +23,18 @@ mod peers;
 mod raw;
 mod support;
 mod timeline;
+mod two_devices;
 
 /// What a child process can be started as.
-const ROLES: &[&[support::Role]] =
-    &[absence::ROLES, devices::ROLES, loss::ROLES, memory::ROLES, peers::ROLES, timeline::ROLES];
+const ROLES: &[&[support::Role]] = &[
+    absence::ROLES,
+    devices::ROLES,
+    loss::ROLES,
+    memory::ROLES,
+    peers::ROLES,
+    timeline::ROLES,
+    two_devices::ROLES,
+];
 
 #[test]
 #[ignore = "entered by the other tests as a child process"]
