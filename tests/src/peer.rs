@@ -222,8 +222,13 @@ impl Peer {
 
     /// Stops it and waits until it is stopped.
     pub fn stop(&self) {
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
         self.signal(Signal::STOP);
+        self.wait_until_stopped();
+    }
+
+    /// Waits until it is stopped, by itself or by a signal.
+    pub fn wait_until_stopped(&self) {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
         let pid = Pid::from_raw(self.pid()).expect("a process id");
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
         while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}

@@ -36,14 +36,6 @@ fn wait_until_in_the_kernel(peer: &Peer) {
     });
 }
 
-fn wait_until_stopped(peer: &Peer) {
-    let path = format!("/proc/{}/stat", peer.pid());
-    eventually("it has stopped", || {
-        let stat = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
-        if stat.contains(") T ") { Ok(()) } else { Err(stat) }
-    });
-}
-
 #[test]
 fn a_frame_wakes_everyone_who_sleeps_and_not_only_the_first() {
     const SLEEPERS: u32 = 4;
@@ -91,7 +83,7 @@ fn f05_a_consumer_that_is_stopped_with_a_wake_up_in_hand_does_not_keep_the_other
     for other in &mut sleepers[1..] {
         assert_eq!(other.expect("took").number("seq"), 1);
     }
-    wait_until_stopped(&sleepers[0]);
+    sleepers[0].wait_until_stopped();
     sleepers[0].go_on();
     assert_eq!(sleepers[0].expect("took").number("seq"), 1);
     sleepers.into_iter().chain([producer]).for_each(|peer| drop(peer.quit()));

@@ -59,6 +59,7 @@ copy_reasons! {
     5 DEVICE "device" "the receiver cannot reach the memory of the source's device";
     6 DTYPE "dtype" "the items had to be converted to another dtype";
     7 MIRROR "mirror" "the producer keeps a mirror in host memory for consumers without the device";
+    8 STAGED "staged" "the device that the receiver asked for does not reach the memory of the frame's device";
 }
 
 impl fmt::Display for CopyReason {
@@ -115,6 +116,7 @@ mod tests {
             (5, "device"),
             (6, "dtype"),
             (7, "mirror"),
+            (8, "staged"),
         ];
         let ours: Vec<_> = CopyReason::ALL.iter().map(|r| (r.0, r.name().unwrap())).collect();
         assert_eq!(ours, golden);

@@ -113,6 +113,27 @@ pub enum LinkError {
         /// Who holds which slots, in words.
         holders: String,
     },
+    /// The device that frames are wanted on is not there, or can't be used by this process.
+    #[error("frames of link '{name}' can't be received on {device}: {source}")]
+    NoSuchDevice {
+        /// The link.
+        name: String,
+        /// The device that was asked for.
+        device: Device,
+        /// What the driver has instead, or why there is none.
+        source: std::io::Error,
+    },
+    /// Every buffer for copies of frames on another device is held by a frame, a view or a tensor.
+    #[error(
+        "each of the {held} copies that this process can have of frames of link '{name}' is held; drop frames before \
+         receiving more, or have its producer open it with more slots"
+    )]
+    CopiesHeld {
+        /// The link.
+        name: String,
+        /// How many there are.
+        held: usize,
+    },
     /// A loan belongs to another publisher or to an epoch that ended.
     #[error(
         "this loan is not of this publisher, or frames have outgrown its memory since; ask for a new one"
@@ -367,7 +388,7 @@ impl LinkError {
             Self::FrameTooLarge { .. } | Self::FormNotWritable { .. } => ErrorKind::InvalidLayout,
             Self::FormMismatch { .. } => ErrorKind::FormMismatch,
             Self::NameTaken { .. } | Self::TakeoverUnanswered { .. } => ErrorKind::NameTaken,
-            Self::NoFreeSlot { .. } => ErrorKind::NoFreeSlot,
+            Self::NoFreeSlot { .. } | Self::CopiesHeld { .. } => ErrorKind::NoFreeSlot,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::TimedOut { .. } | Self::FewConsumers { .. } => ErrorKind::TimedOut,
             Self::ProducerLost { .. } => ErrorKind::ProducerLost,
@@ -385,7 +406,11 @@ impl LinkError {
             Self::Evicted { .. } => ErrorKind::Evicted,
             Self::Device { source, .. } => device_error_kind(source),
             Self::Capturing { .. } | Self::WrongPlace { .. } => ErrorKind::InvalidArgument,
-            Self::DeviceUnreachable { .. } => ErrorKind::Unsupported,
+            // That the device is lost is said as of any other device.
+            Self::NoSuchDevice { source, .. } if source.kind() != std::io::ErrorKind::NotFound => {
+                device_error_kind(source)
+            }
+            Self::NoSuchDevice { .. } | Self::DeviceUnreachable { .. } => ErrorKind::Unsupported,
             Self::Interrupted => ErrorKind::Interrupted,
             Self::Forked { .. } => ErrorKind::ForkedProcess,
         }

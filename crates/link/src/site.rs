@@ -20,6 +20,10 @@ pub const SITES: &[&str] = &[
     RELEASE_AFTER,
     SOURCE,
     FLUSH,
+    BRING_CONTENT,
+    BRING_READERS,
+    BRING_SLOT,
+    BRING_MEMORY,
 ];
 
 /// Who writes a slot waits for its last write.
@@ -44,6 +48,14 @@ pub(crate) const RELEASE_AFTER: &str = "release/after";
 pub(crate) const SOURCE: &str = "source/kept";
 /// Who ends waits for what was published.
 pub(crate) const FLUSH: &str = "flush/written";
+/// A stream that brings a frame to another device waits for its content.
+pub(crate) const BRING_CONTENT: &str = "bring/content";
+/// And for those who read the memory that it is brought to.
+pub(crate) const BRING_READERS: &str = "bring/readers";
+/// The frame's slot is given back after that stream.
+pub(crate) const BRING_SLOT: &str = "bring/slot";
+/// Memory that frames are brought to stays until every copy is made.
+pub(crate) const BRING_MEMORY: &str = "bring/memory";
 
 /// Never, in what is shipped.
 #[cfg(not(feature = "skip-waits"))]

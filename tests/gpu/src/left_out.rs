@@ -26,6 +26,18 @@ const NOTICED_BY: &[(&str, &str, &str)] = &[
         "choices",
         "ending::f02_the_last_frame_of_a_process_that_closes_its_link_and_ends_arrives_whole",
     ),
+    (
+        "bring/content",
+        "two_cards",
+        "copies::a_frame_that_is_never_finished_keeps_no_other_one_from_being_copied",
+    ),
+    (
+        "bring/readers",
+        "two_cards",
+        "copies::f42_a_copy_is_made_after_every_stream_that_reads_what_was_there_before",
+    ),
+    ("bring/slot", "two_cards", "copies::f42_a_slot_is_kept_until_the_stream_that_copies_it_is_done"),
+    ("bring/memory", "two_cards", "deaths::the_memory_of_copies_outlives_a_reader_that_leaves"),
 ];
 
 /// Those that show on a card too: what is not waited for takes milliseconds there.

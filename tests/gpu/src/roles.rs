@@ -4,7 +4,7 @@
 //! | role | does |
 //! |---|---|
 //! | `produce NAME [--slots N] [--mirror] [--block] [--life N] [--takeover] [--card N]` | publishes frames on the device |
-//! | `consume NAME [--every] [--host] [--bare] [--context] [--read-only] [--card N]` | receives frames and has kernels check them; `--bare`: without opening a device by itself |
+//! | `consume NAME [--every] [--host] [--bare] [--context] [--read-only] [--card N] [--on N [--copied]]` | receives frames and has kernels check them; `--bare`: without opening a device by itself; `--on`: wanted on that device |
 //! | `lone NAME` | both ends in one process, which may have no driver: see `lone` |
 //! | `steady-produce`, `steady-consume` | survive every failing call: see `steady` |
 //!
@@ -23,6 +23,7 @@
 //! | `forever` the same until the next command, through restarts | `first` of each producer, `gone`, at last `verified` |
 //! | `hold` keeps the newest frame | `held` |
 //! | `check` checks the kept frame | `verified` |
+//! | `newest N` looks N times at the newest frame, until there is one each time | `verified` |
 //! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
 //! | `again N` holds each frame twice, for a slow stream and a fast one | `verified` |
 //! | `drop` | `dropped` |
@@ -39,7 +40,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use uncopy::{
-    Form, Frame, LinkError, Meta, Publisher, Read, Release, Sent, Stream, Subscriber, Tensor, WhenFull, Where,
+    CopyReason, Device, Form, Frame, LinkError, Meta, Publisher, Read, Release, Sent, Stream, Subscriber,
+    Tensor, WhenFull, Where,
 };
 use uncopy_tests::script::{Commands, Words, emit, emit_error};
 
@@ -219,16 +221,29 @@ struct Consumer {
     streams: Vec<Stream>,
     counter: Option<Counter>,
     held: Option<Frame>,
+    /// More frames that are held.
+    kept: Vec<Frame>,
     frames: u64,
     missed: u64,
     wrong_on_host: u64,
+    /// Frames on the consumer's own device.
+    on_card: u64,
+    /// Frames that were copied to get there, and those of them that need not have been.
+    copied: u64,
+    asked: u64,
     restarts: u64,
 }
 
 fn consume(words: &Words, commands: &mut Commands) {
     let on_host = words.has("--host");
     let read = if words.has("--every") { Read::Every } else { Read::Latest };
-    let place = if on_host { Where::Host } else { Where::Nearest };
+    let on = words.number("--on").map(|ordinal| ordinal as i32);
+    let place = match on.map(Device::cuda) {
+        Some(device) if words.has("--copied") => Where::Copied(device),
+        Some(device) => Where::Device(device),
+        None if on_host => Where::Host,
+        None => Where::Nearest,
+    };
     let release = if words.has("--context") { Release::Context } else { Release::Streams };
     let opened = uncopy::subscribe(words.name())
         .read(read)
@@ -241,7 +256,7 @@ fn consume(words: &Words, commands: &mut Commands) {
         Ok(sub) => sub,
         Err(error) => return emit_error(&error),
     };
-    let card = (!on_host && !words.has("--bare")).then(|| card(words));
+    let card = (!on_host && !words.has("--bare")).then(|| on.map_or_else(|| card(words), Card::at));
     emit(&json!({ "event": "open" }));
     let streams = card.as_ref().map(|card| (0..3).map(|_| card.stream()).collect()).unwrap_or_default();
     let counter = card.as_ref().map(Card::counter);
@@ -251,9 +266,13 @@ fn consume(words: &Words, commands: &mut Commands) {
         streams,
         counter,
         held: None,
+        kept: Vec::new(),
         frames: 0,
         missed: 0,
         wrong_on_host: 0,
+        on_card: 0,
+        copied: 0,
+        asked: 0,
         restarts: 0,
     };
     while let Some(line) = commands.next_command() {
@@ -325,6 +344,16 @@ impl Consumer {
                 }
                 Ok(self.verified())
             }
+            ["newest", times] => {
+                for _ in 0..times.parse().expect("a number") {
+                    let frame = uncopy_tests::stage::eventually("there is a newest frame", || {
+                        let newest = self.sub.newest().map_err(|error| error.to_string())?;
+                        newest.ok_or_else(|| "none".to_owned())
+                    });
+                    self.judge(&frame, self.next_stream())?;
+                }
+                Ok(self.verified())
+            }
             ["late", frames] => {
                 for _ in 0..frames.parse().expect("a number of frames") {
                     let frame = self.sub.recv(PATIENCE)?;
@@ -340,6 +369,7 @@ impl Consumer {
             }
             ["drop"] => {
                 self.held = None;
+                self.kept.clear();
                 Ok(json!({ "event": "dropped" }))
             }
             other => self.choose(other),
@@ -356,7 +386,12 @@ impl Consumer {
         self.frames += 1;
         self.missed += frame.missed();
         let key = key_of(frame);
-        let (Some(card), Some(counter), Some(stream)) = (&self.card, &self.counter, stream) else {
+        let reason = copied_here(frame);
+        self.copied += u64::from(reason.is_some());
+        self.asked += u64::from(reason == Some(CopyReason::ASKED));
+        let card = self.card.as_ref().filter(|card| frame.device() == card.id());
+        self.on_card += u64::from(card.is_some());
+        let (Some(card), Some(counter), Some(stream)) = (card, &self.counter, stream) else {
             self.wrong_on_host += u64::from(check_on_host(frame.bytes(), key).is_err());
             return Ok(());
         };
@@ -408,9 +443,19 @@ impl Consumer {
             }
             _ => self.wrong_on_host,
         };
-        let Self { frames, missed, restarts, .. } = *self;
-        json!({ "event": "verified", "frames": frames, "missed": missed, "wrong": wrong, "restarts": restarts })
+        let Self { frames, missed, restarts, on_card, copied, asked, .. } = *self;
+        json!({
+            "event": "verified", "frames": frames, "missed": missed, "wrong": wrong, "restarts": restarts,
+            "on_card": on_card, "copied": copied, "asked": asked,
+        })
     }
+}
+
+/// Why a frame says of itself that it was copied to where it is after it was sent, if it was.
+fn copied_here(frame: &Frame) -> Option<CopyReason> {
+    let is_ours = |reason| [CopyReason::STAGED, CopyReason::ASKED].contains(&reason);
+    let last = frame.copies().last().filter(|copy| is_ours(copy.reason) && copy.to == frame.device());
+    last.map(|copy| copy.reason)
 }
 
 /// The key that a frame's producer made its content from.

@@ -19,6 +19,21 @@ pub fn has_card() -> bool {
     }
 }
 
+/// The same for tests that need two devices.
+#[must_use]
+pub fn has_two_cards() -> bool {
+    if !has_card() {
+        return false;
+    }
+    // Peers on the stand-in are given as many as they need.
+    let count = uncopy_cuda::list_devices().map_or(0, |devices| devices.len());
+    let has_two = is_standin() || count > 1;
+    if !has_two {
+        println!("SKIP two CUDA devices are needed, and there is one");
+    }
+    has_two
+}
+
 /// Whether the driver is the stand-in.
 #[must_use]
 pub fn is_standin() -> bool {

@@ -27,9 +27,12 @@ use crate::error::LinkError;
 use crate::service::{self, Handler, Registration, lock};
 use crate::stamp::{Stamp, is_of_this_boot};
 
+mod bringing;
+mod brought;
 mod holds;
 mod maps;
 mod memory;
+mod placed;
 mod reading;
 mod tickets;
 pub(super) mod wanted;
@@ -38,6 +41,7 @@ pub(crate) use holds::{FrameContext, Lease, Next};
 pub(crate) use maps::SlotMap;
 pub use maps::Where;
 pub(crate) use memory::ASK_EVERY;
+pub(crate) use placed::find_device;
 pub(crate) use reading::is_lost;
 
 /// Why an attachment came to its end.

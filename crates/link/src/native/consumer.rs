@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use uncopy_core::Stream;
+use uncopy_core::{Device, Stream};
 use uncopy_os::{RuntimeDir, fork_generation};
+use uncopy_tensor::Accelerator;
 
 use self::cadence::Cadence;
 use self::device::Unready;
@@ -14,8 +15,9 @@ use self::events::Events;
 use self::receive::Taken;
 use self::search::ProducerWatch;
 use super::attachment::wanted::{Release, Wanted};
-use super::attachment::{Attachment, Ended, FrameContext, Where};
+use super::attachment::{self, Attachment, Ended, FrameContext, Lease, Where};
 use super::conversation::Conversation;
+use super::description::Description;
 use super::frame::Frame;
 use super::waker::Waker;
 use super::wire;
@@ -153,9 +155,14 @@ impl SubscribeOptions {
         Self { spin, ..self }
     }
 
-    /// Where frames that are on a device and mirrored in host memory are received.
+    /// Where frames that are on a device are received: there, in the producer's mirror in host memory, or on a device of
+    /// your choice.
     #[must_use]
     pub fn place(self, place: Where) -> Self {
+        let place = match place {
+            Where::Device(Device::CPU) | Where::Copied(Device::CPU) => Where::Host,
+            place => place,
+        };
         Self { wanted: Wanted { place, ..self.wanted }, ..self }
     }
 
@@ -188,14 +195,23 @@ impl SubscribeOptions {
         self.open_with(&mut JustWait)
     }
 
-    /// A subscriber that takes its place when it is first asked for a frame; waits for nothing.
+    /// A subscriber that takes its place when it is first asked for a frame; waits for no producer.
     ///
     /// # Errors
-    /// A bad name, or a runtime directory that isn't private.
+    /// A bad name, a runtime directory that isn't private, or no such device where one was
+    /// [asked for](Self::place): [`LinkError::NoSuchDevice`].
     pub fn start(self) -> Result<Subscriber, LinkError> {
         let name = crate::native_name(&self.name)?;
         let dir = crate::runtime_dir(self.directory.as_ref())?;
+        let device = match self.wanted.place {
+            // Told now, and not by the first frame that is on a device.
+            Where::Device(device) | Where::Copied(device) => {
+                Some(attachment::find_device(name.as_str(), device)?)
+            }
+            Where::Nearest | Where::Host => None,
+        };
         Ok(Subscriber {
+            _device: device,
             log: ErrorLog::new(&dir, name.as_str(), Side::Consumer),
             name: name.as_str().to_owned(),
             dir,
@@ -251,6 +267,8 @@ struct Cursor {
     passed: u64,
     /// The next frame, held, which a device is still writing.
     unready: Option<Box<Unready>>,
+    /// A frame that was the newest when a reader of every frame looked ahead, and whose copy is being made.
+    ahead: Option<Box<(Lease, Description)>>,
     received: u64,
     missed: u64,
     context: Option<Arc<FrameContext>>,
@@ -275,6 +293,8 @@ pub struct Subscriber {
     timeout: Option<Duration>,
     spin: Duration,
     wanted: Wanted,
+    /// The device that frames are wanted on, found once for all producers.
+    _device: Option<Arc<dyn Accelerator>>,
     /// The stream that frames are received for, in such a call.
     for_stream: Option<Stream>,
     /// How long devices took of late, from the publication of a frame until it was there.
@@ -338,8 +358,9 @@ impl Subscriber {
     }
 
     /// The newest frame that there is, also one that was received before; `None` when there is none. Never waits: a
-    /// producer that has just come is joined by one call and read by a later one. For a reader of every frame it is a
-    /// look ahead: the next one to receive stays the same.
+    /// producer that has just come is joined by one call and read by a later one, and a frame that must be copied to
+    /// another device ([`Where::Device`]) is on its way after one call and given by a later one. For a reader of every
+    /// frame it is a look ahead: the next one to receive stays the same.
     ///
     /// # Errors
     /// [`LinkError::Corrupt`]; [`LinkError::Forked`]; those of joining, as for [`SubscribeOptions::open`].
@@ -413,6 +434,7 @@ impl Subscriber {
         self.attachment = None;
         self.cursor.context = None;
         self.cursor.unready = None;
+        self.cursor.ahead = None;
         self.absent_since = Instant::now();
         LinkError::Evicted { name: self.name.clone() }
     }

@@ -266,6 +266,28 @@ pub(crate) fn load_copies(control: Live<'_>, slot: usize, len: usize) -> Box<[Co
         .collect()
 }
 
+/// Takes what [`load_meta`] and [`load_copies`] read from one held slot to another, of another control memory, with one
+/// more record: that of the copy that brought the frame there.
+pub(crate) fn carry(
+    (from, slot): (Live<'_>, usize),
+    (to, place): (Live<'_>, usize),
+    description: &mut Description,
+    record: CopyRecord,
+) {
+    let meta = load_meta(from, slot, description.meta_len());
+    let stored = to.store_bytes(to.meta_offset(place), &meta);
+    debug_assert!(stored.is_some(), "metadata of a checked length fits its place");
+    let mut records = load_copies(from, slot, description.copies_len()).into_vec();
+    // The last is the one that is nearest.
+    records.truncate(MAX_COPY_RECORDS - 1);
+    records.push(record);
+    let words = to.block(place).iter().skip(block::COPIES / 8);
+    for (word, value) in words.zip(records.iter().flat_map(words_of_copy)) {
+        word.store(value, Relaxed);
+    }
+    description.meta = description.meta & !(0xFF << 24) | (records.len() as u64) << 24;
+}
+
 /// A record in two words: reason, from kind and id, to kind and id; then the bytes.
 fn words_of_copy(record: &CopyRecord) -> [u64; 2] {
     let device = |d: Device| [d.kind.0 as u8, d.id as u8];

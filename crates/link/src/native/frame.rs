@@ -125,7 +125,7 @@ impl Frame {
     /// The producer's metadata, copied out of shared memory on the first call.
     #[must_use]
     pub fn meta(&self) -> UserMeta<'_> {
-        let control = self.lease.context.attachment.control.live();
+        let control = self.lease.context.control();
         let len = self.description.meta_len();
         let bytes = self.made().meta.get_or_init(|| description::load_meta(control, self.lease.slot, len));
         UserMeta { kind: self.description.meta_kind(), bytes }
@@ -134,7 +134,7 @@ impl Frame {
     /// Every copy that the content went through, with the reason. Empty for a frame that was rendered into its slot.
     #[must_use]
     pub fn copies(&self) -> &[CopyRecord] {
-        let control = self.lease.context.attachment.control.live();
+        let control = self.lease.context.control();
         let len = self.description.copies_len();
         self.made().copies.get_or_init(|| description::load_copies(control, self.lease.slot, len))
     }

@@ -138,6 +138,11 @@ pub(crate) fn unfinished<C: DeviceCells>(
     if !is_reached(cells.ready(slot).load(Acquire), written) && !is_left_out(site::CLAIM_READY) {
         add(point(slot, device::READY, written));
     }
+    unread(cells, slot, add);
+}
+
+/// The same of the readings alone, for a writer whose last write is in the same stream.
+pub(crate) fn unread<C: DeviceCells>(cells: &C, slot: usize, mut add: impl FnMut(TimelinePoint)) {
     for place in 0..cells.places() {
         // pairs with: the claim, which sees what was stored before the hold was given back.
         let wanted = cells.wanted(slot, place).load(Relaxed);

@@ -3,10 +3,11 @@
 //!
 //! | command | event |
 //! |---|---|
-//! | `close` leaves the link and keeps the device; then `sync` is the only command | `closed` |
-//! | `take MS` receives a frame and looks at it at once | `took` with `seq`, `right`, `torn`, `device`, `copies` |
+//! | `close` leaves the link and keeps the device; then only `sync` is obeyed, and `sync-first`, which waits for the first device too | `closed` |
+//! | `take MS` receives a frame and looks at it at once | `took` with `seq`, `right`, `torn`, `device`, `copies`, `address` |
 //! | `take-on MS` receives a frame for a stream, and drops it: nobody looks | `took-on` with `seq` |
 //! | `keep-on MS` receives a frame for a stream, and keeps it | `kept` |
+//! | `keep N` receives N frames, and keeps them all | `kept` |
 //! | `torn` says whether what is kept never came | `torn` with `torn` |
 //! | `takes N MS` receives and looks at N frames | `took`, N times |
 //! | `newest` | `took`, or `nothing` |
@@ -17,6 +18,8 @@
 //! | `on-captured` asks for a frame for a stream that is captured | `refused` |
 //! | `sync` waits for the streams | `synced` |
 //! | `poll MS` polls for a frame before it asks for what to poll, then waits for that | `silent`, or `took` with `wakeups` |
+//! | `several MS` waits for a frame as one of several links, then polls for it | `silent`, or `took` |
+//! | `break-near` has a call fail that finds the first device lost, unseen by the product | `broken` |
 //! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
 //! | `break-unseen` the same by a call that the product does not see | `broken` |
 
@@ -27,6 +30,7 @@ use uncopy::{Frame, LinkError, Stream};
 use uncopy_tests::script::{Commands, emit};
 
 use super::{Consumer, PATIENCE, key_of, steady};
+use crate::card::Card;
 
 /// Later than what a producer does in the meantime.
 const LATE: Duration = Duration::from_millis(30);
@@ -48,6 +52,20 @@ impl Consumer {
                 let seq = frame.seq();
                 self.held = Some(frame);
                 Ok(json!({ "event": "kept", "seq": seq }))
+            }
+            ["keep", frames] => {
+                for _ in 0..frames.parse().expect("a number of frames") {
+                    self.kept.push(self.sub.recv(PATIENCE)?);
+                }
+                Ok(json!({ "event": "kept" }))
+            }
+            ["several", wait] => {
+                let ready = uncopy::wait(&mut [&mut self.sub], Some(millis(wait)))?;
+                if ready.is_empty() {
+                    return Ok(json!({ "event": "silent" }));
+                }
+                let frame = self.sub.poll_recv()?.expect("who is named gives a frame");
+                Ok(took(&frame))
             }
             ["torn"] => {
                 let torn = self.held.as_ref().map(Frame::is_torn);
@@ -109,6 +127,11 @@ impl Consumer {
             }
             ["sync"] => Ok(self.synced()),
             ["poll", wait] => self.poll(millis(wait)),
+            ["break-near"] => {
+                let near = Card::at(0);
+                assert!(near.has_failed_unseen(near.stream()), "the stand-in was told to lose the device");
+                Ok(json!({ "event": "broken" }))
+            }
             ["break-unseen"] => {
                 let card = self.card.as_ref().expect("a device");
                 assert!(card.has_failed_unseen(self.streams[0]), "the stand-in was told to lose the device");
@@ -126,14 +149,18 @@ impl Consumer {
 
     /// Leaves the link while its streams work.
     pub(super) fn close(self, commands: &mut Commands) {
-        let Self { sub, held, card, streams, counter: _counter, .. } = self;
-        drop(held);
+        let Self { sub, held, kept, card, streams, counter: _counter, .. } = self;
+        drop((held, kept));
         sub.close();
         emit(&json!({ "event": "closed" }));
         while let Some(line) = commands.next_command() {
-            assert_eq!(line, "sync", "who has left does nothing else");
+            let is_whole = line == "sync-first";
+            assert!(is_whole || line == "sync", "who has left does nothing else");
             let card = card.as_ref().expect("a device");
             streams.iter().for_each(|stream| card.wait(*stream));
+            if is_whole {
+                Card::at(0).settle();
+            }
             emit(&json!({ "event": "synced" }));
         }
     }
@@ -187,5 +214,6 @@ fn took(frame: &Frame) -> Value {
         "torn": frame.is_torn(),
         "device": frame.device().to_string(),
         "copies": frame.copies().len(),
+        "address": frame.address(),
     })
 }

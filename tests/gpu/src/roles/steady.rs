@@ -7,7 +7,7 @@
 //! | `idle` waits for the device | `idle`, or `failed` |
 //! | `close` | `closed` |
 //!
-//! | command of `steady-consume NAME [--host]` | event |
+//! | command of `steady-consume NAME [--host] [--on N]` | event |
 //! |---|---|
 //! | `take MS` receives a frame and looks at it | `took` with `seq`, `right` and `torn`, or `failed` |
 //! | `close` | `closed` |
@@ -147,7 +147,11 @@ impl Producer {
 }
 
 pub(super) fn consume(words: &Words, commands: &mut Commands) {
-    let place = if words.has("--host") { Where::Host } else { Where::Nearest };
+    let place = match words.number("--on") {
+        Some(ordinal) => Where::Device(Device::cuda(ordinal as i32)),
+        None if words.has("--host") => Where::Host,
+        None => Where::Nearest,
+    };
     let mut sub = match uncopy::subscribe(words.name()).place(place).timeout(None).open() {
         Ok(sub) => sub,
         Err(error) => return emit_error(&error),

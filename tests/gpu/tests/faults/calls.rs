@@ -52,6 +52,27 @@ impl Outcome {
     }
 }
 
+/// Where frames are read.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Place {
+    Card,
+    Mirror,
+    /// On a second card, which reaches the first.
+    Beside,
+    /// On a second card, by a copy.
+    Apart,
+}
+
+impl Place {
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Card | Self::Mirror => &[],
+            Self::Beside => &[("DEVICES", "2")],
+            Self::Apart => &[("DEVICES", "2"), ("PEER", "0")],
+        }
+    }
+}
+
 /// One pair with one fault.
 struct Run<'s> {
     stage: &'s Stage,
@@ -59,7 +80,7 @@ struct Run<'s> {
     name: String,
     side: Side,
     settings: Vec<(&'static str, String)>,
-    mirror: bool,
+    place: Place,
 }
 
 /// What came of a run.
@@ -74,13 +95,17 @@ struct Outcomes {
 impl Run<'_> {
     fn peer(&self, role: &str, has_fault: bool) -> Peer {
         let mut words = vec![role, &self.name];
-        match role {
-            "steady-produce" if self.mirror => words.push("--mirror"),
-            "steady-consume" if self.mirror => words.push("--host"),
+        match (role, self.place) {
+            ("steady-produce", Place::Mirror) => words.push("--mirror"),
+            ("steady-consume", Place::Mirror) => words.push("--host"),
+            ("steady-consume", Place::Beside | Place::Apart) => words.extend(["--on", "1"]),
             _ => {}
         }
         self.stage.peer_in(&words, |command| {
             for (name, value) in self.settings.iter().filter(|_| has_fault) {
+                command.env(format!("UNCOPY_STANDIN_{name}"), value);
+            }
+            for (name, value) in self.place.settings() {
                 command.env(format!("UNCOPY_STANDIN_{name}"), value);
             }
         })
@@ -181,10 +206,10 @@ fn wrong(event: Option<&Event>) -> Option<String> {
 }
 
 /// How often each function is called by one side of a pair that meets no fault.
-fn calls_of(stage: &Stage, side: Side, mirror: bool) -> BTreeMap<String, usize> {
-    let log = stage.path(&format!("calls-{side:?}-{mirror}"));
+fn calls_of(stage: &Stage, side: Side, place: Place) -> BTreeMap<String, usize> {
+    let log = stage.path(&format!("calls-{side:?}-{place:?}"));
     let settings = vec![("LOG", log.to_str().unwrap().to_owned())];
-    let run = Run { stage, name: format!("log-{side:?}-{mirror}"), side, settings, mirror };
+    let run = Run { stage, name: format!("log-{side:?}-{place:?}"), side, settings, place };
     assert_eq!(run.play(), Outcomes::default(), "nothing fails in this one");
     count(&log)
 }
@@ -213,11 +238,11 @@ fn faults_of(calls: usize, all: bool) -> Vec<(usize, Outcome)> {
 }
 
 /// Has every call of one side fail in turn.
-fn sweep(side: Side, mirror: bool) {
+fn sweep(side: Side, place: Place) {
     let Some(stage) = standin_stage() else { return };
     let all = std::env::var_os("UNCOPY_TEST_ALL_CALLS").is_some();
     let mut faults = Vec::new();
-    for (function, calls) in calls_of(&stage, side, mirror) {
+    for (function, calls) in calls_of(&stage, side, place) {
         faults
             .extend(faults_of(calls, all).into_iter().map(|(nth, outcome)| (function.clone(), nth, outcome)));
     }
@@ -231,7 +256,7 @@ fn sweep(side: Side, mirror: bool) {
                     let fault = format!("{function}:{nth}={}", outcome.as_fault());
                     let name = format!("{function}-{nth}-{outcome:?}");
                     let settings = vec![("FAULTS", fault.clone())];
-                    let run = Run { stage: &stage, name, side, settings, mirror };
+                    let run = Run { stage: &stage, name, side, settings, place };
                     // A peer that hangs ends this thread, and is one more complaint.
                     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.play()));
                     let hangs = |_| Outcomes { complaints: vec!["a peer hangs".to_owned()], was_met: true };
@@ -254,15 +279,25 @@ fn sweep(side: Side, mirror: bool) {
 
 #[test]
 fn f29_every_call_of_a_producer_may_fail() {
-    sweep(Side::Producer, false);
+    sweep(Side::Producer, Place::Card);
 }
 
 #[test]
 fn f29_every_call_of_a_reader_may_fail() {
-    sweep(Side::Reader, false);
+    sweep(Side::Reader, Place::Card);
 }
 
 #[test]
 fn f29_every_call_of_a_producer_with_a_mirror_may_fail() {
-    sweep(Side::Producer, true);
+    sweep(Side::Producer, Place::Mirror);
+}
+
+#[test]
+fn f29_every_call_of_a_reader_on_another_card_may_fail() {
+    sweep(Side::Reader, Place::Beside);
+}
+
+#[test]
+fn f29_every_call_of_a_reader_that_copies_to_another_card_may_fail() {
+    sweep(Side::Reader, Place::Apart);
 }

@@ -184,10 +184,19 @@ pub(crate) struct FrameContext {
     pub(crate) attachment: Arc<Attachment>,
     pub(crate) map: Arc<SlotMap>,
     pub(crate) form: Form,
-    key: FormKey,
+    pub(super) key: FormKey,
 }
 
 impl FrameContext {
+    /// The words that say what is in its slots: the link's, or those of [copies](super::brought).
+    #[inline]
+    pub(crate) fn control(&self) -> Live<'_> {
+        match self.map.brought() {
+            None => self.attachment.control.live(),
+            Some(brought) => brought.live(),
+        }
+    }
+
     /// A hint that the newest frame is about to be read, if it is above `after`: brings the first of its bytes here
     /// while its slot is being held. Most likely it lies in the same memory as the frame before.
     #[inline]
@@ -222,7 +231,7 @@ pub(crate) struct Lease {
 
 impl Clone for Lease {
     fn clone(&self) -> Self {
-        self.context.attachment.retain(self.slot);
+        self.retain();
         Self { context: Arc::clone(&self.context), slot: self.slot }
     }
 }
@@ -230,11 +239,11 @@ impl Clone for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let FrameContext { attachment, map, .. } = &*self.context;
-        if !attachment.is_last(self.slot) {
+        if !self.is_last() {
             return;
         }
         match map.on_device().map(|map| map.finish(self.slot)) {
-            None | Some(Finished::Done) => attachment.give_back(self.slot),
+            None | Some(Finished::Done) => self.give_back(),
             Some(Finished::Captured) => self.give_back_after_capture(),
             Some(Finished::Unknown) => self.give_back_when_idle(),
             Some(Finished::Failed(error)) => {
@@ -247,17 +256,53 @@ impl Drop for Lease {
 }
 
 impl Lease {
+    #[inline]
+    fn retain(&self) {
+        let FrameContext { attachment, map, .. } = &*self.context;
+        match map.brought() {
+            None => attachment.retain(self.slot),
+            Some(brought) => brought.retain(self.slot),
+        }
+    }
+
+    #[inline]
+    fn is_last(&self) -> bool {
+        let FrameContext { attachment, map, .. } = &*self.context;
+        match map.brought() {
+            None => attachment.is_last(self.slot),
+            Some(brought) => !attachment.is_foreign() && brought.is_last(self.slot),
+        }
+    }
+
+    /// Whether nobody else here is in the slot.
+    fn is_only(&self) -> bool {
+        let FrameContext { attachment, map, .. } = &*self.context;
+        match map.brought() {
+            None => attachment.is_only(self.slot),
+            Some(brought) => brought.is_only(self.slot),
+        }
+    }
+
+    #[inline]
+    fn give_back(&self) {
+        let FrameContext { attachment, map, .. } = &*self.context;
+        match map.brought() {
+            None => attachment.give_back(self.slot),
+            Some(brought) => brought.give_back(self.slot),
+        }
+    }
+
     /// Whether the content is where it can be looked at.
     #[inline]
     pub(crate) fn is_there(&self) -> bool {
-        let FrameContext { attachment, map, .. } = &*self.context;
-        map.part().is_none_or(|part| order::is_there(&attachment.control.live(), self.slot, part))
+        let FrameContext { map, .. } = &*self.context;
+        map.part().is_none_or(|part| order::is_there(&self.context.control(), self.slot, part))
     }
 
     /// Whether the content never came, because its producer died.
     pub(crate) fn is_torn(&self) -> bool {
-        let FrameContext { attachment, map, .. } = &*self.context;
-        map.part().is_some_and(|part| order::is_torn(&attachment.control.live(), self.slot, part))
+        let FrameContext { map, .. } = &*self.context;
+        map.part().is_some_and(|part| order::is_torn(&self.context.control(), self.slot, part))
     }
 
     /// Makes `stream` wait for the content, where that is still to come.
@@ -271,14 +316,14 @@ impl Lease {
         if self.is_there() || is_left_out(site::LOOK_ON_STREAM) {
             return Ok(());
         }
-        let point = order::being_there(&attachment.control.live(), self.slot);
+        let point = order::being_there(&self.context.control(), self.slot);
         let waits = map.timeline().wait(stream, &[point]);
         waits.map_err(on_device(&attachment.name, "ordering a stream after a frame"))
     }
 
     /// Takes the hold up again that this lease has just ended, as another lease.
     fn revive(&self) -> Self {
-        self.context.attachment.retain(self.slot);
+        self.retain();
         Self { context: Arc::clone(&self.context), slot: self.slot }
     }
 
@@ -310,7 +355,7 @@ impl Lease {
         let settle = move || {
             let Some(lease) = lock(&handed).take() else { return };
             if let Some(map) = lease.context.map.on_device() {
-                map.begin_settling(lease.slot, || lease.context.attachment.is_only(lease.slot));
+                map.begin_settling(lease.slot, || lease.is_only());
                 map.settle();
             }
             drop(lease);

@@ -4,10 +4,13 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use uncopy_core::{Device, DeviceUuid};
+use uncopy_core::{Device, DeviceUuid, Stream};
 use uncopy_os::{Mapping, PidFd, WatchGuard, watch_read_only};
 use uncopy_tensor::{Accelerator, Access, Region, ShareHandle, Timeline};
 
+use super::bringing::Far;
+use super::brought::Brought;
+use super::placed::Offer;
 use super::reading::{DeviceMap, Until};
 use super::tickets::{Seat, Tickets};
 use super::wanted::{Release, Wanted};
@@ -29,6 +32,19 @@ pub enum Where {
     Nearest,
     /// In host memory: no driver is loaded and no memory of a device is mapped.
     Host,
+    /// Frames that are on a device, on this one, whichever it is that they lie on. Where it reaches their memory they are
+    /// read there, with no copy. Where it does not, each frame that is received is copied once, into memory of this
+    /// process's own on this device, and the copy is in [`Frame::copies`](crate::Frame::copies) as
+    /// [`STAGED`](uncopy_core::CopyReason::STAGED); its slot is the producer's again after that copy. Frames in host
+    /// memory stay there, and of a device that this process does not see the mirror is read, if there is one.
+    ///
+    /// A copy is begun once the frame's content is there, by the call that receives the frame, in a stream of the frames'
+    /// device. What is received next is the copy that was begun, also where a newer frame came meanwhile. So many copies
+    /// can be held at once as the link has slots.
+    Device(Device),
+    /// The same, always copied, as [`ASKED`](uncopy_core::CopyReason::ASKED) where it need not be: for who reads a frame
+    /// several times over a slow way between two devices, or keeps it for longer than its producer can spare the slot.
+    Copied(Device),
 }
 
 /// The frame memory of one epoch, mapped for reading.
@@ -38,20 +54,47 @@ pub(crate) struct SlotMap {
     memory: MapMemory,
 }
 
-enum MapMemory {
+pub(super) enum MapMemory {
     Host(HostMap),
     Mirror(HostMap),
+    /// On the device where they are read, or on one that it reaches.
     Device(Arc<DeviceMap>),
+    /// On a device, to be brought to another one.
+    Far(Far),
+    /// Copies that were brought.
+    Brought(Arc<Brought>),
 }
 
 /// Frames in host memory.
-struct HostMap {
+pub(super) struct HostMap {
     /// Before the mapping, so that it ends first.
     _guard: WatchGuard,
     mapping: Arc<Mapping>,
 }
 
 impl SlotMap {
+    pub(super) fn of_brought(epoch: u32, stride: usize, brought: Brought) -> Self {
+        Self { epoch, stride, memory: MapMemory::Brought(Arc::new(brought)) }
+    }
+
+    /// Where frames are brought from here before they are read.
+    #[inline]
+    pub(super) fn far(&self) -> Option<&Far> {
+        match &self.memory {
+            MapMemory::Far(far) => Some(far),
+            _ => None,
+        }
+    }
+
+    /// The copies that this is the memory of.
+    #[inline]
+    pub(crate) fn brought(&self) -> Option<&Arc<Brought>> {
+        match &self.memory {
+            MapMemory::Brought(brought) => Some(brought),
+            _ => None,
+        }
+    }
+
     /// The first `len` bytes of a slot in host memory, borrowed; none where they are on a device.
     #[inline]
     pub(crate) fn bytes(&self, slot: usize, len: usize) -> &[u8] {
@@ -60,7 +103,7 @@ impl SlotMap {
             MapMemory::Host(map) | MapMemory::Mirror(map) => {
                 map.mapping.bytes(slot * self.stride, len).unwrap_or_default()
             }
-            MapMemory::Device(_) => &[],
+            MapMemory::Device(_) | MapMemory::Far(_) | MapMemory::Brought(_) => &[],
         }
     }
 
@@ -74,7 +117,10 @@ impl SlotMap {
         let offset = slot * self.stride;
         Ok(match &self.memory {
             MapMemory::Host(map) | MapMemory::Mirror(map) => map.mapping.region(offset, len, hold)?,
-            MapMemory::Device(map) => map.region().part(offset, len, hold)?,
+            MapMemory::Device(map) | MapMemory::Far(Far { source: map, .. }) => {
+                map.region().part(offset, len, hold)?
+            }
+            MapMemory::Brought(brought) => brought.map().region().part(offset, len, hold)?,
         })
     }
 
@@ -82,7 +128,8 @@ impl SlotMap {
     pub(crate) fn address(&self, slot: usize) -> usize {
         let first = match &self.memory {
             MapMemory::Host(map) | MapMemory::Mirror(map) => map.mapping.address(),
-            MapMemory::Device(map) => map.region().address(),
+            MapMemory::Device(map) | MapMemory::Far(Far { source: map, .. }) => map.region().address(),
+            MapMemory::Brought(brought) => brought.map().region().address(),
         };
         first + slot * self.stride
     }
@@ -96,8 +143,9 @@ impl SlotMap {
     #[inline]
     pub(crate) fn on_device(&self) -> Option<&Arc<DeviceMap>> {
         match &self.memory {
-            MapMemory::Device(map) => Some(map),
-            _ => None,
+            MapMemory::Device(map) | MapMemory::Far(Far { source: map, .. }) => Some(map),
+            MapMemory::Brought(brought) => Some(brought.map()),
+            MapMemory::Host(_) | MapMemory::Mirror(_) => None,
         }
     }
 
@@ -107,7 +155,7 @@ impl SlotMap {
         match &self.memory {
             MapMemory::Host(_) => None,
             MapMemory::Mirror(_) => Some(Part::Mirror),
-            MapMemory::Device(_) => Some(Part::Device),
+            MapMemory::Device(_) | MapMemory::Far(_) | MapMemory::Brought(_) => Some(Part::Device),
         }
     }
 
@@ -122,18 +170,20 @@ impl SlotMap {
 
 /// Maps what a producer sends.
 pub(crate) struct Maps {
-    name: String,
-    control: Control,
-    place: u32,
+    pub(super) name: String,
+    pub(super) control: Control,
+    pub(super) place: u32,
     wanted: Where,
     release: Release,
-    access: Access,
+    pub(super) access: Access,
     /// Kept by whatever still reads: the goodbye comes after.
-    conversation: Arc<Conversation>,
+    pub(super) conversation: Arc<Conversation>,
     /// Tells when the producer is dead.
     pidfd: Option<Arc<PidFd>>,
     /// The device of the last epoch that was on one.
     reader: Mutex<Option<Reader>>,
+    /// The stream that brings frames to another device, and the device that it is of.
+    pub(super) ferry: Mutex<Option<(Arc<dyn Accelerator>, Stream)>>,
     tickets: Arc<Tickets>,
 }
 
@@ -163,6 +213,7 @@ impl Maps {
             conversation: Arc::clone(conversation),
             pidfd: pidfd.clone(),
             reader: Mutex::default(),
+            ferry: Mutex::default(),
             tickets: Arc::default(),
         }
     }
@@ -194,6 +245,16 @@ impl Maps {
                         let handle = handles.first().ok_or_else(missing)?;
                         match self.device_map(&info, need, handle) {
                             Ok(map) => MapMemory::Device(Arc::new(map)),
+                            Err(_) if mirror_len > 0 => mirror()?,
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    Where::Device(device) | Where::Copied(device) => {
+                        let is_copy_wanted = matches!(self.wanted, Where::Copied(_));
+                        let handle = handles.first().ok_or_else(missing)?;
+                        let offer = Offer { epoch, info: &info, stride, need, handle };
+                        match self.placed(device, is_copy_wanted, &offer)? {
+                            Ok(memory) => memory,
                             Err(_) if mirror_len > 0 => mirror()?,
                             Err(error) => return Err(error),
                         }
@@ -238,26 +299,39 @@ impl Maps {
         Ok(HostMap { _guard: guard, mapping })
     }
 
-    fn device_map(
+    pub(super) fn device_map(
         &self,
         info: &MemoryInfo,
         need: usize,
         handle: &ShareHandle,
     ) -> Result<DeviceMap, LinkError> {
-        let unreachable = |error| self.unreachable(info, error);
-        let reader = self.reader(DeviceUuid(info.uuid))?;
-        let handle = handle.try_clone().map_err(unreachable)?;
-        let region = reader
-            .accelerator
-            .import(handle, need, self.access)
-            .map_err(|error| self.unreachable(info, error))?;
-        let until = Until { conversation: Arc::clone(&self.conversation), producer: self.pidfd.clone() };
-        let seat =
-            Seat { control: self.control.clone(), place: self.place, tickets: Arc::clone(&self.tickets) };
-        Ok(DeviceMap::new(region, reader, seat, until))
+        self.map_by(self.reader(DeviceUuid(info.uuid))?, info, need, handle)
     }
 
-    fn reader(&self, uuid: DeviceUuid) -> Result<Reader, LinkError> {
+    /// Maps memory of a reader's own device.
+    pub(super) fn map_by(
+        &self,
+        reader: Reader,
+        info: &MemoryInfo,
+        need: usize,
+        handle: &ShareHandle,
+    ) -> Result<DeviceMap, LinkError> {
+        let region = handle
+            .try_clone()
+            .and_then(|handle| reader.accelerator.import(handle, need, self.access))
+            .map_err(|error| self.unreachable(info, error))?;
+        Ok(DeviceMap::new(region, reader, self.seat(), self.until()))
+    }
+
+    pub(super) fn seat(&self) -> Seat {
+        Seat { control: self.control.clone(), place: self.place, tickets: Arc::clone(&self.tickets) }
+    }
+
+    pub(super) fn until(&self) -> Until {
+        Until { conversation: Arc::clone(&self.conversation), producer: self.pidfd.clone() }
+    }
+
+    pub(super) fn reader(&self, uuid: DeviceUuid) -> Result<Reader, LinkError> {
         let mut known = lock(&self.reader);
         if let Some(reader) = known.as_ref().filter(|reader| reader.accelerator.uuid() == uuid) {
             return Ok(reader.clone());
@@ -274,17 +348,26 @@ impl Maps {
                 }
                 error => error,
             })?;
+        Ok(known.insert(self.prepared(accelerator, timeline)?).clone())
+    }
+
+    /// A reader that gives frames back as they are wanted to be.
+    pub(super) fn prepared(
+        &self,
+        accelerator: Arc<dyn Accelerator>,
+        timeline: Arc<dyn Timeline>,
+    ) -> Result<Reader, LinkError> {
         if self.release == Release::Context {
             timeline.prepare_after_all().map_err(|source| LinkError::DeviceUnreachable {
                 name: self.name.clone(),
-                device: uuid,
+                device: accelerator.uuid(),
                 source,
             })?;
         }
-        Ok(known.insert(Reader { accelerator, timeline, release: self.release }).clone())
+        Ok(Reader { accelerator, timeline, release: self.release })
     }
 
-    fn unreachable(&self, info: &MemoryInfo, source: io::Error) -> LinkError {
+    pub(super) fn unreachable(&self, info: &MemoryInfo, source: io::Error) -> LinkError {
         LinkError::DeviceUnreachable { name: self.name.clone(), device: DeviceUuid(info.uuid), source }
     }
 }

@@ -56,13 +56,17 @@ pub(super) fn look(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkEr
 
 #[cold]
 fn look_at_device(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkError> {
-    if let Some(source) = lease.context.map.on_device().and_then(|map| map.loss()) {
+    if let Some(source) = lease.loss() {
         let name = lease.context.attachment.name.clone();
         return Err(LinkError::Device { name, what: "receiving a frame", source });
     }
     let is_there = lease.is_there();
     if is_there && lease.is_torn() {
         return Ok(Look::Torn);
+    }
+    if lease.is_far() {
+        // Perhaps it has come just now: then it is brought by the next look.
+        return Ok(Look::Unready);
     }
     let (Some(stream), Some(map)) = (stream, lease.context.map.on_device()) else {
         return Ok(if is_there { Look::There } else { Look::Unready });
@@ -117,11 +121,13 @@ impl Subscriber {
     }
 
     /// Lets go of a frame that was waited for before, if this call is to give another: a newer one, for a reader of the
-    /// latest, or one behind what was received meanwhile.
+    /// latest, or one behind what was received meanwhile. A copy that was begun is received all the same: of a producer
+    /// that is faster than copies are made, none would ever be.
     pub(super) fn look_anew(&mut self) {
         let (Some(unready), Some(attachment)) = (&self.cursor.unready, &self.attachment) else { return };
         let seq = unready.description.seq;
-        let is_old = !attachment.every && attachment.control.live().newest_seq() > seq;
+        let is_copy = unready.lease.is_brought();
+        let is_old = !attachment.every && !is_copy && attachment.control.live().newest_seq() > seq;
         if is_old || seq <= self.cursor.after() {
             self.cursor.unready = None;
         }

@@ -120,6 +120,7 @@ impl Subscriber {
                     after = after.max(seq);
                 }
                 Next::Frame(lease, description) => {
+                    let (lease, description) = lease.brought(description)?;
                     let seq = description.seq;
                     match device::look(&lease, self.for_stream)? {
                         Look::There => {}
@@ -165,11 +166,23 @@ impl Subscriber {
         if !attachment.every {
             return self.take(0);
         }
-        Ok(match attachment.hold(0, false, &mut self.cursor.context)? {
-            Next::Frame(lease, description) => match device::look(&lease, None)? {
-                Look::There => Taken::Frame(Frame::new(lease, description, 0)),
-                Look::Unready | Look::Torn => Taken::Nothing,
-            },
+        let next = match self.cursor.ahead.take() {
+            Some(ahead) => Next::Frame(ahead.0, ahead.1),
+            None => attachment.hold(0, false, &mut self.cursor.context)?,
+        };
+        Ok(match next {
+            Next::Frame(lease, description) => {
+                let (lease, description) = lease.brought(description)?;
+                match device::look(&lease, None)? {
+                    Look::There => Taken::Frame(Frame::new(lease, description, 0)),
+                    Look::Unready if lease.is_brought() => {
+                        // Its copy is on its way, and must not be begun anew by the next call.
+                        self.cursor.ahead = Some(Box::new((lease, description)));
+                        Taken::Nothing
+                    }
+                    Look::Unready | Look::Torn => Taken::Nothing,
+                }
+            }
             Next::Later => Taken::Later,
             Next::Nothing | Next::Unreachable { .. } => Taken::Nothing,
         })

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{Interest, Poller, Woken, fork_generation, futex_wait_any};
 
-use super::device;
+use super::device::{self, Unready};
 use super::receive::spin_until;
 use super::{JustWait, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
@@ -124,7 +124,9 @@ impl Subscriber {
             // Asked before the look, as in `recv`: the last frame of a producer that has just gone is one.
             let ended = !self.connected();
             match self.glimpse() {
-                Ok(Next::Frame(lease, _)) if !lease.is_there() => return Ok(Outlook::Coming),
+                Ok(Next::Frame(lease, _)) if lease.is_far() || !lease.is_there() => {
+                    return Ok(Outlook::Coming);
+                }
                 Ok(Next::Frame(..)) | Err(_) => return Ok(Outlook::Ready),
                 Ok(Next::Later) if !ended => return Ok(Outlook::Coming),
                 // Looked again, until what is beyond reach has been passed over.
@@ -151,8 +153,17 @@ impl Subscriber {
             return Ok(Next::Frame(unready.lease.clone(), unready.description));
         }
         let next = attachment.hold(self.cursor.after(), attachment.every, &mut self.cursor.context)?;
-        if let Next::Unreachable { seq } = next {
-            self.pass_over(seq);
+        match next {
+            Next::Unreachable { seq } => self.pass_over(seq),
+            Next::Frame(lease, description) => {
+                let (lease, description) = lease.brought(description)?;
+                if lease.is_brought() {
+                    // The copy that is being made is the one to receive.
+                    self.cursor.unready = Some(Unready::new(lease.clone(), description));
+                }
+                return Ok(Next::Frame(lease, description));
+            }
+            Next::Nothing | Next::Later => {}
         }
         Ok(next)
     }
