@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::prelude::*;
-use uncopy::{Frame, LinkError, Read, Release, Staging, Stream, Subscriber, SubscriberStats, Waker, Where};
+use uncopy::{
+    DeviceKind, Frame, LinkError, Read, Release, Staging, Stream, Subscriber, SubscriberStats, Waker, Where,
+};
 
 use crate::arrays;
 use crate::end::{End, Inner, locked};
@@ -14,7 +16,7 @@ use crate::errors::Failure;
 use crate::frame::PyFrame;
 use crate::lease::Cell;
 use crate::stats::PySubscriberStats;
-use crate::streams::stream_from_argument;
+use crate::streams::{device_from_argument, stream_from_argument};
 use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for receiving. Waits for its producer to appear.
@@ -28,10 +30,14 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 /// as those before it; spin=0 turns that off.
 ///
 /// Frames on a GPU are received there, or in the producer's mirror in host memory where this process can't use the GPU;
-/// device='cpu' receives the mirror in any case, and never loads a driver. With prefetch=True the copy to the host that
-/// frame.numpy() needs is begun when a frame is received, and that of the next frame while the caller has this one: a
-/// caller that is slower than the producer then waits for no copy, and works on frames that are older by its own time for
-/// one. It holds one slot more.
+/// device='cpu' receives the mirror in any case, and never loads a driver. device='cuda:1' or its like receives frames of
+/// any GPU on that one: where they lie if it reaches their memory, else by one copy of each, which is in frame.copies as
+/// 'staged'. Frames in host memory stay there, and of a GPU that this process does not see the mirror is read, if there is
+/// one. As many copies can be held at once as the link has slots.
+///
+/// With prefetch=True the copy to the host that frame.numpy() needs is begun when a frame is received, and that of the
+/// next frame while the caller has this one: a caller that is slower than the producer then waits for no copy, and works
+/// on frames that are older by its own time for one. It holds one slot more.
 ///
 /// release says when a frame on a GPU goes back to the producer once its last view is gone. 'streams': after the work in the
 /// streams that it was handed out for, or that used_on() names. 'context': after everything that this process has put into
@@ -40,8 +46,8 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 /// that a kernel that writes into one costs this process its CUDA context, instead of changing the frame for everybody;
 /// frames in host memory can't be written in any case.
 ///
-/// Raises NotFound (also a FileNotFoundError) when nobody publishes under the name in time, TooManyConsumers,
-/// VersionMismatch, CorruptLink, PermissionDenied.
+/// Raises NotFound (also a FileNotFoundError) when nobody publishes under the name in time, Unsupported when there is no
+/// such device, TooManyConsumers, VersionMismatch, CorruptLink, PermissionDenied.
 #[pyfunction]
 #[pyo3(
     signature = (
@@ -58,7 +64,7 @@ pub fn subscribe(
     timeout: Option<f64>,
     read: &str,
     spin: f64,
-    device: Option<&str>,
+    device: Option<&Bound<'_, PyAny>>,
     prefetch: bool,
     release: &str,
     readonly: bool,
@@ -87,7 +93,7 @@ pub fn _subscribe_later(
     name: &str,
     timeout: Option<f64>,
     read: &str,
-    device: Option<&str>,
+    device: Option<&Bound<'_, PyAny>>,
     release: &str,
     readonly: bool,
 ) -> Result<PySubscriber, Failure> {
@@ -97,12 +103,15 @@ pub fn _subscribe_later(
     Ok(PySubscriber::new(name, options.start()?, false))
 }
 
-fn place(device: Option<&str>) -> Result<Where, Failure> {
-    match device {
-        None => Ok(Where::Nearest),
-        Some("cpu") => Ok(Where::Host),
-        Some(other) => Err(Failure::argument(format!(
-            "device is 'cpu', for frames in host memory, or None, for frames where they are, not '{other}'"
+fn place(device: Option<&Bound<'_, PyAny>>) -> Result<Where, Failure> {
+    let Some(device) = device else { return Ok(Where::Nearest) };
+    let device = device_from_argument(device)?;
+    match device.kind {
+        DeviceKind::CPU => Ok(Where::Host),
+        DeviceKind::CUDA => Ok(Where::Device(device)),
+        _ => Err(Failure::argument(format!(
+            "device is 'cpu', for frames in host memory, 'cuda:1' or its like, for frames of any GPU on that one, or \
+             None, for frames where they are, not '{device}'"
         ))),
     }
 }

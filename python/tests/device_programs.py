@@ -70,6 +70,64 @@ def refuses_the_host():
         print("passed")
 
 
+def on_another_card(*reasons):
+    """Frames of the first card, on the second: where they lie, or copied, as `reasons` say."""
+    card = Card()
+    with uncopy.publish("pair") as pub, uncopy.subscribe("pair", device="cuda:1") as sub:
+        for number in range(1, 6):
+            pub.send(card.array(content(number)))
+            frame = sub.recv(timeout=10)
+            assert frame.device == "cuda:1" and frame.__dlpack_device__() == (2, 1), frame
+            copies = [(copy.reason, copy.source, copy.target) for copy in frame.copies]
+            assert copies[0] == ("send", "cuda:0", "cuda:0"), copies
+            assert copies[1:] == [(reason, "cuda:0", "cuda:1") for reason in reasons], copies
+            assert frame.numpy().tobytes() == content(number)
+            frame.release()
+            assert [copy.reason for copy in frame.copies][: len(copies)] == ["send", *reasons], frame.copies
+        print("passed")
+
+
+def prefetched_on_another_card(*reasons):
+    """The copy to the host is begun of what is on the second card."""
+    card = Card()
+    with uncopy.publish("pair") as pub, uncopy.subscribe("pair", read="every", device="cuda:1", prefetch=True) as sub:
+        for number in range(1, 4):
+            pub.send(card.array(content(number)))
+        for number in range(1, 4):
+            frame = sub.recv(timeout=10)
+            assert frame.numpy().tobytes() == content(number)
+            reasons_of = [copy.reason for copy in frame.copies]
+            assert reasons_of == ["send", *reasons, "device"], reasons_of
+            assert frame.copies[-1].source == "cuda:1"
+        print("passed")
+
+
+def awaited_on_another_card(*_):
+    """In an event loop; and what there is no device for is refused at once."""
+    import asyncio
+
+    card = Card()
+
+    async def receive(pub):
+        async with uncopy.aio.subscribe("pair", device="cuda:1") as sub:
+            for number in range(1, 6):
+                pub.send(card.array(content(number)))
+                frame = await sub.recv(timeout=10)
+                assert (frame.device, frame.seq) == ("cuda:1", number), frame
+                assert frame.numpy().tobytes() == content(number)
+
+    with uncopy.publish("pair") as pub:
+        asyncio.run(receive(pub))
+        for subscribe in (uncopy.subscribe, uncopy.aio.subscribe):
+            try:
+                subscribe("pair", device="cuda:7")
+            except uncopy.Unsupported as error:
+                assert "no CUDA device 7: this process sees cuda:0 to cuda:1" in str(error), error
+            else:
+                raise AssertionError("there is no such device")
+    print("passed")
+
+
 def hosted():
     """frame.numpy() is one copy, read-only, and its memory is used again."""
     card = Card()

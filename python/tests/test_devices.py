@@ -62,6 +62,14 @@ def test_a_frame_on_a_device_is(name, settings):
 
 @on_standin
 @pytest.mark.parametrize("settings", [PUNCTUAL, card.SKEWED], ids=["punctual", "skewed"])
+@pytest.mark.parametrize(("reaches", "reasons"), [(1, []), (0, ["staged"])], ids=["where_it_lies", "copied"])
+@pytest.mark.parametrize("name", ["on_another_card", "prefetched_on_another_card", "awaited_on_another_card"])
+def test_a_frame_of_one_card_is_received_on_another(name, settings, reaches, reasons):
+    run(name, *reasons, DEVICES=2, PEER=reaches, **settings)
+
+
+@on_standin
+@pytest.mark.parametrize("settings", [PUNCTUAL, card.SKEWED], ids=["punctual", "skewed"])
 @pytest.mark.parametrize("framework", ["torch", "cupy"])
 @pytest.mark.parametrize("name", ["released_after_the_current_stream", "loan_in_the_current_stream"])
 def test_the_current_stream_of_a_framework_is_found(name, framework, settings):

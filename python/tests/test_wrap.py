@@ -155,8 +155,8 @@ def test_a_cuda_array_interface_that_contradicts_itself_is_refused(pair, interfa
         pub.send(producer)
 
 
-@pytest.mark.parametrize("device", ["cuda", "gpu", 0])
-def test_a_subscriber_is_placed_on_the_host_or_where_frames_are(device):
+@pytest.mark.parametrize("device", ["rocm", "gpu", "cuda:x", 0])
+def test_a_subscriber_is_placed_on_the_host_or_on_a_cuda_device_or_where_frames_are(device):
     with pytest.raises((uncopy.InvalidArgument, TypeError), match="device"):
         uncopy.subscribe("nobody", timeout=0, device=device)
 

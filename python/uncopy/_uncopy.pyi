@@ -345,7 +345,7 @@ def subscribe(
     timeout: float | None = 5.0,
     read: Literal["latest", "every"] = "latest",
     spin: float = 2e-05,
-    device: Literal["cpu"] | None = None,
+    device: _Device | None = None,
     prefetch: bool = False,
     release: Literal["streams", "context"] = "streams",
     readonly: bool = False,
@@ -370,7 +370,7 @@ def _subscribe_later(
     *,
     timeout: float | None = 5.0,
     read: Literal["latest", "every"] = "latest",
-    device: Literal["cpu"] | None = None,
+    device: _Device | None = None,
     release: Literal["streams", "context"] = "streams",
     readonly: bool = False,
 ) -> Subscriber: ...

@@ -14,7 +14,7 @@ every event loop that has add_reader (not the proactor loop of Windows).
 import asyncio
 import weakref
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal
 
 from ._uncopy import (
     Frame,
@@ -33,13 +33,14 @@ def subscribe(
     *,
     timeout: float | None = 5.0,
     read: Literal["latest", "every"] = "latest",
-    device: Literal["cpu"] | None = None,
+    device: Any | None = None,
     release: Literal["streams", "context"] = "streams",
     readonly: bool = False,
 ) -> "Subscriber":
     """Opens a link for receiving in asyncio. Returns at once; the first receive waits for the producer to appear.
 
-    The arguments are those of uncopy.subscribe(). Raises InvalidName, InvalidArgument, PermissionDenied.
+    The arguments are those of uncopy.subscribe(). Raises InvalidName, InvalidArgument, PermissionDenied, and Unsupported
+    where device names a GPU that is not there.
     """
     inner = _subscribe_later(name, timeout=timeout, read=read, device=device, release=release, readonly=readonly)
     return Subscriber(inner)

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 
 use serde::Serialize;
-use uncopy::cuda::{CudaDevice, CudaError, DeviceReport, Driver, Mps, NoCuda};
+use uncopy::cuda::{CudaDevice, CudaError, DeviceReport, Driver, Mps, NoCuda, Reach, list_reaches};
 use uncopy::os::SharedMemory;
-use uncopy::{Accelerator, TimelinePoint};
+use uncopy::{Accelerator, Device, TimelinePoint};
 
 use super::{Finding, Heading};
 use crate::units;
@@ -27,6 +27,16 @@ pub(super) struct Gpus {
     /// Why there is none that can be used.
     absent: Option<String>,
     cards: Vec<Card>,
+    /// Each ordered pair of cards.
+    reaches: Vec<Reaching>,
+}
+
+/// Whether streams of one card use the memory of another where it lies.
+#[derive(Serialize)]
+struct Reaching {
+    by: String,
+    of: String,
+    direct: bool,
 }
 
 /// What the driver says of a card, and what was tried on it.
@@ -80,7 +90,41 @@ pub(super) fn look() -> (Vec<Finding>, Gpus) {
             Err(error) => findings.push(unreadable(&error)),
         }
     }
+    match list_reaches() {
+        Ok(reaches) => {
+            findings.extend(pairs(&reaches));
+            gpus.reaches = reaches.iter().map(Reaching::of).collect();
+        }
+        Err(error) => findings.push(unreadable(&error)),
+    }
     (findings, gpus)
+}
+
+/// One finding for each pair of cards.
+fn pairs(reaches: &[Reach]) -> impl Iterator<Item = Finding> {
+    let back = |there: &Reach| reaches.iter().find(|back| (back.by, back.of) == (there.of, there.by));
+    reaches.iter().filter(|there| there.by.id < there.of.id).map(move |there| {
+        let (one, other) = (there.by, there.of);
+        let says = match (there.is_direct, back(there).is_some_and(|back| back.is_direct)) {
+            (true, true) => format!(
+                "{one} and {other} reach each other: frames of one are read on the other where they lie, with no copy"
+            ),
+            (false, false) => format!(
+                "{one} and {other} do not reach each other: a frame of one that is received on the other is copied \
+                 once, through the host"
+            ),
+            (true, false) => half(one, other),
+            (false, true) => half(other, one),
+        };
+        Finding::ok(TOPIC, Heading::Sharing, says)
+    })
+}
+
+fn half(by: Device, of: Device) -> String {
+    format!(
+        "{by} reaches the memory of {of}, and not the other way round: frames of {by} that are received on {of} are \
+         copied once, through the host"
+    )
 }
 
 /// Without a card there is nothing to miss.
@@ -219,6 +263,12 @@ fn mps(report: &DeviceReport) -> Finding {
     }
 }
 
+impl Reaching {
+    fn of(reach: &Reach) -> Self {
+        Self { by: reach.by.to_string(), of: reach.of.to_string(), direct: reach.is_direct }
+    }
+}
+
 impl Card {
     fn of(report: &DeviceReport, carries_links: bool) -> Self {
         let (major, minor) = report.compute_capability;
@@ -251,8 +301,8 @@ impl Card {
 mod tests {
     use super::*;
     use crate::doctor::Level;
+    use uncopy::DeviceUuid;
     use uncopy::cuda::DriverVersion;
-    use uncopy::{Device, DeviceUuid};
 
     fn report() -> DeviceReport {
         DeviceReport {
@@ -323,6 +373,28 @@ mod tests {
     fn a_part_of_a_divided_card_is_known_as_one() {
         let (doubtful, text) = said(&DeviceReport { is_mig: true, ..report() }, Ok(()));
         assert!(doubtful.is_empty() && text.contains("MIG"), "{text}");
+    }
+
+    #[test]
+    fn each_pair_of_cards_is_told_once_with_what_it_means_for_frames() {
+        let [a, b, c] = [0, 1, 2].map(Device::cuda);
+        let reach = |by, of, is_direct| Reach { by, of, is_direct };
+        let known = [
+            reach(a, b, true),
+            reach(a, c, false),
+            reach(b, a, true),
+            reach(b, c, false),
+            reach(c, a, false),
+            reach(c, b, true),
+        ];
+        let told: Vec<String> = pairs(&known).map(|finding| finding.says).collect();
+        let words = [
+            "cuda:0 and cuda:1 reach each other",
+            "cuda:0 and cuda:2 do not",
+            "cuda:2 reaches the memory of cuda:1, and not",
+        ];
+        assert_eq!(told.len(), words.len(), "{told:?}");
+        assert!(told.iter().zip(words).all(|(told, words)| told.starts_with(words)), "{told:?}");
     }
 
     #[test]

@@ -235,6 +235,27 @@ fn doctor_tries_what_a_link_does_on_each_card() {
 }
 
 #[test]
+fn doctor_says_of_each_pair_of_cards_whether_they_reach_each_other() {
+    if standin().is_none() {
+        return;
+    }
+    let place = Place::new();
+    for (reaches, words) in [("1", "reach each other"), ("0", "do not reach each other")] {
+        let command = |args: &[&str]| {
+            let mut command = place.command(args);
+            command.env("UNCOPY_STANDIN_DEVICES", "2").env("UNCOPY_STANDIN_PEER", reaches);
+            Done::of(command).ended_with(0)
+        };
+        let text = command(&["doctor"]).text();
+        assert!(text.contains(&format!("cuda:0 and cuda:1 {words}")), "{text}");
+        let data = command(&["doctor", "--json"]).json();
+        let pair = |by: &str, of: &str| json!({ "by": by, "of": of, "direct": reaches == "1" });
+        let pairs = json!([pair("cuda:0", "cuda:1"), pair("cuda:1", "cuda:0")]);
+        assert_eq!(data["gpus"]["reaches"], pairs);
+    }
+}
+
+#[test]
 fn doctor_names_the_call_that_a_driver_refuses_in_spite_of_its_promise() {
     if standin().is_none() {
         return;

@@ -55,6 +55,27 @@ def consume(say, hear, framework, frames, options, device):
         say("right")
 
 
+def consume_on(say, hear, framework, frames, device):
+    """As `consume`, on a card of this process's choice; says which copies were made to get there."""
+    seen = adapter(framework)
+    reasons = set()
+    with uncopy.subscribe("card", read="every", device=device) as sub:
+        say("ready")
+        for number in range(1, frames + 1):
+            frame = sub.recv(timeout=60)
+            assert (frame.seq, frame.missed) == (number, 0), f"{frame!r} after {frame.missed} missed"
+            assert frame.device == device, f"{frame!r} is not on {device}"
+            reasons.update(copy.reason for copy in frame.copies)
+            array = seen.of(frame)
+            assert str(array.device) == device, array.device
+            frame.release()
+            # The sum is taken by the second card; the array is read by it as well.
+            check(seen.to_host(array + 0), number, f"{framework}: frame")
+            del array, frame
+        say("right")
+        say(sorted(reasons))
+
+
 def copies(say, hear, options):
     """Receives one frame; says where it was, its copies, and whether a CUDA driver is loaded."""
     with uncopy.subscribe("card", **options) as sub:
