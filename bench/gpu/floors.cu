@@ -7,7 +7,7 @@
 //
 // Build: nvcc -O2 -std=c++17 -arch=native floors.cu -lcuda -o floors
 //
-// Limits: legacy IPC carries the frame, since nothing here depends on how memory was shared; one card; Linux.
+// Limits: legacy IPC carries the frame, since nothing here depends on how memory was shared; one card, but for one row; Linux.
 
 #include <signal.h>
 #include <sys/prctl.h>

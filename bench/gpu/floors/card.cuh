@@ -49,10 +49,9 @@ public:
     explicit Card(Page& page) : page_(page) {
         MUST(page_, cuInit(0));
         MUST(page_, cuDeviceGet(&device_, 0));
-        CUcontext context;
         // The primary one, so that kernels are launched in it; given back by the end of the process.
-        MUST(page_, cuDevicePrimaryCtxRetain(&context, device_));
-        MUST(page_, cuCtxSetCurrent(context));
+        MUST(page_, cuDevicePrimaryCtxRetain(&context_, device_));
+        MUST(page_, cuCtxSetCurrent(context_));
         MUST(page_, cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING));
         MUST(page_, cuMemHostRegister(&page_, PAGE_LEN_BYTES, CU_MEMHOSTREGISTER_DEVICEMAP));
         MUST(page_, cuMemHostGetDevicePointer(&written_, &page_.written.value, 0));
@@ -80,6 +79,39 @@ public:
     bool is_under_mps() const {
         int value = 0;
         return cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, device_) == CUDA_SUCCESS && value != 0;
+    }
+
+    /// This process has work with the second card that it may see, from now on. Ends both processes where there is none.
+    void open_second() {
+        if (second_context_) return;
+        CUdevice second;
+        MUST(page_, cuDeviceGet(&second, 1));
+        MUST(page_, cuDevicePrimaryCtxRetain(&second_context_, second));
+        int reaches = 0;
+        MUST(page_, cuDeviceCanAccessPeer(&reaches, device_, second));
+        if (reaches) MUST(page_, cuCtxEnablePeerAccess(second_context_, 0));
+    }
+
+    CUdeviceptr memory_of_second(std::size_t len_bytes) const {
+        MUST(page_, cuCtxPushCurrent(second_context_));
+        const CUdeviceptr found = memory(len_bytes);
+        MUST(page_, cuCtxPopCurrent(nullptr));
+        return found;
+    }
+
+    /// Puts a copy of a frame into the stream, to memory of the second card: straight where this one reaches it, else by
+    /// way of the host.
+    void copy_to_second(CUdeviceptr to, CUdeviceptr from, std::size_t len_bytes) const {
+        MUST(page_, cuMemcpyPeerAsync(to, second_context_, from, context_, len_bytes, stream_));
+    }
+
+    /// A word of the second card's memory, once nothing writes it.
+    std::uint32_t word_of_second(CUdeviceptr at) const {
+        std::uint32_t word = 0;
+        MUST(page_, cuCtxPushCurrent(second_context_));
+        MUST(page_, cuMemcpyDtoH(&word, at, sizeof word));
+        MUST(page_, cuCtxPopCurrent(nullptr));
+        return word;
     }
 
     CUdeviceptr memory(std::size_t len_bytes) const {
@@ -131,6 +163,7 @@ private:
 
     Page& page_;
     CUdevice device_ = 0;
+    CUcontext context_ = nullptr, second_context_ = nullptr;
     CUstream stream_ = nullptr;
     CUdeviceptr written_ = 0;
     int blocks_ = 1;

@@ -24,6 +24,7 @@ public:
         for (std::size_t at = 0; at < options_.steps.size(); ++at) {
             const Step& step = options_.steps[at];
             const unsigned frames = WARM_UP + (step.about->is_paced ? options_.paced_frames : options_.frames);
+            if (is_of_two_cards(step.about->row)) open_second();
             tell(page_.ready, static_cast<std::uint32_t>(at + 1));
             if (is_of_one_process(step.about->row)) {
                 number += frames;
@@ -36,11 +37,17 @@ public:
     }
 
 private:
+    void open_second() {
+        if (landing_) return;
+        card_.open_second();
+        landing_ = card_.memory_of_second(LARGEST_LEN_BYTES);
+    }
+
     void one_frame(const Step& step, std::uint32_t number, unsigned frame) {
         receive(step, number);
         const std::uint64_t took_ns = now_ns() - page_.begun_ns.load(std::memory_order_relaxed);
         if (frame >= WARM_UP) page_.consumer_ns[frame - WARM_UP] = took_ns;
-        check_host_bytes(step, number);
+        check_bytes(step, number);
         tell(page_.seen, number);
     }
 
@@ -61,11 +68,19 @@ private:
         } else if (step.about->row == Row::CopyThenHost) {
             MUST(page_, cuMemcpyDtoHAsync(pinned_, frame_, step.len_bytes, card_.stream()));
             card_.finish();
+        } else if (step.about->row == Row::PeerCopyKnown) {
+            card_.copy_to_second(landing_, frame_, step.len_bytes);
+            card_.finish();
         }
     }
 
-    /// The first and the last word of what has reached the host.
-    void check_host_bytes(const Step& step, std::uint32_t number) {
+    /// The first and the last word of what has reached the host, or the second card.
+    void check_bytes(const Step& step, std::uint32_t number) {
+        if (step.about->row == Row::PeerCopyKnown) {
+            const CUdeviceptr last = landing_ + step.len_bytes - sizeof(std::uint32_t);
+            for (const CUdeviceptr at : {landing_, last}) page_.wrong_words += card_.word_of_second(at) != number;
+            return;
+        }
         const std::uint32_t* words = step.about->row == Row::CopyThenHost  ? pinned_
                                      : step.about->row == Row::MirrorKnown ? mirror_
                                                                            : nullptr;
@@ -85,7 +100,7 @@ private:
     Page& page_;
     Card card_;
     const std::uint32_t* mirror_;
-    CUdeviceptr frame_ = 0, wrong_ = 0;
+    CUdeviceptr frame_ = 0, wrong_ = 0, landing_ = 0;
     std::uint32_t* pinned_ = nullptr;
 };
 

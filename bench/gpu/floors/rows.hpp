@@ -20,6 +20,7 @@ enum class Row {
     Futex60Hz,
     CopyDone,
     HostCopyDone,
+    PeerCopyKnown,
 };
 
 /// How a row is called, in the results and on the command line.
@@ -59,10 +60,17 @@ constexpr About ROWS[] = {
     {Row::CopyDone, "copy_done", nullptr, true, false, "copy on the card, waited for in the same process"},
     {Row::HostCopyDone, "host_copy_done", nullptr, true, false,
      "copy into pinned memory, waited for in the same process"},
+    {Row::PeerCopyKnown, "peer_copy_known", nullptr, true, false,
+     "as copy_known, then a copy into memory of a second card, waited for"},
 };
 
 constexpr bool is_of_one_process(Row row) {
     return row == Row::CopyDone || row == Row::HostCopyDone;
+}
+
+/// Where there is one card it can't be measured.
+constexpr bool is_of_two_cards(Row row) {
+    return row == Row::PeerCopyKnown;
 }
 
 /// A frame of four channels.

@@ -18,6 +18,8 @@ UNPACED = (
     "copy_known,copy_then_kernel,copy_stream_waits,fill_known,fill_ring_known,copy_then_host,mirror_known,signal_known,"
     "copy_done,host_copy_done"
 )
+TWO_CARDS = "peer_copy_known"
+OURS_ON_TWO_CARDS = "send_known_two_cards,send_copied_two_cards"
 LONG = "frames"
 PYTHON_ROUNDS = 3
 """Each imports torch in several processes, which takes most of its time."""
@@ -83,6 +85,8 @@ def floors(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
     ]
     if part == PART:
         programs.append(Program("floors, other sizes", [program, "--rows", UNPACED, "--sizes", OTHER_SIZES], rounds=1))
+        if machine.cards() > 1:
+            programs.append(Program("floors, two cards", [program, "--rows", TWO_CARDS, "--sizes", GOALS_SIZE]))
     return programs
 
 
@@ -101,6 +105,11 @@ def ours(bundle: Bundle, cases: Cases, part: str) -> list[Program]:
         if part == PART:
             others_too = [*command, "--sizes", OTHER_SIZES]
             programs.append(Program(f"{name}, other sizes", others_too, bundle.environment(), rounds=1))
+            two_cards = [*command, "--rows", OURS_ON_TWO_CARDS, "--sizes", GOALS_SIZE]
+            if machine.cards() > 1:
+                programs.append(Program(f"{name}, two cards", two_cards, bundle.environment()))
+            else:
+                cases.skipped(part, f"{name}, two cards", f"two cards are needed, and {machine.cards()} can be used")
     site, why_not = bundle.site()
     scripts = sorted((bundle.home / "python").glob("*.py"))
     if scripts and site is None:

@@ -44,6 +44,15 @@ def describe() -> tuple[dict | None, str]:
     }, ""
 
 
+def cards() -> int:
+    """How many cards the programs may use: those of the machine, or those that `CUDA_VISIBLE_DEVICES` names."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return sum(bool(name.strip()) for name in named.split(","))
+    listed = run(["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], limit_s=60)
+    return len(listed.output.split()) if listed.is_good() else 0
+
+
 def places() -> str | None:
     """Processors for the producer and for the consumer of a measurement, as the programs are told: the first quarter and
     the second. Whether two in a row share a core, or two that are half of all apart, these never do. `None` where there

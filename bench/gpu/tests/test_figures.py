@@ -6,7 +6,9 @@ import re
 
 import bundled
 import figures
+import machine
 import pytest
+from cases import Cases
 from process import Finished
 
 ROW = {"name": "x", "size": "any", "unit": "us", "p50": 1, "p99": 2, "min": 0.5, "n": 3}
@@ -41,4 +43,38 @@ def test_every_row_of_the_floors_is_asked_for_once():
     source = (bundled.HOME / "floors/rows.hpp").read_text()
     rows = re.findall(r'\{Row::\w+, "(\w+)", (?:nullptr|"\w+"), (?:true|false), (true|false),', source)
     assert [name for name, is_paced in rows if is_paced == "true"] == figures.PACED.split(",")
-    assert [name for name, is_paced in rows if is_paced == "false"] == figures.UNPACED.split(",")
+    unpaced = figures.UNPACED.split(",") + figures.TWO_CARDS.split(",")
+    assert [name for name, is_paced in rows if is_paced == "false"] == unpaced
+
+
+@pytest.mark.parametrize(("visible", "count"), [("0,1", 2), ("1", 1), ("", 0)])
+def test_cards_are_counted_as_programs_see_them(monkeypatch, visible, count):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.cards() == count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_two_cards_are_measured_where_there_are_two_and_named_where_not(monkeypatch, count):
+    class Whole:
+        home = bundled.HOME / "nowhere"
+        manifest = {"measures": [{"name": "uncopy", "program": "uncopy-bench", "arguments": ["gpu"]}]}
+
+        def program(self, name):
+            return name
+
+        def environment(self):
+            return {}
+
+        def site(self):
+            return None, "none"
+
+    monkeypatch.setattr(machine, "cards", lambda: count)
+    monkeypatch.setattr(figures, "build", lambda bundle, source: ("floors", ""))
+    cases = Cases()
+    programs = [*figures.floors(Whole(), cases, figures.PART), *figures.ours(Whole(), cases, figures.PART)]
+    two = [program.name for program in programs if "two cards" in program.name]
+    skipped = [(case.name, case.why) for case in cases.all if case.outcome == "skipped"]
+    if count == 2:
+        assert two == ["floors, two cards", "uncopy, two cards"] and skipped == []
+    else:
+        assert two == [] and skipped == [("uncopy, two cards", "two cards are needed, and 1 can be used")]

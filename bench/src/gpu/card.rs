@@ -33,7 +33,15 @@ impl Card {
     /// # Errors
     /// There is none.
     pub fn open() -> Result<Self, Failure> {
-        let device = CudaDevice::with_ordinal(0).map_err(of_card)?;
+        Self::at(0)
+    }
+
+    /// The card with this ordinal.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn at(ordinal: i32) -> Result<Self, Failure> {
+        let device = CudaDevice::with_ordinal(ordinal).map_err(of_card)?;
         let module = load(&device, KERNELS)?;
         let pattern = load(&device, PATTERN)?;
         Ok(Self {

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use uncopy::{Accelerator, Form, Frame, Region, Subscriber, Where};
+use uncopy::{Accelerator, Device, Form, Frame, Region, Subscriber, Where};
 
 use super::card::{Array, Card};
 use super::places::{self, Place};
@@ -17,6 +17,8 @@ use crate::side::{Arguments, tell_numbers, until_dismissed};
 
 /// A producer that has died must not be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The card of a consumer that has one of its own.
+const SECOND: Device = Device::cuda(1);
 /// The floors spin for as long as it takes.
 const SPIN: Duration = Duration::from_secs(1);
 
@@ -28,9 +30,12 @@ pub fn play(arguments: &Arguments) -> Result<(), Failure> {
     let frames = arguments.number(3)?;
     let row = step.about.row;
     let mut options = uncopy::subscribe(arguments.text(0)?);
-    if row == Row::MirrorKnown {
-        options = options.place(Where::Host);
-    }
+    options = match row {
+        Row::MirrorKnown => options.place(Where::Host),
+        Row::SendKnownTwoCards => options.place(Where::Device(SECOND)),
+        Row::SendCopiedTwoCards => options.place(Where::Copied(SECOND)),
+        _ => options,
+    };
     if row != Row::SendKnown60Hz {
         options = options.spin(SPIN);
     }
@@ -74,7 +79,7 @@ impl Consumer {
         let card = match row {
             Row::MirrorKnown => None,
             _ => {
-                let card = Card::open()?;
+                let card = Card::at(if row.is_of_two_cards() { SECOND.id } else { 0 })?;
                 let counter = Form::new(uncopy::DType::U32, &[2])?;
                 Some(Reader { wrong: card.array(&counter)?, pinned: card.pinned(form.len_bytes())?, card })
             }
@@ -96,7 +101,7 @@ impl Consumer {
         let now = monotonic_nanos();
         // The stamp is of this frame: the producer makes no other before it is answered.
         let took = now.saturating_sub(page.word64(Line::Stamp).load(Relaxed));
-        self.note_wrong(&frame, number);
+        self.note_wrong(&frame, number)?;
         drop(frame);
         // What the call left to do on the other side is over too.
         while page.word64(Line::Ping).load(Acquire) != number {
@@ -126,16 +131,23 @@ impl Consumer {
         }
     }
 
-    /// The first and the last word of what has reached the host.
-    fn note_wrong(&mut self, frame: &Frame, number: u64) {
+    /// The first and the last word of what has reached the host; every word of what a second card has.
+    fn note_wrong(&mut self, frame: &Frame, number: u64) -> Result<(), Failure> {
         let bytes = match (&self.card, self.row) {
             (None, _) => frame.bytes(),
             (Some(reader), Row::SendThenHost) => reader.pinned.as_bytes().unwrap_or_default(),
-            _ => return,
+            (Some(Reader { card, wrong, .. }), row) if row.is_of_two_cards() => {
+                let tensor = frame.tensor()?;
+                frame.used_on(card.stream);
+                card.count(&tensor, words_of(&tensor), number, &wrong.tensor)?;
+                return card.finish();
+            }
+            _ => return Ok(()),
         };
         let wanted = (number as u32).to_le_bytes();
         let is_wrong = bytes.first_chunk() != Some(&wanted) || bytes.last_chunk() != Some(&wanted);
         self.wrong_on_host += u64::from(is_wrong);
+        Ok(())
     }
 
     /// Whether any frame was another than it should be.

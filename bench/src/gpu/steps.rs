@@ -27,6 +27,10 @@ pub enum Row {
     SendCall8,
     /// As the first, each part of the call timed alone.
     SendParts,
+    /// As the first, to a consumer on a second card.
+    SendKnownTwoCards,
+    /// As the first, to a consumer that wants its frames copied to a second card.
+    SendCopiedTwoCards,
 }
 
 /// How a row is called and what it does.
@@ -38,8 +42,15 @@ pub struct About {
     pub what: &'static str,
 }
 
+impl Row {
+    /// Whether the consumer is on the second card.
+    pub fn is_of_two_cards(self) -> bool {
+        matches!(self, Self::SendKnownTwoCards | Self::SendCopiedTwoCards)
+    }
+}
+
 /// Measured only when named.
-const ON_DEMAND: &[Row] = &[Row::SendParts];
+const ON_DEMAND: &[Row] = &[Row::SendParts, Row::SendKnownTwoCards, Row::SendCopiedTwoCards];
 
 pub const ROWS: &[About] = &[
     About {
@@ -101,6 +112,18 @@ pub const ROWS: &[About] = &[
         name: "send_parts",
         call: None,
         what: "send in parts until the consumer's CPU knows",
+    },
+    About {
+        row: Row::SendKnownTwoCards,
+        name: "send_known_two_cards",
+        call: None,
+        what: "send until the CPU of a consumer on a second card knows",
+    },
+    About {
+        row: Row::SendCopiedTwoCards,
+        name: "send_copied_two_cards",
+        call: None,
+        what: "send until the frame is copied to a second card and the consumer's CPU knows",
     },
 ];
 

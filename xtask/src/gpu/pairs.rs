@@ -53,6 +53,9 @@ pub const PAIRS: &[Pair] = &[
         Reference::Floor("mirror_known"),
         "a copy into shared pinned memory and a written word",
     ),
+    // Read where they lie if the cards reach each other: then nothing is copied to the second one.
+    pair("send_known_two_cards", Reference::Floor("copy_known"), "the same on one card"),
+    pair("send_copied_two_cards", Reference::Floor("peer_copy_known"), "a copy, then one to the second card"),
     pair("send_call_8_consumers", Reference::Ours("send_call_rust"), "the same with one consumer"),
 ];
 
