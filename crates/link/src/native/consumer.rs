@@ -12,6 +12,7 @@ use uncopy_tensor::Accelerator;
 use self::cadence::Cadence;
 use self::device::Unready;
 use self::events::Events;
+use self::pace::DevicePace;
 use self::receive::Taken;
 use self::search::ProducerWatch;
 use super::attachment::wanted::{Release, Wanted};
@@ -27,6 +28,7 @@ use crate::errors::{ErrorLog, Side};
 mod cadence;
 mod device;
 mod events;
+mod pace;
 mod receive;
 mod search;
 mod several;
@@ -221,7 +223,7 @@ impl SubscribeOptions {
             spin: self.spin,
             wanted: self.wanted,
             for_stream: None,
-            device_takes: Duration::ZERO,
+            device_pace: DevicePace::default(),
             spin_pays: true,
             cadence: Cadence::default(),
             asleep_since_nanos: None,
@@ -298,7 +300,7 @@ pub struct Subscriber {
     /// The stream that frames are received for, in such a call.
     for_stream: Option<Stream>,
     /// How long devices took of late, from the publication of a frame until it was there.
-    device_takes: Duration,
+    device_pace: DevicePace,
     /// The last frame came within the time of a spin.
     spin_pays: bool,
     /// When the next frame is due, where that can be foreseen.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::Stream;
 
+use super::pace::{DevicePace, LOOK_EVERY, SPIN};
 use super::receive::{Wait, spin_until};
 use super::{Subscriber, Waiting};
 use crate::error::LinkError;
@@ -13,13 +14,6 @@ use crate::native::attachment::Lease;
 use crate::native::description::Description;
 use crate::native::frame::Frame;
 use crate::service::ask_until_done;
-
-/// How long one look at a word lasts: a copy of a frame within a card takes about half of it.
-const SPIN: Duration = Duration::from_micros(50);
-/// The longest sleep between two looks.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// What a sleep may overrun by: the kernel's own tolerance for timers, and the time of waking up.
-const OVERRUN: Duration = Duration::from_micros(120);
 
 /// The next frame, held, which a device is still writing.
 pub(super) struct Unready {
@@ -144,24 +138,30 @@ impl Subscriber {
         let Unready { lease, description, .. } = &**unready;
         let published =
             crate::stamp::Stamp::new(description.published_nanos, lease.context.attachment.is_of_this_boot);
-        let mut asked = Instant::now();
-        let mut nap = self.device_takes.saturating_sub(published.age().unwrap_or_default() + OVERRUN);
+        let age = || published.age().unwrap_or_default();
+        let (mut asked, mut not_yet) = (Instant::now(), age());
+        let mut step = self.device_pace.first(not_yet);
+        // Who spins for longer than that wants to see it come.
+        step.look = step.look.max(self.spin.min(ASK_EVERY));
         loop {
-            if !nap.is_zero() {
+            if !step.nap.is_zero() {
                 let Some(left) = wait.left() else { return Ok(lease.is_there()) };
-                std::thread::sleep(nap.min(left).min(LOOK_EVERY));
+                std::thread::sleep(step.nap.min(left).min(LOOK_EVERY));
+                if lease.is_there() {
+                    self.device_pace.note_found(not_yet, age());
+                    return Ok(true);
+                }
             }
-            if spin_until(SPIN, || lease.is_there()) {
-                let took = published.age().unwrap_or_default();
-                // Follows slowly, so that one frame that was late does not make the next ones late.
-                self.device_takes = (self.device_takes * 3 + took) / 4;
+            let look = wait.left().map_or(Duration::ZERO, |left| step.look.min(left));
+            if spin_until(look, || lease.is_there()) {
+                self.device_pace.note_seen(age());
                 return Ok(true);
             }
             if wait.left().is_none() {
                 return Ok(false);
             }
-            // The longer it has taken, the longer it may take.
-            nap = (published.age().unwrap_or(LOOK_EVERY) / 8).clamp(SPIN, LOOK_EVERY);
+            not_yet = age();
+            step = DevicePace::next(not_yet);
             if asked.elapsed() >= ASK_EVERY {
                 asked = Instant::now();
                 if !wait.go_on()? {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use uncopy_os::{Interest, Poller, Woken, fork_generation, futex_wait_any};
 
-use super::device::{self, Unready};
+use super::device::Unready;
+use super::pace::LOOK_EVERY;
 use super::receive::spin_until;
 use super::{JustWait, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
@@ -269,7 +270,7 @@ fn poll(
     let is_written = subscribers.iter().any(|subscriber| subscriber.is_written());
     let timeout = match (is_coming, is_written) {
         // Nothing tells when a device is done.
-        (true, true) => timeout.min(device::LOOK_EVERY),
+        (true, true) => timeout.min(LOOK_EVERY),
         (true, false) => timeout.min(ASK_EVERY),
         (false, _) => timeout,
     };
