@@ -8,7 +8,7 @@ use uncopy_core::{Device, Stream};
 use crate::accelerators;
 
 /// Makes everything that is put into the stream `then` from now on wait for what the stream `first` holds now. Both are
-/// on `device`. Returns at once.
+/// on `device`. Returns at once; from then on neither is needed here.
 ///
 /// # Errors
 /// As the [seam](uncopy_tensor::accelerator) has them: `ResourceBusy` where one of the streams is being captured.

@@ -112,6 +112,19 @@ pub trait Accelerator: Send + Sync + fmt::Debug {
     /// # Errors
     /// The driver's.
     fn is_capturing(&self, stream: Stream) -> io::Result<bool>;
+
+    /// The capture that `stream` takes part in now, to be asked later whether it is over: also when the stream is gone by
+    /// then. `None` where it takes part in none. The capture is not disturbed, and its graph stays as it is.
+    ///
+    /// # Errors
+    /// The driver's, of a capture that is invalid already, too.
+    fn capture_of(&self, stream: Stream) -> io::Result<Option<Box<dyn Capture>>>;
+}
+
+/// A recording of work into a graph, which goes on.
+pub trait Capture: Send {
+    /// Whether it has ended, well or badly, or the device is lost. Names no stream of whoever captures.
+    fn is_over(&self) -> bool;
 }
 
 /// Memory on a device that other processes may map.

@@ -74,7 +74,7 @@ mod share;
 mod tensor;
 mod view;
 
-pub use accelerator::{Accelerator, DeviceMemory, Timeline, TimelinePoint};
+pub use accelerator::{Accelerator, Capture, DeviceMemory, Timeline, TimelinePoint};
 pub use dlpack::DlpackError;
 pub use element::Element;
 pub use error::TensorError;

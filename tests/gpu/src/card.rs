@@ -191,9 +191,13 @@ impl Card {
     /// # Panics
     /// When there is no such stream.
     pub fn destroy_stream(&self, stream: Stream) {
-        let entered = self.device.context().enter().expect("a context");
-        // SAFETY: its maker's, who says that nobody uses it any more; a link that does is what the test is about.
-        unsafe { entered.stream_destroy(stream.into()) }.expect("a stream that is there");
+        destroy(&self.device, stream);
+    }
+
+    /// A stream that is destroyed with its owner.
+    #[must_use]
+    pub fn owned_stream(&self) -> OwnedStream {
+        OwnedStream { stream: self.mortal_stream(), device: Arc::clone(&self.device) }
     }
 
     /// Begins to record a stream into a graph.
@@ -268,6 +272,25 @@ pub struct Array {
     /// Its bytes.
     pub tensor: Tensor,
     _memory: Box<dyn DeviceMemory>,
+}
+
+/// A stream of its owner's own.
+pub struct OwnedStream {
+    /// Its number.
+    pub stream: Stream,
+    device: Arc<CudaDevice>,
+}
+
+impl Drop for OwnedStream {
+    fn drop(&mut self) {
+        destroy(&self.device, self.stream);
+    }
+}
+
+fn destroy(device: &CudaDevice, stream: Stream) {
+    let entered = device.context().enter().expect("a context");
+    // SAFETY: its maker's, who says that nobody uses it any more; a link that does is what the test is about.
+    unsafe { entered.stream_destroy(stream.into()) }.expect("a stream that is there");
 }
 
 /// Counts wrong words, on the device.

@@ -14,7 +14,9 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use uncopy_core::{Device, DeviceUuid, Stream};
-use uncopy_tensor::{Accelerator, Access, DeviceMemory, Region, ShareHandle, SharedPages, Tensor, Timeline};
+use uncopy_tensor::{
+    Accelerator, Access, Capture, DeviceMemory, Region, ShareHandle, SharedPages, Tensor, Timeline,
+};
 
 use crate::driver::context::Context;
 use crate::driver::event::EventPool;
@@ -23,6 +25,7 @@ use crate::driver::stream::OwnStream;
 use crate::raw::numbers::{DEVICE_POSIX_FILE_DESCRIPTOR, DEVICE_VIRTUAL_MEMORY_MANAGEMENT};
 use crate::{CudaError, Driver};
 
+mod capture;
 mod list;
 mod memory;
 mod peers;
@@ -214,5 +217,9 @@ impl Accelerator for CudaDevice {
 
     fn is_capturing(&self, stream: Stream) -> io::Result<bool> {
         Ok(self.context.enter()?.is_capturing(stream)?)
+    }
+
+    fn capture_of(&self, stream: Stream) -> io::Result<Option<Box<dyn Capture>>> {
+        Ok(capture::capture_of(self.context, &self.events, stream)?)
     }
 }

@@ -268,6 +268,8 @@ entries! {
     optional "cuGraphLaunch" 10000 "cuGraphLaunch" fn graph_launch(executable: CUgraphExec, stream: CUstream);
     optional "cuGraphExecDestroy" 10000 "cuGraphExecDestroy" fn graph_exec_destroy(executable: CUgraphExec);
     optional "cuGraphDestroy" 10000 "cuGraphDestroy" fn graph_destroy(graph: CUgraph);
+    optional "cuGraphGetNodes" 10000 "cuGraphGetNodes"
+        fn graph_get_nodes(graph: CUgraph, nodes: *mut c_void, count: *mut usize);
     optional "cuLaunchHostFunc" 10000 "cuLaunchHostFunc"
         fn launch_host_func(stream: CUstream, function: CUhostFn, data: *mut c_void);
 

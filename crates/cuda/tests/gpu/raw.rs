@@ -47,15 +47,38 @@ pub fn begin_global_capture(device: &CudaDevice, stream: Stream) {
 
 /// Ends the capture; the driver's answer says whether it was disturbed.
 pub fn end_capture(device: &CudaDevice, stream: Stream) -> Result<(), CudaError> {
+    captured_nodes(device, stream).map(drop)
+}
+
+/// The same; how many nodes the graph has.
+pub fn captured_nodes(device: &CudaDevice, stream: Stream) -> Result<usize, CudaError> {
     let entered = device.context().enter().unwrap();
-    let mut graph = CUgraph::NULL;
+    let (mut graph, mut nodes) = (CUgraph::NULL, 0);
     // SAFETY: a place for a graph, alive during the call.
     unsafe { entered.stream_end_capture(driver_stream(stream), &raw mut graph) }?;
     if graph != CUgraph::NULL {
+        // SAFETY: the graph is ours; no nodes are asked for, only how many there are.
+        unsafe { entered.graph_get_nodes(graph, std::ptr::null_mut(), &raw mut nodes) }?;
         // SAFETY: the graph is ours and used nowhere.
         unsafe { entered.graph_destroy(graph) }?;
     }
-    Ok(())
+    Ok(nodes)
+}
+
+/// A stream that somebody else may destroy; a blocking one is ordered with the legacy default stream.
+pub fn mortal_stream(device: &CudaDevice, blocks: bool) -> Stream {
+    let entered = device.context().enter().unwrap();
+    let mut handle = CUstream::NULL;
+    // SAFETY: a place for a stream, alive during the call.
+    unsafe { entered.stream_create(&raw mut handle, u32::from(!blocks)) }.unwrap();
+    Stream::from_raw(handle.0 as u64)
+}
+
+/// Destroys it.
+pub fn destroy(device: &CudaDevice, stream: Stream) {
+    let entered = device.context().enter().unwrap();
+    // SAFETY: the tests use it no more.
+    unsafe { entered.stream_destroy(driver_stream(stream)) }.unwrap();
 }
 
 /// Puts zeros into a region by a stream, as a framework would.

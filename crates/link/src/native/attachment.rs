@@ -42,7 +42,7 @@ pub(crate) use maps::SlotMap;
 pub use maps::Where;
 pub(crate) use memory::ASK_EVERY;
 pub(crate) use placed::find_device;
-pub(crate) use reading::is_lost;
+pub(crate) use reading::{captures_of, is_lost};
 
 /// Why an attachment came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

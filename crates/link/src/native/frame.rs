@@ -19,7 +19,7 @@ use crate::stamp::Stamp;
 /// The memory is shared and read-only; nothing was copied to get here. Holding a frame keeps one slot from the
 /// producer, so hold as many as the link has slots for (slots - 2) and drop the others.
 ///
-/// A clone is the same lease and costs two counters; nothing is allocated to receive a frame.
+/// A clone is the same lease and costs two counters; nothing is allocated to receive a frame in host memory.
 #[derive(Clone)]
 pub struct Frame {
     lease: Lease,
@@ -149,17 +149,29 @@ impl Frame {
     /// after what the stream holds when the last of frame, views and tensors is dropped. Without any such stream it goes
     /// back at that moment. Nothing is noted of a frame in host memory.
     ///
-    /// The stream must stay alive until then.
+    /// **The stream lives until then**: a call of the driver on a stream that was destroyed ends the process. Once the last of
+    /// frame, views and tensors is gone it may be destroyed at once, whatever it still has to do. A tensor that was given to
+    /// [`send_on`](crate::Publisher::send_on) is one of them until it is given back. Where the stream's end can't be told
+    /// by the frame's, [`used_on_kept`](Self::used_on_kept) keeps it.
+    ///
+    /// If the stream is being captured at that moment, the slot goes back after the capture, and after everything that the
+    /// device was given by then; a capture that is begun just then can be ended by that.
     pub fn used_on(&self, stream: Stream) {
-        if let Some(map) = self.lease.context.map.on_device() {
-            map.note_use(self.lease.slot, stream);
-        }
+        self.lease.note_use(stream);
+    }
+
+    /// As [`used_on`](Self::used_on), and takes what keeps the stream from being destroyed, such as a share of its owner.
+    /// It is dropped, on any thread, once the stream is not needed any more: after the last of frame, views and tensors, or
+    /// later if the stream is being captured at that moment. The slot goes back by the stream then too, and no other capture
+    /// is in danger.
+    pub fn used_on_kept(&self, stream: Stream, keeper: impl Send + Sync + 'static) {
+        self.lease.note_use_kept(stream, Box::new(keeper));
     }
 
     /// Orders `stream` after the content of the frame and notes it as [used](Self::used_on): work that is put into it
     /// after this call may read the frame. Only a frame that was received [for another
     /// stream](crate::Subscriber::recv_on) has its content still to come; for every other this is
-    /// [`used_on`](Self::used_on).
+    /// [`used_on`](Self::used_on), and the stream lives as long as there.
     ///
     /// # Errors
     /// [`LinkError::Capturing`] and [`LinkError::Device`].
@@ -173,9 +185,7 @@ impl Frame {
     /// producer only when the device has done everything that this process gave it. Costs a thread at that moment, so
     /// that [`used_on`](Self::used_on) is better wherever the stream is known.
     pub fn used_anywhere(&self) {
-        if let Some(map) = self.lease.context.map.on_device() {
-            map.note_use_anywhere(self.lease.slot);
-        }
+        self.lease.note_use_anywhere();
     }
 
     /// The device that it is on, and what that can do; `None` for a frame in host memory.
@@ -201,7 +211,7 @@ impl Frame {
     /// there are none either: frames stay with the process that holds them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        let Lease { context, slot } = &self.lease;
+        let Lease { context, slot, .. } = &self.lease;
         let FrameContext { attachment, map, form, .. } = &**context;
         if attachment.is_foreign() {
             return &[];

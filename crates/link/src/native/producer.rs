@@ -100,6 +100,9 @@ impl SlotState {
     }
 }
 
+/// A timeline, the device that keeps its streams, and who looks whether that is lost.
+type KeptTimeline = (Arc<dyn Accelerator>, Arc<dyn Timeline>, Arc<Promises>);
+
 /// The producing end of a link. It can move between threads; one thread at a time uses it.
 ///
 /// Dropping it closes the link: consumers are told, names are removed, and frames that they hold stay as they are. It
@@ -115,9 +118,9 @@ pub struct Publisher {
     /// Frames on a device get a mirror in host memory.
     is_mirrored: bool,
     /// Over the device words, for the device that frames were last on; and who looks whether that is lost.
-    timeline: Option<(uncopy_core::DeviceUuid, Arc<dyn Timeline>, Arc<Promises>)>,
-    /// Makes mirrors, on that device.
-    mirror_stream: Option<(uncopy_core::DeviceUuid, Stream)>,
+    timeline: Option<KeptTimeline>,
+    /// Makes mirrors, on that device, which keeps it.
+    mirror_stream: Option<(Arc<dyn Accelerator>, Stream)>,
     /// Who read when the link was closed.
     readers_at_close: Option<Vec<(u32, Arc<PidFd>)>>,
     /// A stream for arrays that are in none, and its device, which keeps it.

@@ -13,7 +13,7 @@
 //! | `newest` | `took`, or `nothing` |
 //! | `use N MS` has so many frames read by a stream that is that busy, and drops them | `used` |
 //! | `drop-captured` has a late stream read a frame, which is dropped while that stream is captured | `dropped` |
-//! | `drop-destroyed` the same with a stream that is gone by then | `dropped` |
+//! | `destroy HOW` has a late stream read a frame, and destroys that stream as soon as the frame is gone | `dropped` |
 //! | `let-go` has a late stream read what is held, and drops it | `dropped` |
 //! | `on-captured` asks for a frame for a stream that is captured | `refused` |
 //! | `sync` waits for the streams | `synced` |
@@ -23,6 +23,7 @@
 //! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
 //! | `break-unseen` the same by a call that the product does not see | `broken` |
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -108,14 +109,12 @@ impl Consumer {
                 self.read_late(&frame, self.streams[0])?;
                 Ok(json!({ "event": "dropped" }))
             }
-            ["drop-destroyed"] => {
-                let frame = self.sub.recv(PATIENCE)?;
-                self.frames += 1;
-                let card = self.card.as_ref().expect("a device");
-                let stream = card.mortal_stream();
-                self.read_late(&frame, stream)?;
-                card.destroy_stream(stream);
-                drop(frame);
+            ["destroy", "kept"] => {
+                self.drop_between_captures()?;
+                Ok(json!({ "event": "dropped" }))
+            }
+            ["destroy", how] => {
+                self.destroy(how)?;
                 Ok(json!({ "event": "dropped" }))
             }
             ["on-captured"] => {
@@ -162,6 +161,73 @@ impl Consumer {
                 Card::at(0).settle();
             }
             emit(&json!({ "event": "synced" }));
+        }
+    }
+
+    /// Has a stream read a frame, and destroys it when its user is done with it: when the frame is gone.
+    fn destroy(&mut self, how: &str) -> Result<(), LinkError> {
+        let stream = self.card.as_ref().expect("a device").mortal_stream();
+        let frame = match how {
+            "polled" => self.polled()?,
+            "received" => self.sub.recv_on(stream, PATIENCE)?,
+            _ => self.sub.recv(PATIENCE)?,
+        };
+        self.frames += 1;
+        self.read_late(&frame, stream)?;
+        let card = self.card.as_ref().expect("a device");
+        let mut twin = None;
+        match how {
+            "captured" => {
+                card.begin_capture(stream);
+                drop(frame);
+                card.end_capture(stream);
+            }
+            "viewed" => {
+                let view = frame.tensor()?;
+                drop(frame);
+                drop(view);
+            }
+            "twice" => {
+                twin = self.sub.newest()?;
+                drop(frame);
+            }
+            _ => drop(frame),
+        }
+        card.destroy_stream(stream);
+        drop(twin);
+        Ok(())
+    }
+
+    /// The same with a stream that the link is given a share of, and that is captured twice in a row: neither capture is
+    /// disturbed by the end of the first.
+    fn drop_between_captures(&mut self) -> Result<(), LinkError> {
+        let frame = self.sub.recv(PATIENCE)?;
+        let card = self.card.as_ref().expect("a device");
+        let owned = Arc::new(card.owned_stream());
+        let stream = owned.stream;
+        frame.used_on_kept(stream, Arc::clone(&owned));
+        self.frames += 1;
+        self.read_late(&frame, stream)?;
+        card.begin_capture(stream);
+        drop(frame);
+        card.end_capture(stream);
+        card.begin_capture(stream);
+        // Long enough for the link to come and look. It is not in the way of work in other streams.
+        card.spin(LATE.as_nanos() as u64, self.streams[1]);
+        while !matches!(card.device().is_done(self.streams[1]), Ok(true)) {
+            std::thread::yield_now();
+        }
+        card.end_capture(stream);
+        Ok(())
+    }
+
+    /// A frame that is asked for again and again.
+    fn polled(&mut self) -> Result<Frame, LinkError> {
+        self.sub.events()?;
+        loop {
+            if let Some(frame) = self.sub.poll_recv()? {
+                return Ok(frame);
+            }
         }
     }
 

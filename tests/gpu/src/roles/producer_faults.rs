@@ -9,7 +9,8 @@
 //! | `strided FORM` publishes a frame from an array whose rows are padded | `ran` |
 //! | `records N FORM HOW` publishes a frame that says it was copied N times before | `ran` |
 //! | `abandon-captured FORM` writes into a loan, and drops it while its stream is captured | `abandoned` |
-//! | `abandon-destroyed FORM` the same with a stream that is gone by then | `abandoned` |
+//! | `abandon-and-destroy HOW FORM` drops a loan as told, and destroys its stream at once | `abandoned` |
+//! | `publish-and-destroy HOW FORM` publishes a frame as told, and destroys its stream at once | `ran` |
 //! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
 //! | `break-unseen` the same by a call that the product does not see | `broken` |
 //! | `on-captured FORM` asks for a loan, and sends, on a stream that is captured | `refused` |
@@ -67,12 +68,13 @@ impl Producer {
                 self.card.end_capture(stream);
                 Ok(json!({ "event": "abandoned" }))
             }
-            ["abandon-destroyed", form] => {
-                let stream = self.card.mortal_stream();
-                let claim = self.scribble(&uncopy_tests::form(form), stream)?;
-                self.card.destroy_stream(stream);
-                drop(claim);
+            ["abandon-and-destroy", how, form] => {
+                self.abandon_and_destroy(how, &uncopy_tests::form(form))?;
                 Ok(json!({ "event": "abandoned" }))
+            }
+            ["publish-and-destroy", how, form] => {
+                self.publish_and_destroy(how, &uncopy_tests::form(form))?;
+                Ok(self.ran())
             }
             ["break-unseen"] => {
                 let card = &self.card;
@@ -127,6 +129,44 @@ impl Producer {
         self.card.spin(LONG.as_nanos() as u64, stream);
         self.card.fill(&claim.tensor()?, u64::MAX, stream);
         Ok(claim)
+    }
+
+    /// Drops a loan, and destroys a stream that has written into it, as its user may from then on.
+    fn abandon_and_destroy(&mut self, how: &str, form: &Form) -> Result<(), LinkError> {
+        let (stream, lasting) = (self.card.mortal_stream(), self.streams[0]);
+        let claim = self.scribble(form, if how == "beside" { lasting } else { stream })?;
+        if how == "beside" {
+            claim.also_on(stream)?;
+        }
+        let is_captured = how != "idle";
+        if is_captured {
+            self.card.begin_capture(stream);
+        }
+        drop(claim);
+        if is_captured {
+            self.card.end_capture(stream);
+        }
+        self.card.destroy_stream(stream);
+        Ok(())
+    }
+
+    /// Publishes a frame that a stream is late to write, and destroys the stream, as its user may from then on.
+    fn publish_and_destroy(&mut self, how: &str, form: &Form) -> Result<(), LinkError> {
+        let (key, stream) = (self.next_key(), self.card.mortal_stream());
+        let meta = Meta::default().raw(key.to_le_bytes().to_vec());
+        self.card.spin(LONG.as_nanos() as u64, stream);
+        if how == "loan" {
+            let claim = self.out.claim_on(form, self.card.id(), stream, None)?;
+            self.card.fill(&claim.tensor()?, key, stream);
+            self.out.commit(claim, meta)?;
+        } else {
+            let array = self.card.array(form.len_bytes());
+            self.card.fill(&array.tensor, key, stream);
+            let source = Tensor::new(array.tensor.region().clone(), *form.layout(), 0)?;
+            self.out.send_on(form, &source, meta, stream, None)?;
+        }
+        self.card.destroy_stream(stream);
+        Ok(())
     }
 
     /// Rows of the last axis but one, or planes of rows, each followed by padding that is no part of the frame.

@@ -62,14 +62,14 @@ impl Lease {
             form: *form,
             key: *key,
         };
-        let copy = Lease { context: Arc::new(context), slot: buffer };
+        let copy = Lease::new(Arc::new(context), buffer);
         let len = form.len_bytes();
         if let Room::Free { written } = room {
             let slot = map.region(self.slot, len, ())?;
             let from = Tensor::new(slot, Layout::contiguous(DType::U8, &[len])?, 0)?;
             // Before anything is put in: from here on the slot goes back after our stream.
             if !is_left_out(site::BRING_SLOT) {
-                source.note_use(self.slot, brought.stream());
+                self.note_use(brought.stream());
             }
             brought.fill(&attachment.name, (buffer, description.seq), written, &from)?;
             kill_point("device.brought");

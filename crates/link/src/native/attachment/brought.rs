@@ -150,11 +150,6 @@ impl Brought {
         }
     }
 
-    /// Whether one frame alone is in a buffer that is held.
-    pub(super) fn is_only(&self, buffer: usize) -> bool {
-        self.counts.get(buffer).is_some_and(|count| count.load(Acquire) == 1)
-    }
-
     /// One frame less. Says whether it was the last in the buffer.
     pub(super) fn is_last(&self, buffer: usize) -> bool {
         self.counts.get(buffer).is_some_and(|count| count.fetch_sub(1, AcqRel) == 1)
@@ -198,11 +193,7 @@ impl Brought {
             return false;
         };
         if buffer.is_held {
-            let held = count.fetch_update(AcqRel, Relaxed, |count| (count > 0).then(|| count + 1));
-            if held.is_ok() {
-                self.map.note_held_again(at);
-            }
-            return held.is_ok();
+            return count.fetch_update(AcqRel, Relaxed, |count| (count > 0).then(|| count + 1)).is_ok();
         }
         buffer.is_held = true;
         count.store(1, Relaxed);

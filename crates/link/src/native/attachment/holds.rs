@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Holding frames: which slots this process holds, counted, and what a held frame is made of.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use uncopy_core::Stream;
 use uncopy_os::{kill_point, spawn_quiet};
+use uncopy_tensor::Capture;
 
 use super::Attachment;
 use super::maps::SlotMap;
 use super::memory::Memory;
-use super::reading::Finished;
+use super::reading::{Finished, Keeper, Uses};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::native::control::Live;
@@ -43,7 +44,7 @@ impl Attachment {
         if let Some(context) = context {
             context.about_to_read(control, after);
         }
-        let (slot, named, again) = match self.hold_slot(control, after, every) {
+        let (slot, named) = match self.hold_slot(control, after, every) {
             Ok(held) => held,
             Err(Unheld::Nothing) => return Ok(Next::Nothing),
             Err(Unheld::Corrupt) => return Err(self.corrupt("the newest frame can't be held".to_owned())),
@@ -55,17 +56,12 @@ impl Attachment {
             return Err(self.corrupt(format!("frame {named} says that its number is {}", description.seq)));
         }
         let lease = match context {
-            Some(context) if context.key == description.form_key() => {
-                Lease { context: Arc::clone(context), slot }
-            }
+            Some(context) if context.key == description.form_key() => Lease::new(Arc::clone(context), slot),
             _ => match self.set_context(slot, &description, context)? {
-                Ok(context) => Lease { context, slot },
+                Ok(context) => Lease::new(context, slot),
                 Err(next) => return Ok(next),
             },
         };
-        if again && let Some(map) = lease.context.map.on_device() {
-            map.note_held_again(slot);
-        }
         kill_point("consumer.described");
         // The lease gives back what the hold would have.
         std::mem::forget(hold);
@@ -105,10 +101,9 @@ impl Attachment {
         Ok(FrameContext { attachment: Arc::clone(self), map, key: description.form_key(), form })
     }
 
-    /// A slot that is now held, the number under which `latest` named its frame, and whether another frame of this process
-    /// is in it.
+    /// A slot that is now held, and the number under which `latest` named its frame.
     #[inline(always)]
-    fn hold_slot(&self, control: Live<'_>, after: u64, every: bool) -> Result<(usize, u64, bool), Unheld> {
+    fn hold_slot(&self, control: Live<'_>, after: u64, every: bool) -> Result<(usize, u64), Unheld> {
         let (mut begun, mut yields) = (None, 0);
         loop {
             let hold = match every {
@@ -119,10 +114,10 @@ impl Attachment {
             if !hold.again {
                 // Our bit was clear, so no frame of ours is in this slot and nobody else changes the count.
                 count.store(1, Relaxed);
-                return Ok((hold.slot, hold.seq, false));
+                return Ok((hold.slot, hold.seq));
             }
             if count.fetch_add(1, AcqRel) > 0 {
-                return Ok((hold.slot, hold.seq, true));
+                return Ok((hold.slot, hold.seq));
             }
             // Another thread has dropped the last frame in this slot and is about to clear our bit; the hold that we
             // saw is not ours to keep. Step back until it is done.
@@ -143,11 +138,6 @@ impl Attachment {
             // The caller has a frame in the slot, so that the count is above 0 and stays so.
             count.fetch_add(1, Relaxed);
         }
-    }
-
-    /// Whether one frame alone is in a slot that the caller holds.
-    fn is_only(&self, slot: usize) -> bool {
-        self.counts.get(slot).is_some_and(|count| count.load(Acquire) == 1)
     }
 
     /// One frame less. Says whether it was the last in the slot, which the caller then gives back.
@@ -227,31 +217,30 @@ impl Drop for Hold<'_> {
 pub(crate) struct Lease {
     pub(crate) context: Arc<FrameContext>,
     pub(crate) slot: usize,
+    /// What reads it on a device; none in host memory, and where the hold alone is meant.
+    uses: Option<Arc<Mutex<Uses>>>,
 }
 
 impl Clone for Lease {
     fn clone(&self) -> Self {
-        self.retain();
-        Self { context: Arc::clone(&self.context), slot: self.slot }
+        self.hold_with(self.uses.clone())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let FrameContext { attachment, map, .. } = &*self.context;
-        if !self.is_last() {
-            return;
+        // In a forked child both the streams and the hold are the parent's.
+        let uses = self.uses.take().and_then(Arc::into_inner).map(into_inner);
+        let uses = if self.context.attachment.is_foreign() {
+            uses
+        } else {
+            uses.and_then(|uses| self.end_reading(uses))
+        };
+        if self.is_last() {
+            self.give_back();
         }
-        match map.on_device().map(|map| map.finish(self.slot)) {
-            None | Some(Finished::Done) => self.give_back(),
-            Some(Finished::Captured) => self.give_back_after_capture(),
-            Some(Finished::Unknown) => self.give_back_when_idle(),
-            Some(Finished::Failed(error)) => {
-                let link = &attachment.name;
-                tracing::warn!(link, %error, "a frame goes back when its device has done everything");
-                self.give_back_when_idle();
-            }
-        }
+        // Whose end may run anything: last.
+        drop(uses);
     }
 }
 
@@ -274,15 +263,6 @@ impl Lease {
         }
     }
 
-    /// Whether nobody else here is in the slot.
-    fn is_only(&self) -> bool {
-        let FrameContext { attachment, map, .. } = &*self.context;
-        match map.brought() {
-            None => attachment.is_only(self.slot),
-            Some(brought) => brought.is_only(self.slot),
-        }
-    }
-
     #[inline]
     fn give_back(&self) {
         let FrameContext { attachment, map, .. } = &*self.context;
@@ -290,6 +270,70 @@ impl Lease {
             None => attachment.give_back(self.slot),
             Some(brought) => brought.give_back(self.slot),
         }
+    }
+
+    /// A lease of a slot or a buffer that the caller holds: the hold is the lease's from now on.
+    #[inline]
+    pub(super) fn new(context: Arc<FrameContext>, slot: usize) -> Self {
+        let uses = context.map.on_device().map(|_| Arc::default());
+        Self { context, slot, uses }
+    }
+
+    /// The hold alone, for whoever reads nothing: that it lives on says nothing about the streams of the others.
+    pub(crate) fn hold(&self) -> Self {
+        self.hold_with(None)
+    }
+
+    #[inline]
+    fn hold_with(&self, uses: Option<Arc<Mutex<Uses>>>) -> Self {
+        self.retain();
+        Self { context: Arc::clone(&self.context), slot: self.slot, uses }
+    }
+
+    /// Notes that `stream` reads the frame, if it is on a device.
+    pub(crate) fn note_use(&self, stream: Stream) {
+        if let Some(uses) = &self.uses {
+            lock(uses).note(stream);
+        }
+    }
+
+    /// The same, and keeps `keeper` until the stream is not needed any more.
+    pub(crate) fn note_use_kept(&self, stream: Stream, keeper: Keeper) {
+        let Some(uses) = &self.uses else { return };
+        let superfluous = {
+            let mut uses = lock(uses);
+            uses.note(stream);
+            uses.keep(stream, keeper)
+        };
+        drop(superfluous);
+    }
+
+    /// Notes that something reads the frame, if it is on a device, in streams that nobody knows.
+    pub(crate) fn note_use_anywhere(&self) {
+        if let Some(uses) = &self.uses {
+            lock(uses).note_anywhere();
+        }
+    }
+
+    /// Ends what reads the frame on its device. Where that takes its time, the slot stays held for it. Gives back what is
+    /// not needed for it.
+    #[inline]
+    fn end_reading(&self, uses: Uses) -> Option<Uses> {
+        let FrameContext { attachment, map, .. } = &*self.context;
+        match map.on_device().map(|map| map.finish(self.slot, &uses)) {
+            None | Some(Finished::Done) => {}
+            Some(Finished::Captured(captures)) => {
+                self.hold_after_captures(captures, uses);
+                return None;
+            }
+            Some(Finished::Unknown) => self.hold_until_idle(),
+            Some(Finished::Failed(error)) => {
+                let link = &attachment.name;
+                tracing::warn!(link, %error, "a frame goes back when its device has done everything");
+                self.hold_until_idle();
+            }
+        }
+        Some(uses)
     }
 
     /// Whether the content is where it can be looked at.
@@ -321,41 +365,30 @@ impl Lease {
         waits.map_err(on_device(&attachment.name, "ordering a stream after a frame"))
     }
 
-    /// Takes the hold up again that this lease has just ended, as another lease.
-    fn revive(&self) -> Self {
-        self.retain();
-        Self { context: Arc::clone(&self.context), slot: self.slot }
-    }
-
-    /// Keeps the hold until nobody captures the streams that read the frame: work can't be put into them before.
+    /// Holds the slot until captures are over. The reading ends then in the same streams where something keeps them; else
+    /// with all that the device does, since they can't be asked any more.
     #[cold]
-    fn give_back_after_capture(&self) {
-        let mut kept = Some(self.revive());
+    fn hold_after_captures(&self, mut captures: Vec<Box<dyn Capture>>, uses: Uses) {
+        let mut kept = Some(self.hold_with(Some(Arc::new(Mutex::new(uses.without_owner())))));
         ask_until_done(move || {
-            let slot = kept.as_ref().map(|lease: &Self| lease.slot);
-            let is_captured = kept
-                .as_ref()
-                .and_then(|lease| lease.context.map.on_device())
-                .zip(slot)
-                .is_some_and(|(map, slot)| map.is_captured(slot));
-            if !is_captured {
+            captures.retain(|capture| !capture.is_over());
+            if captures.is_empty() {
                 drop(kept.take());
             }
-            !is_captured
+            captures.is_empty()
         });
     }
 
-    /// Keeps the hold until the device has done everything that this process gave it: which stream reads the frame is
-    /// not known, or it takes no work (it may have been destroyed), so that nothing nearer tells.
+    /// Holds the slot until the device has done everything that this process gave it: which stream reads the frame is not
+    /// known, or it takes no work, so that nothing nearer tells.
     #[cold]
-    fn give_back_when_idle(&self) {
-        // Dropped by the thread alone: here it would come to this place again.
-        let kept = Arc::new(Mutex::new(Some(self.revive())));
+    fn hold_until_idle(&self) {
+        // Dropped by the thread alone: elsewhere the device may still read.
+        let kept = Arc::new(Mutex::new(Some(self.hold())));
         let handed = Arc::clone(&kept);
         let settle = move || {
             let Some(lease) = lock(&handed).take() else { return };
             if let Some(map) = lease.context.map.on_device() {
-                map.begin_settling(lease.slot, || lease.is_only());
                 map.settle();
             }
             drop(lease);
@@ -365,4 +398,9 @@ impl Lease {
             std::mem::forget(lock(&kept).take());
         }
     }
+}
+
+/// What is in a lock that nobody else has.
+fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

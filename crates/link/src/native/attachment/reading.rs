@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading on a device: which streams read a slot, and the word that one of them writes when all are done.
+//!
+//! A stream is its maker's, who may destroy it as soon as the frame that it was named for is gone, with every view: a
+//! call on it then ends the process. So a reading ends while its last owner goes, on that owner's thread, and what has
+//! to be waited for after that is waited for without a stream of anybody's, unless something was given that keeps it.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -7,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use uncopy_core::{Device, Stream};
 use uncopy_os::{PidFd, fork_generation, kill_point, spawn_quiet};
-use uncopy_tensor::{Accelerator, Region, Timeline};
+use uncopy_tensor::{Accelerator, Capture, Region, Timeline};
 
 use super::maps::Reader;
 use super::tickets::Seat;
@@ -22,23 +26,60 @@ use crate::site::{self, is_left_out};
 pub(crate) struct DeviceMap {
     reader: Reader,
     seat: Seat,
-    /// What reads each slot since it was held.
-    uses: Box<[Mutex<Uses>]>,
+    /// Held by who takes a ticket for a slot, until a stream has it: several frames of one slot may end at once.
+    turns: Box<[Mutex<()>]>,
     until: Until,
     generation: u32,
     vigil: Vigil,
     region: Option<Region>,
 }
 
-/// What reads a slot on the device.
+/// What reads a frame on the device. Clones and views of the frame share it; a frame that is received once more has its
+/// own, since other owners have named its streams.
 #[derive(Default)]
-struct Uses {
+pub(crate) struct Uses {
     streams: Vec<Stream>,
+    /// What keeps some of the streams.
+    keepers: Vec<(Stream, Keeper)>,
     /// Something whose stream is not known reads it too.
     anywhere: bool,
-    /// Nobody holds the slot but who waits until the device has done everything, and nobody has since: nothing else is
-    /// to be waited for.
-    is_settled: bool,
+}
+
+/// Keeps a stream from being destroyed until it is dropped.
+pub(crate) type Keeper = Box<dyn Send + Sync>;
+
+impl Uses {
+    /// What of it can be waited for when its owners are gone: the same where all of the streams are kept.
+    pub(super) fn without_owner(self) -> Self {
+        let lives_on = |stream: &Stream| {
+            *stream == Stream::LEGACY_DEFAULT || self.keepers.iter().any(|(kept, _)| kept == stream)
+        };
+        match self.streams.iter().all(lives_on) {
+            true => self,
+            false => Self { anywhere: true, ..Self::default() },
+        }
+    }
+
+    /// Notes that `stream` reads the frame.
+    pub(crate) fn note(&mut self, stream: Stream) {
+        if !self.streams.contains(&stream) {
+            self.streams.push(stream);
+        }
+    }
+
+    /// Takes what keeps a stream, unless something keeps it already: then it is given back, to be dropped outside of locks.
+    pub(crate) fn keep(&mut self, stream: Stream, keeper: Keeper) -> Option<Keeper> {
+        if self.keepers.iter().any(|(kept, _)| *kept == stream) {
+            return Some(keeper);
+        }
+        self.keepers.push((stream, keeper));
+        None
+    }
+
+    /// Notes that something reads the frame in streams that nobody knows.
+    pub(crate) fn note_anywhere(&mut self) {
+        self.anywhere = true;
+    }
 }
 
 /// What is kept while a stream of ours may still read.
@@ -53,19 +94,19 @@ pub(super) struct Until {
 pub(super) enum Finished {
     /// The slot may be given back: whoever writes it next waits for our streams.
     Done,
-    /// A stream that reads it is being captured, so that nothing can be put into it now.
-    Captured,
+    /// Streams that read it are being captured, so that nothing can be put into them now.
+    Captured(Vec<Box<dyn Capture>>),
     /// Which streams read it is not known.
     Unknown,
-    /// The driver refused for another reason.
+    /// The driver refused.
     Failed(io::Error),
 }
 
 impl DeviceMap {
     pub(super) fn new(region: Region, reader: Reader, seat: Seat, until: Until) -> Self {
-        let uses = (0..seat.control.slots()).map(|_| Mutex::default()).collect();
+        let turns = (0..seat.control.slots()).map(|_| Mutex::default()).collect();
         let (generation, vigil) = (fork_generation(), Vigil::default());
-        Self { reader, seat, uses, until, generation, vigil, region: Some(region) }
+        Self { reader, seat, turns, until, generation, vigil, region: Some(region) }
     }
 
     pub(crate) fn region(&self) -> &Region {
@@ -86,70 +127,53 @@ impl DeviceMap {
         &self.reader.timeline
     }
 
-    /// Notes that `stream` reads a slot, which the caller holds.
-    pub(crate) fn note_use(&self, slot: usize, stream: Stream) {
-        let Some(uses) = self.uses.get(slot) else { return };
-        let mut uses = lock(uses);
-        if !uses.streams.contains(&stream) {
-            uses.streams.push(stream);
-        }
-    }
-
-    /// Notes that something reads a slot, which the caller holds, in streams that nobody knows.
-    pub(crate) fn note_use_anywhere(&self, slot: usize) {
-        if let Some(uses) = self.uses.get(slot) {
-            lock(uses).anywhere = true;
-        }
-    }
-
-    /// Ends the reading of a slot that this process holds and whose last frame here is gone: has one of the streams
-    /// that read it say when all are done.
-    pub(super) fn finish(self: &Arc<Self>, slot: usize) -> Finished {
-        let Some(uses) = self.uses.get(slot) else { return Finished::Done };
-        let mut uses = lock(uses);
-        if uses.is_settled {
-            *uses = Uses::default();
+    /// Ends the reading of a slot that the caller holds, and whose last frame with these `uses` is going: has one of the
+    /// streams that read it say when all are done. No stream is named any more when this has returned.
+    pub(super) fn finish(self: &Arc<Self>, slot: usize, uses: &Uses) -> Finished {
+        let Some(turn) = self.turns.get(slot) else { return Finished::Done };
+        let (release, streams) = (self.reader.release, &uses.streams[..]);
+        if release == Release::Streams && streams.is_empty() && !uses.anywhere {
             return Finished::Done;
         }
-        match self.reader.release {
-            Release::Streams if uses.anywhere => return Finished::Unknown,
-            Release::Streams if uses.streams.is_empty() => return Finished::Done,
-            // What is known to be captured is waited for, and not disturbed.
-            Release::Context if self.is_any_captured(&uses.streams) => return Finished::Captured,
-            _ => {}
+        // What is known to be captured is waited for, and not disturbed. Without need nobody is asked: a stream that is
+        // captured takes no ticket.
+        if release == Release::Context || uses.anywhere {
+            let captures = self.captures_of(streams);
+            if !captures.is_empty() {
+                return Finished::Captured(captures);
+            }
         }
-        let site = match self.reader.release {
+        if release == Release::Streams && uses.anywhere {
+            return Finished::Unknown;
+        }
+        let site = match release {
             Release::Streams => site::RELEASE,
             Release::Context => site::RELEASE_CONTEXT,
         };
         if is_left_out(site) {
-            *uses = Uses::default();
             return Finished::Done;
         }
+        let turn = lock(turn);
         let taken = self.seat.take(slot);
         kill_point("device.ticketed");
-        match self.put_end(&uses.streams, &taken.ticket) {
-            Ok(()) => {
-                *uses = Uses::default();
-                self.seat.keep(&taken);
-                keep_vigil(self);
+        let Err(error) = self.put_end(streams, &taken.ticket) else {
+            self.seat.keep(&taken);
+            drop(turn);
+            keep_vigil(self);
+            return Finished::Done;
+        };
+        self.seat.undo(&taken);
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => {
+                self.seat.write_off();
                 Finished::Done
             }
-            Err(error) => {
-                self.seat.undo(&taken);
-                match error.kind() {
-                    // Of a capture in a stream that nobody named, nobody can be asked whether it still goes on.
-                    io::ErrorKind::ResourceBusy if self.reader.release == Release::Streams => {
-                        Finished::Captured
-                    }
-                    io::ErrorKind::BrokenPipe => {
-                        *uses = Uses::default();
-                        self.seat.write_off();
-                        Finished::Done
-                    }
-                    _ => Finished::Failed(error),
-                }
+            // Of a capture in a stream that nobody named, nobody can be asked whether it still goes on.
+            io::ErrorKind::ResourceBusy if release == Release::Streams => {
+                let captures = self.captures_of(streams);
+                if captures.is_empty() { Finished::Failed(error) } else { Finished::Captured(captures) }
             }
+            _ => Finished::Failed(error),
         }
     }
 
@@ -167,15 +191,9 @@ impl DeviceMap {
         }
     }
 
-    /// Whether a stream that reads the slot is being captured.
-    pub(super) fn is_captured(&self, slot: usize) -> bool {
-        let Some(uses) = self.uses.get(slot) else { return false };
-        let uses = lock(uses).streams.clone();
-        self.is_any_captured(&uses)
-    }
-
-    fn is_any_captured(&self, streams: &[Stream]) -> bool {
-        streams.iter().any(|stream| matches!(self.reader.accelerator.is_capturing(*stream), Ok(true)))
+    /// The captures that some of the streams take part in.
+    fn captures_of(&self, streams: &[Stream]) -> Vec<Box<dyn Capture>> {
+        captures_of(&*self.reader.accelerator, streams)
     }
 
     /// Why nothing can be read on the device any more, once it is known to be lost to this process. What its streams
@@ -191,24 +209,6 @@ impl DeviceMap {
     pub(super) fn settle(&self) {
         if settle(&*self.reader.accelerator) == Settled::Lost {
             self.seat.write_off();
-        }
-    }
-
-    /// Notes that the caller, who holds a slot, is about to wait until the device has done everything. That is the end of
-    /// its reading if nobody else holds it, as `is_only` tells; who does reads on, and ends the reading by itself.
-    pub(super) fn begin_settling(&self, slot: usize, is_only: impl FnOnce() -> bool) {
-        let Some(uses) = self.uses.get(slot) else { return };
-        lock(uses).is_settled = true;
-        // After the note: who holds it from now on takes the note back.
-        if !is_only() {
-            lock(uses).is_settled = false;
-        }
-    }
-
-    /// Notes that a slot which was held is held once more, and read by whatever.
-    pub(super) fn note_held_again(&self, slot: usize) {
-        if let Some(uses) = self.uses.get(slot) {
-            lock(uses).is_settled = false;
         }
     }
 }
@@ -337,6 +337,12 @@ fn settle(accelerator: &dyn Accelerator) -> Settled {
             Err(_) => std::thread::sleep(AGAIN),
         }
     }
+}
+
+/// The captures that some of the streams take part in. One that can't be watched, since it is invalid already, is not
+/// among them.
+pub(crate) fn captures_of(accelerator: &dyn Accelerator, streams: &[Stream]) -> Vec<Box<dyn Capture>> {
+    streams.iter().filter_map(|stream| accelerator.capture_of(*stream).ok().flatten()).collect()
 }
 
 /// Whether the device is lost to this process for good.

@@ -62,7 +62,7 @@ fn look_at_device(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkErr
         // Perhaps it has come just now: then it is brought by the next look.
         return Ok(Look::Unready);
     }
-    let (Some(stream), Some(map)) = (stream, lease.context.map.on_device()) else {
+    let (Some(stream), Some(_)) = (stream, lease.context.map.on_device()) else {
         return Ok(if is_there { Look::There } else { Look::Unready });
     };
     if !is_there && !lease.context.attachment.watches_process() {
@@ -70,13 +70,14 @@ fn look_at_device(lease: &Lease, stream: Option<Stream>) -> Result<Look, LinkErr
         return Ok(Look::Unready);
     }
     lease.order_after_content(stream)?;
-    map.note_use(lease.slot, stream);
+    lease.note_use(stream);
     Ok(Look::There)
 }
 
 impl Subscriber {
     /// Like [`recv`](Self::recv), for work that is put into `stream`: the frame may still be written by its producer's
-    /// device, and the stream waits for that. The frame is noted as [used](Frame::used_on) on the stream.
+    /// device, and the stream waits for that. The frame is noted as [used](Frame::used_on) on the stream, which lives as long
+    /// as that says: until the frame and every view of it is gone.
     ///
     /// This does not make the frame known sooner, and the stream's wait keeps the card from other work of this process;
     /// [`recv`](Self::recv) is the better choice unless the processor has nothing to do but to put work into the stream.
@@ -185,7 +186,7 @@ impl Subscriber {
         if std::mem::replace(&mut unready.is_watched, true) {
             return false;
         }
-        let mut lease = Some(unready.lease.clone());
+        let mut lease = Some(unready.lease.hold());
         ask_until_done(move || {
             let is_there = lease.as_ref().is_none_or(Lease::is_there);
             if is_there {

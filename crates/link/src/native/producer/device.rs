@@ -5,9 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use uncopy_core::{CopyReason, CopyRecord, DType, Device, DeviceUuid, Layout, Stream};
+use uncopy_core::{CopyReason, CopyRecord, DType, Device, Layout, Stream};
 use uncopy_os::{SlotMemory, kill_point};
-use uncopy_tensor::{Accelerator, Region, Tensor, Timeline, TimelinePoint};
+use uncopy_tensor::{Accelerator, Capture, Region, Tensor, Timeline, TimelinePoint};
 
 use super::promises::Promises;
 use super::{
@@ -17,7 +17,7 @@ use crate::accelerators;
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
-use crate::native::attachment::is_lost;
+use crate::native::attachment::{captures_of, is_lost};
 use crate::native::consumer::Waiting;
 use crate::native::control::Live;
 use crate::native::frame_memory::on_device;
@@ -74,6 +74,10 @@ impl Publisher {
     /// [`Claim::tensor`], then give the claim to [`commit`](Self::commit), which publishes what the stream holds by then;
     /// other streams must have been joined into it. Dropping it publishes nothing.
     ///
+    /// **The stream lives until the claim is committed or dropped**; then it may be destroyed at once, whatever it still has
+    /// to do. If it is being captured when the claim is dropped, the slot is free after the capture, and after everything
+    /// that the device was given by then.
+    ///
     /// The first frame on another device than the last begins a new epoch: consumers follow by themselves.
     ///
     /// # Errors
@@ -116,7 +120,8 @@ impl Publisher {
     /// frame. The call does not wait for it; the tensor is kept until it is done, and given back with a later
     /// call, [`flush`](Self::flush) among them.
     ///
-    /// `stream` must be ordered after the work that makes the tensor: the stream of that work, most often.
+    /// `stream` must be ordered after the work that makes the tensor: the stream of that work, most often. It may be destroyed
+    /// as soon as this has returned, whatever it still has to do.
     ///
     /// # Errors
     /// As for [`Publisher::claim_on`], but a frame that finds every slot held is [`Sent::Dropped`] in a link that drops.
@@ -293,22 +298,22 @@ impl Publisher {
     /// The stream that makes mirrors on a device: the same in every epoch, so that mirrors of a slot are made in order.
     fn mirror_stream_on(&mut self, accelerator: &Arc<dyn Accelerator>) -> Result<Stream, LinkError> {
         let uuid = accelerator.uuid();
-        if let Some((_, stream)) = self.mirror_stream.filter(|(known, _)| *known == uuid) {
-            return Ok(stream);
+        if let Some((_, stream)) = self.mirror_stream.as_ref().filter(|(known, _)| known.uuid() == uuid) {
+            return Ok(*stream);
         }
         let stream = accelerator.stream().map_err(on_device(self.name(), "making a stream"))?;
-        self.mirror_stream = Some((uuid, stream));
+        self.mirror_stream = Some((Arc::clone(accelerator), stream));
         Ok(stream)
     }
 
     fn timeline_on(&mut self, accelerator: &Arc<dyn Accelerator>) -> Result<Arc<dyn Timeline>, LinkError> {
-        let uuid: DeviceUuid = accelerator.uuid();
-        if let Some((_, timeline, _)) = self.timeline.as_ref().filter(|(known, ..)| *known == uuid) {
+        let uuid = accelerator.uuid();
+        if let Some((_, timeline, _)) = self.timeline.as_ref().filter(|(known, ..)| known.uuid() == uuid) {
             return Ok(Arc::clone(timeline));
         }
         let timeline = timeline_over(self.name(), &self.control, accelerator)?;
         let promises = Promises::new(&self.server, accelerator, self.is_mirrored);
-        self.timeline = Some((uuid, Arc::clone(&timeline), Arc::new(promises)));
+        self.timeline = Some((Arc::clone(accelerator), Arc::clone(&timeline), Arc::new(promises)));
         Ok(timeline)
     }
 
@@ -575,12 +580,20 @@ impl DeviceLoan {
         }
     }
 
-    /// Waits until the device has done everything, and keeps the promise by hand.
-    pub(super) fn settle(&self, control: Live<'_>) {
+    /// The captures that the streams which write the slot take part in.
+    pub(super) fn captures(&self) -> Vec<Box<dyn Capture>> {
+        let mut streams = lock(&self.others).clone();
+        streams.push(self.stream);
+        captures_of(&*self.slots.accelerator, &streams)
+    }
+
+    /// Waits until `captures` are over and the device has done everything, and keeps the promise by hand. Names no stream:
+    /// they may be gone by now.
+    pub(super) fn settle(&self, control: Live<'_>, captures: &[Box<dyn Capture>]) {
         /// Between two attempts, of a device that can't be asked while somebody captures.
         const AGAIN: Duration = Duration::from_millis(20);
-        // To settle would end the capture.
-        while matches!(self.slots.accelerator.is_capturing(self.stream), Ok(true)) {
+        // To settle would end them.
+        while !captures.iter().all(|capture| capture.is_over()) {
             std::thread::sleep(AGAIN);
         }
         while let Err(error) = self.slots.accelerator.settle() {

@@ -64,7 +64,7 @@ impl Claim {
 
     /// Lets work in `stream` write the slot too, where it is on a device: what is put into the stream from now on finds
     /// the slot free and is done after what the claim's own stream holds now; what it holds when the claim is committed is
-    /// part of the frame.
+    /// part of the frame. The stream lives until the claim is committed or dropped.
     ///
     /// # Errors
     /// [`LinkError::Capturing`], [`LinkError::Device`].
@@ -124,8 +124,10 @@ impl Drop for Claim {
 /// Gives a slot back when the device has done everything: its stream takes no work, so that nothing nearer tells.
 #[cold]
 fn give_back_when_idle(loan: DeviceLoan, server: Arc<Server>, slot: usize) {
+    // On this thread: the streams are there until this has returned.
+    let captures = loan.captures();
     let settle = move || {
-        loan.settle(server.control());
+        loan.settle(server.control(), &captures);
         server.give_back(slot);
     };
     if let Err(error) = spawn_quiet("uncopy-settle", settle) {
