@@ -6,7 +6,9 @@ use std::sync::Arc;
 use pyo3::intern;
 use pyo3::prelude::*;
 use uncopy::{Device, ErrorKind, Frame, HostCopy, Stream, Tensor};
-use uncopy_pyo3::{Array, ArrayError, cupy_current_stream, give, learn_torch, torch_current_stream};
+use uncopy_pyo3::{
+    Array, ArrayError, cupy_current_stream, give, learn_torch, owner_of_stream, torch_current_stream,
+};
 
 use crate::ending;
 use crate::errors::Failure;
@@ -89,6 +91,7 @@ fn order_torch(py: Python<'_>, frame: &Frame) -> Result<(), Failure> {
     }
     if let Some(stream) = streams::torch_stream(py, device) {
         frame.ready_on(stream)?;
+        streams::note_torch(frame, stream);
     }
     Ok(())
 }
@@ -108,7 +111,7 @@ pub fn cupy<'py>(slf: &Bound<'py, PyFrame>, copy: bool) -> Result<Bound<'py, PyA
     frameworks::require_cupy(py)?;
     let (stream, object) = cupy_current_stream(py, held.device())?;
     held.ready_on(stream)?;
-    frame.cell().keep_stream(&object);
+    streams::note(&held, stream, owner_of_stream(&object));
     let array = frameworks::cupy(&Bound::new(py, PyCudaView::new(tensor, Some(held)))?)?;
     if !copy {
         return Ok(array);
@@ -149,9 +152,14 @@ pub fn note_consumer(py: Python<'_>, frame: &Frame, reader: Option<Stream>) {
     if torch.is_some() && torch_current_stream(device).is_none() {
         frame.used_anywhere();
     }
-    let Some(reader) = reader.filter(|reader| torch != Some(*reader)) else { return };
-    let is_cupy = || streams::cupy_stream(py, device).is_some_and(|(stream, _)| stream == reader);
-    if streams::imported(py, intern!(py, "jax")).is_some() && !is_cupy() {
-        frame.used_anywhere();
+    let Some(reader) = reader else { return };
+    if torch == Some(reader) {
+        return streams::note_torch(frame, reader);
+    }
+    let cupy = streams::cupy_stream(py, device).filter(|(stream, _)| *stream == reader);
+    match cupy {
+        Some((_, object)) => streams::note(frame, reader, owner_of_stream(&object)),
+        None if streams::imported(py, intern!(py, "jax")).is_some() => frame.used_anywhere(),
+        None => {}
     }
 }

@@ -14,7 +14,7 @@ use uncopy::{
     Captured, CopyReason, CopyRecord, Device, ErrorKind, Form, Frame, Origin, PixelFormat, Staging, Stamp,
     Stream, Tensor,
 };
-use uncopy_pyo3::{give, stream_from_python};
+use uncopy_pyo3::{give, owner_of_stream, stream_from_python};
 
 use crate::arrays;
 use crate::end::locked;
@@ -23,6 +23,7 @@ use crate::frameworks;
 use crate::lease::{Cell, Held};
 use crate::meta::{clock_name, meta_to_python, seconds_from_nanos};
 use crate::stats::PyCopyRecord;
+use crate::streams;
 
 /// A frame of a link, held: its memory is shared, read-only, and does not change while it or an array of it lives.
 ///
@@ -33,7 +34,8 @@ use crate::stats::PyCopyRecord;
 /// On a GPU (frame.device is 'cuda:0' or its like) it is an array there, by DLPack and the CUDA array interface, whose
 /// content is there when it is received: nothing has to be waited for. The slot goes back after the work that reads it: in
 /// every stream that a view was asked for with, and in the current stream of torch or CuPy of the thread that drops the
-/// last view. Name others with used_on(). Whoever writes into a frame on a GPU changes it for everybody.
+/// last view. Name others with used_on(). Objects of streams are kept as long as they are needed, handles are not. Whoever
+/// writes into a frame on a GPU changes it for everybody.
 ///
 /// The frame of a for loop is released when the next one is asked for, unless an array of it still lives. Numbers and
 /// metadata stay readable then.
@@ -325,7 +327,8 @@ impl PyFrame {
 
     /// Says that work in this stream reads the frame: what is put into it from now on finds the content there, and the slot
     /// goes back after what it holds when the last view is gone. stream is a handle or an object of torch, CuPy, cuda.core
-    /// or numba; an object is kept alive until then, a handle is not. Does nothing for a frame in host memory.
+    /// or numba. An object is kept alive until then. A handle is not: its stream may be destroyed once the frame and every view
+    /// of it is gone, and before that ends the process. Does nothing for a frame in host memory.
     ///
     /// Raises Closed once the frame is released, InvalidArgument while the stream is being captured into a graph.
     fn used_on(&self, stream: &Bound<'_, PyAny>) -> Result<(), Failure> {
@@ -333,14 +336,14 @@ impl PyFrame {
         let frame = self.held()?;
         if !self.is_on_host() {
             frame.ready_on(named)?;
-            self.cell.keep_stream(stream);
+            streams::note(&frame, named, owner_of_stream(stream));
         }
         Ok(())
     }
 
     /// Lets go of the frame. Arrays that were made of it keep it; without any, the producer gets the slot back, after what
-    /// stream holds if one is named. Numbers and metadata stay readable. Does nothing the second time, or once
-    /// __array_interface__ or __cuda_array_interface__ was read.
+    /// stream holds if one is named, which is as for used_on(). Numbers and metadata stay readable. Does nothing the second
+    /// time, or once __array_interface__ or __cuda_array_interface__ was read.
     #[pyo3(signature = (stream=None))]
     fn release(&self, stream: Option<&Bound<'_, PyAny>>) -> Result<(), Failure> {
         if let Some(stream) = stream

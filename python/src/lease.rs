@@ -13,11 +13,12 @@
 //! | to CuPy, by its name | likewise CuPy's |
 //! | by address (`ptr`, `__cuda_array_interface__`) | both, and the legacy default stream |
 //! | to jax, whose streams nobody knows | everything that the device was given by this process |
+//!
+//! A stream is noted with the object that owns it, where there is one: the lease keeps both, whoever else lets go of it.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use pyo3::prelude::*;
 use uncopy::{CopyRecord, Device, Frame, HostCopy, MetaKind, Tensor};
 use uncopy_pyo3::{ArrayError, torch_current_stream};
 
@@ -32,11 +33,7 @@ pub struct Cell {
     hosted: Mutex<Option<Arc<HostCopy>>>,
     /// Its address was given out: whoever has it did not say in which stream it works.
     by_address: AtomicBool,
-    /// Streams whose numbers were noted, kept alive until the lease ends.
-    kept: Kept,
 }
-
-type Kept = Arc<Mutex<Vec<Py<PyAny>>>>;
 
 pub enum Held {
     Lease(Frame),
@@ -58,7 +55,6 @@ impl Cell {
             held: Mutex::new(Held::Lease(frame)),
             hosted: Mutex::default(),
             by_address: AtomicBool::new(false),
-            kept: Kept::default(),
         })
     }
 
@@ -88,11 +84,6 @@ impl Cell {
         self.by_address.store(true, SeqCst);
     }
 
-    /// Keeps the object of a stream whose number was noted.
-    pub fn keep_stream(&self, object: &Bound<'_, PyAny>) {
-        locked(&self.kept).push(object.clone().unbind());
-    }
-
     /// The copy on the host, if there is one.
     pub fn hosted(&self) -> Option<Arc<HostCopy>> {
         locked(&self.hosted).clone()
@@ -110,7 +101,7 @@ impl Cell {
         if frame.device() == Device::CPU {
             return Ok(tensor);
         }
-        let hold = Exported { frame: frame.clone(), _kept: Arc::clone(&self.kept) };
+        let hold = Exported { frame: frame.clone() };
         let region = tensor.region().part(0, tensor.region().len_bytes(), hold).map_err(ArrayError::from)?;
         let tensor =
             Tensor::new(region, *tensor.layout(), tensor.offset_bytes()).map_err(ArrayError::from)?;
@@ -135,7 +126,7 @@ impl Cell {
     fn end(&self, lease: &Held) {
         let (Held::Lease(frame) | Held::Kept(frame, _)) = lease else { return };
         if frame.device() != Device::CPU && self.by_address.load(SeqCst) {
-            streams::note_current(frame, &self.kept);
+            streams::note_current(frame);
         }
     }
 }
@@ -150,15 +141,13 @@ impl Drop for Cell {
 /// A view of a frame on a device that somebody else has.
 struct Exported {
     frame: Frame,
-    /// After the frame, so that the streams are there when it ends.
-    _kept: Kept,
 }
 
 impl Drop for Exported {
     fn drop(&mut self) {
         // On any thread, perhaps without the GIL or when the interpreter is gone: torch is asked without Python.
         if let Some(stream) = torch_current_stream(self.frame.device()) {
-            self.frame.used_on(stream);
+            streams::note_torch(&self.frame, stream);
         }
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use uncopy::{
     DType, Device, ErrorKind, Form, LinkError, MAX_CONSUMERS, PixelFormat, Publisher, PublisherStats, Sent,
-    Stream, Waiting, Waker, WhenFull,
+    Waiting, Waker, WhenFull,
 };
-use uncopy_pyo3::{Taken, taken_from_python};
+use uncopy_pyo3::{Taken, owner_of_stream, taken_from_python};
 
 use crate::end::{End, Inner, locked};
 use crate::ending::Closable;
@@ -186,7 +186,8 @@ impl PyPublisher {
     /// On a GPU the copy is put into a stream and the call returns; the array is kept until it is made. It is ordered after
     /// what the array's framework has put into its current stream on that device (torch, CuPy; others make a stream of ours
     /// wait for the array), and what is put there later does not change the frame. stream names another: a handle, or an
-    /// object of torch, CuPy, cuda.core or numba; then the copy is ordered after that stream alone.
+    /// object of torch, CuPy, cuda.core or numba; then the copy is ordered after that stream alone, which may be destroyed as
+    /// soon as the call has returned.
     ///
     /// meta is bytes or what JSON can say, at most 4096 bytes. captured is a time in seconds, or a pair of it and
     /// 'monotonic', 'realtime' or 'other'. A Frame that is sent on keeps its pixel format and origin.
@@ -205,7 +206,8 @@ impl PyPublisher {
         pixel: Option<&str>,
         origin: Option<&str>,
     ) -> Result<Option<u64>, Failure> {
-        let Taken { tensor, stream } = self.take(array, stream_from_argument(stream)?)?;
+        // What owns the stream is kept until the call returns.
+        let Taken { tensor, stream, owner: _owner } = self.take(array, stream)?;
         let mut picture = Picture::parse(pixel, origin)?.or(self.picture);
         if let Ok(frame) = array.cast::<PyFrame>() {
             picture = picture.or(Picture::of(frame.get().form()));
@@ -229,7 +231,7 @@ impl PyPublisher {
     ///
     /// device='cuda:0' or its like lends a slot on that GPU, to be written by work in stream: a handle or an object of a
     /// framework; unless it is named, torch's current stream there if torch is imported, else CuPy's if that is, else the
-    /// legacy default stream.
+    /// legacy default stream. An object is kept until the loan is over; the stream of a handle has to live so long.
     ///
     /// With when_full='block' it waits for room.
     ///
@@ -401,7 +403,8 @@ const SLICE: Duration = Duration::from_millis(50);
 
 impl PyPublisher {
     /// An array and the stream in which it is to be read; none in host memory.
-    fn take(&self, array: &Bound<'_, PyAny>, named: Option<Stream>) -> Result<Taken, Failure> {
+    fn take(&self, array: &Bound<'_, PyAny>, named: Option<&Bound<'_, PyAny>>) -> Result<Taken, Failure> {
+        let (object, named) = (named, stream_from_argument(named)?);
         let own = |device| self.end.with(|publisher| publisher.stream_on(device));
         if let Ok(frame) = array.cast::<PyFrame>()
             && !frame.get().is_on_host()
@@ -412,7 +415,9 @@ impl PyPublisher {
                 None => own(frame.where_it_is())?,
             };
             held.ready_on(stream)?;
-            return Ok(Taken { tensor: held.tensor()?, stream: Some(stream) });
+            // The frame goes back after the copy, whenever it is dropped.
+            streams::note(&held, stream, object.and_then(owner_of_stream));
+            return Ok(Taken { tensor: held.tensor()?, stream: Some(stream), owner: None });
         }
         let taken = taken_from_python(array, named, &mut |device| own(device).map_err(PyErr::from))?;
         if taken.stream.is_none() && named.is_some() {
@@ -430,14 +435,13 @@ impl PyPublisher {
         device: Device,
         named: Option<&Bound<'_, PyAny>>,
     ) -> Result<PySlot, Failure> {
-        let stream = match stream_from_argument(named)? {
-            Some(stream) => stream,
-            None => streams::default_stream(py, device),
+        let (stream, owner) = match (stream_from_argument(named)?, named) {
+            (Some(stream), Some(named)) => (stream, owner_of_stream(named)),
+            _ => streams::default_stream(py, device),
         };
         let claim =
             self.wait(py, |publisher, attentive| publisher.claim_on(form, device, stream, Some(attentive)))?;
-        let kept = named.map(|named| named.clone().unbind()).into_iter().collect();
-        Ok(PySlot::new(Arc::clone(&self.end), claim, Some(stream), kept))
+        Ok(PySlot::new(Arc::clone(&self.end), claim, Some(stream), owner.into_iter().collect()))
     }
 
     fn form_of_loan(&self, asked: [Option<&Bound<'_, PyAny>>; 4]) -> Result<Form, Failure> {

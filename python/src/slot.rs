@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 use uncopy::{Claim, Device, ErrorKind, Form, LinkError, Publisher, Stream, Tensor};
-use uncopy_pyo3::{cupy_current_stream, give};
+use uncopy_pyo3::{StreamOwner, cupy_current_stream, give, owner_of_stream};
 
 use crate::end::{End, locked};
 use crate::errors::Failure;
@@ -29,8 +29,8 @@ struct State {
     kept: Option<Tensor>,
     /// Who may write on the device in a stream that is not known yet.
     writers: Writers,
-    /// Streams whose numbers were noted, kept alive until the frame is published.
-    streams: Vec<Py<PyAny>>,
+    /// What owns the streams that write, kept until the claim is spent. After the claim, which ends with them.
+    streams: Vec<StreamOwner>,
 }
 
 /// Frameworks that have a view of a slot on a device. Their current streams are asked for once more at the end.
@@ -55,6 +55,7 @@ struct Writers {
 /// put into the loan's stream, into a stream that a view was asked for with, or into the current stream of torch or CuPy,
 /// finds the slot free and is part of the frame if it was put in before the end of the block; nothing has to be waited for.
 /// Work in other streams has to be joined into one of these. Nothing catches a write after the end of the block.
+/// A stream that was named by its handle lives until then, and is not needed any more after it.
 #[pyclass(frozen, module = "uncopy", name = "Slot")]
 pub struct PySlot {
     end: Arc<End<Publisher>>,
@@ -66,7 +67,12 @@ pub struct PySlot {
 }
 
 impl PySlot {
-    pub fn new(end: Arc<End<Publisher>>, claim: Claim, stream: Option<Stream>, kept: Vec<Py<PyAny>>) -> Self {
+    pub fn new(
+        end: Arc<End<Publisher>>,
+        claim: Claim,
+        stream: Option<Stream>,
+        owners: Vec<StreamOwner>,
+    ) -> Self {
         let (form, device) = (*claim.form(), claim.device());
         let state = State {
             claim: Some(claim),
@@ -75,7 +81,7 @@ impl PySlot {
             captured: None,
             kept: None,
             writers: Writers::default(),
-            streams: kept,
+            streams: owners,
         };
         PySlot { end, form, device, stream, state: Mutex::new(state) }
     }
@@ -98,6 +104,8 @@ impl PySlot {
         let cupy = (writers.cupy || writers.any).then(|| streams::cupy_stream(py, self.device)).flatten();
         // numba launches into the legacy default stream.
         let legacy = writers.any.then_some(Stream::LEGACY_DEFAULT);
+        let owner = cupy.as_ref().and_then(|(_, object)| owner_of_stream(object));
+        locked(&self.state).streams.extend(owner);
         for stream in [torch, cupy.map(|(stream, _)| stream), legacy].into_iter().flatten() {
             match claim.also_on(stream) {
                 // What is being captured is not done by the stream, and so no part of the frame.
@@ -281,7 +289,7 @@ impl PySlot {
         {
             let mut state = locked(&slot.state);
             state.writers.cupy = true;
-            state.streams.push(object.unbind());
+            state.streams.extend(owner_of_stream(&object));
         }
         frameworks::cupy(&Bound::new(py, PyCudaView::new(tensor, None))?)
     }
@@ -298,6 +306,8 @@ impl PySlot {
         let tensor = self.tensor()?;
         if let Some(writer) = give::reader_stream(self.device, stream)? {
             self.written_on(writer)?;
+            let owner = streams::owner_among_current(py, self.device, writer);
+            locked(&self.state).streams.extend(owner);
         }
         let capsule = give::capsule_from_tensor(py, &tensor, stream, max_version, dl_device, copy)?;
         if !self.is_on_host() {

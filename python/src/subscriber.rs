@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use uncopy::{
     DeviceKind, Frame, LinkError, Read, Release, Staging, Stream, Subscriber, SubscriberStats, Waker, Where,
 };
+use uncopy_pyo3::owner_of_stream;
 
 use crate::arrays;
 use crate::end::{End, Inner, locked};
@@ -16,7 +17,7 @@ use crate::errors::Failure;
 use crate::frame::PyFrame;
 use crate::lease::Cell;
 use crate::stats::PySubscriberStats;
-use crate::streams::{device_from_argument, stream_from_argument};
+use crate::streams::{self, device_from_argument, stream_from_argument};
 use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for receiving. Waits for its producer to appear.
@@ -188,7 +189,26 @@ impl PySubscriber {
         locked(&self.ahead).is_some()
     }
 
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>, stream: Option<Stream>) -> Result<PyFrame, Failure> {
+    fn wait(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+        named: Option<&Bound<'_, PyAny>>,
+    ) -> Result<PyFrame, Failure> {
+        let stream = stream_from_argument(named)?;
+        let received = self.wait_for(py, timeout, stream)?;
+        if let (Some(stream), Some(object)) = (stream, named) {
+            streams::note(&received.held()?, stream, owner_of_stream(object));
+        }
+        Ok(received)
+    }
+
+    fn wait_for(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+        stream: Option<Stream>,
+    ) -> Result<PyFrame, Failure> {
         let timeout = duration_from_seconds("timeout", timeout)?;
         if let Some(ahead) = self.take_ahead() {
             let frame = ahead?;
@@ -265,7 +285,8 @@ impl PySubscriber {
     /// With stream, which is a handle or an object of torch, CuPy, cuda.core or numba, a frame on a GPU may still be written
     /// by its producer: work that is put into that stream finds it whole, and the frame goes back after that work. It is known
     /// no sooner so, and the card waits in place of the processor: use it only where the processor has nothing to do but to
-    /// put work into the stream. Raises InvalidArgument while the stream is being captured into a graph.
+    /// put work into the stream. An object is kept as long as the frame and its views need it; the stream of a handle has to
+    /// live so long. Raises InvalidArgument while the stream is being captured into a graph.
     #[pyo3(signature = (timeout=None, *, stream=None))]
     fn recv(
         &self,
@@ -273,16 +294,10 @@ impl PySubscriber {
         timeout: Option<f64>,
         stream: Option<&Bound<'_, PyAny>>,
     ) -> Result<PyFrame, Failure> {
-        match self.wait(py, timeout, stream_from_argument(stream)?) {
+        match self.wait(py, timeout, stream) {
             // Interrupted without an exception: another thread closed this end in the midst of the wait.
             Err(Failure::Link(LinkError::Interrupted)) if self.end.is_closed() => Err(self.end.closed()),
-            Ok(frame) => {
-                if let Some(stream) = stream {
-                    frame.cell().keep_stream(stream);
-                }
-                Ok(frame)
-            }
-            failed => failed,
+            done => done,
         }
     }
 

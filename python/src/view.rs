@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What CuPy arrays of frames and slots hold.
 
-use std::sync::Mutex;
-
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use uncopy::{Frame, Tensor};
@@ -16,12 +14,11 @@ pub struct PyCudaView {
     tensor: Tensor,
     /// Of a received frame.
     frame: Option<Frame>,
-    kept: Mutex<Vec<Py<PyAny>>>,
 }
 
 impl PyCudaView {
     pub fn new(tensor: Tensor, frame: Option<Frame>) -> Self {
-        PyCudaView { tensor, frame, kept: Mutex::default() }
+        PyCudaView { tensor, frame }
     }
 }
 
@@ -37,7 +34,7 @@ impl PyCudaView {
 impl Drop for PyCudaView {
     fn drop(&mut self) {
         if let Some(frame) = &self.frame {
-            streams::note_cupy(frame, &self.kept);
+            streams::note_cupy(frame);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use pyo3::prelude::*;
 use uncopy::{Access, Device, Layout};
-use uncopy_pyo3::{Array, Taken, tensor_from_address};
+use uncopy_pyo3::{Array, Taken, owner_of_stream, tensor_from_address};
 
 use crate::errors::Failure;
 use crate::form::{dtype_from_python, layout_from_python};
@@ -16,8 +16,8 @@ use crate::streams::{device_from_argument, stream_from_argument};
 /// ptr is the address of the first element, on the host or, with device='cuda:0', on a GPU. shape is a tuple, dtype a name
 /// or a dtype of any framework, strides are in bytes as NumPy has them (None: C order). owner is kept as long as the array
 /// or a view of it lives; who names none sees to that. stream is where the work that makes the memory's content was put, as
-/// a handle or an object of a framework: readers that name their own stream are ordered after it. None says that the
-/// content is there. readonly=True lets nobody write who asks.
+/// a handle or an object of a framework: readers that name their own stream are ordered after it. An object is kept as owner
+/// is; the stream of a handle has to live so long. None says that the content is there. readonly=True lets nobody write who asks.
 ///
 /// Raises InvalidDType, InvalidLayout, InvalidArgument.
 #[pyfunction]
@@ -44,6 +44,7 @@ pub fn wrap(
             "ptr is 0, where nothing can be; pass the address of the first element",
         ));
     }
+    let stream_owner = stream.and_then(owner_of_stream);
     let stream = stream_from_argument(stream)?;
     if stream.is_some() && device.is_host_accessible() {
         return Err(Failure::argument("stream is for memory on a device, and this is in host memory"));
@@ -52,7 +53,7 @@ pub fn wrap(
     // SAFETY: this is what the caller of the Python function is told to promise: the memory is there as long as the owner
     // lives, and is not written while it is read.
     let tensor = unsafe { tensor_from_address(ptr, layout, device, access, owner) }?;
-    Ok(Taken { tensor, stream }.into())
+    Ok(Taken { tensor, stream, owner: stream_owner }.into())
 }
 
 fn strided(layout: &Layout, strides_bytes: &[isize]) -> Result<Layout, Failure> {

@@ -46,6 +46,13 @@ class Card:
         self.call("cuStreamCreate", ctypes.byref(stream), 1)
         return stream.value
 
+    def destroy(self, stream):
+        """From here on a call on that stream ends the process, as with a card."""
+        self.call("cuStreamDestroy_v2", ctypes.c_void_p(stream))
+
+    def settle(self):
+        self.call("cuCtxSynchronize")
+
     def synchronize(self, stream):
         self.call("cuStreamSynchronize", ctypes.c_void_p(stream))
 

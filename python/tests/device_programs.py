@@ -707,6 +707,133 @@ def closing_is_interrupted():
     os._exit(0)
 
 
+class Ends(dict):
+    """Metadata whose conversion ends the life of the current stream."""
+
+    def items(self):
+        fake.current.object = None
+        gc.collect()
+        return super().items()
+
+
+def reads_in_a_stream_that_goes_first(how):
+    """A stream object is let go of before what it was named for, and the frame is still kept for what it holds."""
+    card = Card()
+    cupy = fake.cupy()
+    arrays = {number: card.array(content(number)) for number in range(1, 8)}
+    pub = uncopy.publish("pair", slots=2, when_full="block", room_timeout=10)
+    with pub, uncopy.subscribe("pair") as sub, uncopy.publish("next") as on:
+        for first in (1, 4):
+            stream = fake.Stream(card)
+            pub.send(arrays[first])
+            frame = sub.recv(timeout=10, stream=stream if how == "received" else None)
+            twin = view = None
+            if how == "cupy":
+                with stream:
+                    view = frame.cupy()
+            elif how == "dlpack":
+                with stream:
+                    view = frame.__dlpack__(stream=stream.ptr, max_version=(1, 0))
+            elif how == "dropped in it":
+                view = frame.cupy()
+            elif how == "sent on":
+                on.send(frame, stream=stream)
+            elif how != "received":
+                frame.used_on(stream)
+            seen = card.read(frame.ptr, 4096, stream.ptr)
+            if how == "dropped in it":
+                with stream:
+                    view = None
+            elif how == "received again":
+                twin = sub.newest()
+            elif how == "source":
+                on.send(frame)
+            elif how == "captured":
+                card.begin_capture(stream.ptr)
+                frame = None
+                card.end_capture(stream.ptr)
+                # A second capture is as good as the first, also if the link comes to look in its midst.
+                card.begin_capture(stream.ptr)
+                time.sleep(0.03)
+                card.end_capture(stream.ptr)
+            if how in ("cupy", "dlpack", "received again", "source"):
+                frame = None
+            stream = None
+            gc.collect()
+            view = twin = frame = None
+            # A source is let go of with a later call.
+            on.flush()
+            for number in range(first + 1, first + 4):
+                pub.send(arrays[number])
+                sub.recv(timeout=10).release()
+            card.settle()
+            assert seen.raw == content(first), how
+    del cupy
+    print("passed")
+
+
+def writes_in_a_stream_that_goes_first(how):
+    card = Card()
+    cupy = fake.cupy()
+    pub, sub = pair()
+    array = card.array(bytes(4096))
+    with pub, sub:
+        for number in (1, 2):
+            stream = fake.Stream(card)
+            written = content(number)
+            loan = {"shape": (4096,), "dtype": "uint8", "device": "cuda:0"}
+            if how == "wrapped":
+                card.write(array.ptr, written, stream.ptr)
+                source = uncopy.wrap(array.ptr, (4096,), "uint8", device="cuda:0", owner=array, stream=stream)
+                stream = None
+                gc.collect()
+                pub.send(source)
+            elif how == "sent":
+                card.write(array.ptr, written, stream.ptr)
+                fake.current.object, stream = stream, None
+                pub.send(cupy.ndarray(array), meta=Ends(lens=35))
+            elif how == "current at the end":
+                with pub.loan(**loan) as slot:
+                    card.write(slot.ptr, written, stream.ptr)
+                    slot.meta = Ends(lens=35)
+                    fake.current.object, stream = stream, None
+            else:
+                with stream:
+                    slot = pub.loan(**loan, stream=stream if how == "named" else None)
+                    if how == "cupy":
+                        slot.cupy()
+                    view = slot.__dlpack__(stream=stream.ptr) if how == "dlpack" else None
+                    card.write(fake.pointer_in(slot.__dlpack__(max_version=(1, 0))), written, stream.ptr)
+                stream = None
+                gc.collect()
+                if how == "discarded":
+                    slot.discard()
+                    pub.send(card.array(written))
+                else:
+                    slot.publish()
+                slot = view = None
+            assert sub.recv(timeout=10).numpy().tobytes() == content(number), how
+    print("passed")
+
+
+def mirrors_again():
+    """The device is let go of between two frames on it, and the mirror's stream is not."""
+    card = Card()
+    arrays = {number: card.array(content(number)) for number in range(1, 4)}
+    with uncopy.publish("pair", mirror="host") as pub, uncopy.subscribe("pair", device="cpu") as sub:
+        for number in range(1, 4):
+            # In a stream of its own, a publisher would keep the device.
+            pub.send(arrays[number], stream=card.late)
+            assert sub.recv(timeout=10).numpy().tobytes() == content(number)
+            # Of another form: the device memory is of no use any more.
+            pub.send(numpy.zeros(1 << 20, "uint8"))
+            assert sub.recv(timeout=10).nbytes == 1 << 20
+            # Streams of the program that have the handles of whatever was destroyed meanwhile. They take no work of others.
+            for stream in [card.stream() for _ in range(4)]:
+                card.begin_capture(stream)
+    print("passed")
+
+
 def without_a_driver():
     with uncopy.publish("pair") as pub:
         try:

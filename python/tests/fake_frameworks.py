@@ -147,11 +147,33 @@ class ndarray:
         return (2, 0)
 
 
+class Stream:
+    """A CuPy stream: destroyed with its last reference."""
+
+    def __init__(self, card):
+        self.card, self.ptr = card, card.stream()
+
+    def __enter__(self):
+        current.object = self
+        return self
+
+    def __exit__(self, *_):
+        current.object = None
+
+    def __del__(self):
+        self.card.destroy(self.ptr)
+
+
+def _current_stream(device):
+    # CuPy itself keeps the object for no longer than its user.
+    return getattr(current, "object", None) or types.SimpleNamespace(ptr=getattr(current, "stream", 0))
+
+
 def cupy():
     """Puts CuPy where somebody has imported it."""
     module = sys.modules["cupy"] = types.ModuleType("cupy")
     module.cuda = sys.modules["cupy.cuda"] = types.ModuleType("cupy.cuda")
     module.ndarray = ndarray
     module.asarray = lambda source: ndarray(source.__cuda_array_interface__["data"][0], owner=source)
-    module.cuda.get_current_stream = lambda device: types.SimpleNamespace(ptr=getattr(current, "stream", 0))
+    module.cuda.get_current_stream = _current_stream
     return module

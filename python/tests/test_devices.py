@@ -97,6 +97,31 @@ def test_frames_on_a_device_cross_processes_in_order():
     assert end(producer) == "sent"
 
 
+LAZY = {"LAZY_US": 20000}
+
+READS = ["used_on", "received", "cupy", "dlpack", "dropped in it", "sent on", "source", "received again", "captured"]
+WRITES = ["named", "current", "cupy", "dlpack", "current at the end", "discarded", "sent", "wrapped"]
+
+
+@on_standin
+@pytest.mark.parametrize("settings", [PUNCTUAL, LAZY], ids=["punctual", "lazy"])
+@pytest.mark.parametrize("how", READS)
+def test_a_stream_object_that_goes_before_the_frame_is_kept_for_it(how, settings):
+    run("reads_in_a_stream_that_goes_first", how, **settings)
+
+
+@on_standin
+@pytest.mark.parametrize("settings", [PUNCTUAL, LAZY], ids=["punctual", "lazy"])
+@pytest.mark.parametrize("how", WRITES)
+def test_a_stream_object_that_goes_before_the_slot_or_the_source_is_kept_for_it(how, settings):
+    run("writes_in_a_stream_that_goes_first", how, **settings)
+
+
+@on_standin
+def test_mirrors_are_made_again_after_frames_in_host_memory():
+    run("mirrors_again")
+
+
 @on_standin
 def test_a_frame_that_goes_back_after_the_context_is_kept_for_a_stream_that_nobody_named():
     run("kept_in_any_stream", **card.SKEWED)

@@ -18,7 +18,9 @@ _Shape = SupportsIndex | Iterable[SupportsIndex]
 _DType = Any
 # A NumPy array, a torch tensor, anything with DLPack, the CUDA array interface or the buffer protocol.
 _Array = Any
-# The handle of a stream, or an object with __cuda_stream__, cuda_stream, ptr or handle.
+# The handle of a stream, or an object with __cuda_stream__, cuda_stream, ptr or handle. An object is kept as long as its
+# stream is needed: by send for the call, by a Slot until the loan is over, by a Frame until every view of it is gone, by an
+# Array. The stream of a handle has to live so long: using one that was destroyed ends the process.
 _Stream = Any
 # 'cuda:0', or a device object that says so as text.
 _Device = Any

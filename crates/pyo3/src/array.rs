@@ -11,6 +11,7 @@ use uncopy::{Stream, Tensor};
 
 use crate::error::ArrayError;
 use crate::give;
+use crate::stream::StreamOwner;
 use crate::take::Taken;
 
 /// An array in Python that `numpy.asarray`, `torch.from_dlpack`, `jax.dlpack.from_dlpack` and `memoryview` read without
@@ -25,17 +26,19 @@ pub struct Array {
     tensor: Tensor,
     /// The stream that makes it; `None` once it is made.
     stream: Option<Stream>,
+    /// What keeps that stream.
+    _owner: Option<StreamOwner>,
 }
 
 impl From<Tensor> for Array {
     fn from(tensor: Tensor) -> Self {
-        Array { tensor, stream: None }
+        Array { tensor, stream: None, _owner: None }
     }
 }
 
 impl From<Taken> for Array {
     fn from(taken: Taken) -> Self {
-        Array { tensor: taken.tensor, stream: taken.stream }
+        Array { tensor: taken.tensor, stream: taken.stream, _owner: taken.owner }
     }
 }
 

@@ -36,7 +36,7 @@ mod take;
 pub use array::Array;
 pub use error::ArrayError;
 pub use exception::builtins_from_kind;
-pub use stream::stream_from_python;
+pub use stream::{StreamOwner, owner_of_stream, stream_from_python};
 pub use take::{
     Taken, cupy_current_stream, learn_torch, taken_from_python, tensor_from_address, tensor_from_python,
     torch_current_stream, torch_stream_of,

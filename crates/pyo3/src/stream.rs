@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Streams as Python programs name them.
 
+use std::sync::Arc;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -16,7 +18,7 @@ use crate::error::ArrayError;
 /// | has `__cuda_stream__` (cuda.core, torch, CuPy, numba) | the second of the pair that it returns |
 /// | has `cuda_stream` (torch), `ptr` (CuPy) or `handle` | that |
 ///
-/// The stream must live until the work that it is named for is done; the number keeps nothing alive.
+/// The number keeps nothing alive: see [`owner_of_stream`].
 ///
 /// # Errors
 /// [`ArrayError::Stream`] for anything else.
@@ -46,3 +48,21 @@ pub fn stream_from_python(object: &Bound<'_, PyAny>) -> Result<Stream, ArrayErro
     }
     Err(unknown())
 }
+
+/// The object that keeps the stream which it names: torch's, CuPy's, cuda.core's and numba's, which destroy it with the
+/// last reference. `None` for a number, and for an object that says that the stream is another's (`ExternalStream` of torch
+/// and CuPy, `external` of numba). Whoever uses the stream later than the call that named it holds this so long: a call of
+/// the driver on a stream that was destroyed ends the process.
+pub fn owner_of_stream(object: &Bound<'_, PyAny>) -> Option<StreamOwner> {
+    let py = object.py();
+    let is_number = object.is_instance_of::<PyInt>();
+    let is_external = || {
+        let says_so =
+            object.getattr(intern!(py, "external")).is_ok_and(|says| says.is_truthy().unwrap_or(true));
+        says_so || object.get_type().name().is_ok_and(|name| name == "ExternalStream")
+    };
+    (!is_number && !is_external()).then(|| Arc::new(object.clone().unbind()))
+}
+
+/// A Python object that keeps a stream from being destroyed. It may be dropped on any thread.
+pub type StreamOwner = Arc<Py<PyAny>>;

@@ -22,6 +22,7 @@ use super::exchange::Exchange;
 use super::route::{Keywords, Producer, Route, Streams, remember, route_of};
 use super::tensor_from_python;
 use crate::error::{ArrayError, type_name_of};
+use crate::stream::{StreamOwner, owner_of_stream};
 
 /// An array that was taken where it is.
 #[derive(Debug, Clone)]
@@ -30,6 +31,18 @@ pub struct Taken {
     pub tensor: Tensor,
     /// Work that is put into this stream may read it; `None` in host memory.
     pub stream: Option<Stream>,
+    /// What keeps that stream, where it is known and the stream not the caller's: hold it for as long as the stream is used.
+    pub owner: Option<StreamOwner>,
+}
+
+impl Taken {
+    fn in_stream(tensor: Tensor, stream: Stream) -> Self {
+        Taken { tensor, stream: Some(stream), owner: None }
+    }
+
+    fn on_host(tensor: Tensor) -> Self {
+        Taken { tensor, stream: None, owner: None }
+    }
 }
 
 /// Any array on any device, and the stream in which it is to be read: as
@@ -64,14 +77,14 @@ pub fn taken_from_python(
                 (None, Made::In(stream)) => stream,
                 (None, Made::Already) => own(tensor.device())?,
             };
-            Ok(Taken { tensor, stream: Some(stream) })
+            Ok(Taken::in_stream(tensor, stream))
         }
         _ => on_host(array),
     }
 }
 
 fn on_host(array: &Bound<'_, PyAny>) -> Result<Taken, ArrayError> {
-    Ok(Taken { tensor: tensor_from_python(array)?, stream: None })
+    Ok(Taken::on_host(tensor_from_python(array)?))
 }
 
 fn by_table(
@@ -95,7 +108,7 @@ fn by_table(
         None => exchange.current_stream(array, device)?,
     };
     let tensor = if producer.immutable { tensor.read_only() } else { tensor };
-    Ok(Taken { tensor, stream: Some(stream) })
+    Ok(Taken::in_stream(tensor, stream))
 }
 
 /// What `torch.Tensor.__dlpack__` refuses and the exchange table does not, and the negative bit, which neither does.
@@ -133,6 +146,7 @@ fn by_dlpack(
         return on_host(array);
     }
     refuse_other_kinds(array, device)?;
+    let mut owner = None;
     let (tensor, stream) = match producer.streams {
         Streams::Torch => {
             let stream = named.map_or_else(|| torch_stream(array, device), Ok)?;
@@ -145,7 +159,11 @@ fn by_dlpack(
         Streams::Cupy => {
             let stream = match named {
                 Some(stream) => stream,
-                None => cupy_current_stream(array.py(), device)?.0,
+                None => {
+                    let (stream, object) = cupy_current_stream(array.py(), device)?;
+                    owner = owner_of_stream(&object);
+                    stream
+                }
             };
             (ask(array, producer, -1)?, stream)
         }
@@ -157,7 +175,7 @@ fn by_dlpack(
     // What it said before may have been of another array of its own.
     refuse_other_kinds(array, tensor.device())?;
     let tensor = if producer.immutable { tensor.read_only() } else { tensor };
-    Ok(Taken { tensor, stream: Some(stream) })
+    Ok(Taken { tensor, stream: Some(stream), owner })
 }
 
 fn by_bare_dlpack(
@@ -168,10 +186,10 @@ fn by_bare_dlpack(
     let answer = super::dlpack::ask(array, producer).map_err(|cause| ArrayError::refused(array, cause))?;
     let tensor = super::dlpack::tensor_from_capsule(array, &answer)?;
     if tensor.device().is_host_accessible() {
-        return Ok(Taken { tensor, stream: None });
+        return Ok(Taken::on_host(tensor));
     }
     refuse_other_kinds(array, tensor.device())?;
-    Ok(Taken { tensor, stream: Some(named.unwrap_or(Stream::LEGACY_DEFAULT)) })
+    Ok(Taken::in_stream(tensor, named.unwrap_or(Stream::LEGACY_DEFAULT)))
 }
 
 /// Frames lie in host memory or on CUDA devices.
