@@ -117,10 +117,13 @@ pub fn refuse_stream(stream: u64) -> Answer {
     break_all(|capture| capture.members.contains_key(&stream), Code::STREAM_CAPTURE_UNSUPPORTED)
 }
 
-/// A stream that goes away takes its capture with it.
-pub fn break_stream(stream: u64) {
-    // Whether there was one makes no difference here.
-    let _ = refuse_stream(stream);
+/// A stream that goes away takes its capture with it. Another one may soon have its handle.
+pub fn end_with_stream(stream: u64) {
+    let mut captures = captures();
+    captures.all.retain(|capture| capture.origin != stream);
+    for capture in &mut captures.all {
+        capture.is_broken |= capture.members.remove(&stream).is_some();
+    }
 }
 
 /// Refuses to ask about an event that was recorded in a capture.

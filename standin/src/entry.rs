@@ -5,7 +5,7 @@ use crate::{
     code::{Answer, Code},
     contexts, devices, faults, log,
 };
-use std::ffi::c_int;
+use std::{cell::Cell, ffi::c_int};
 
 /// An entry of the driver's table.
 pub struct Export {
@@ -26,8 +26,19 @@ pub enum Needs {
     Context,
 }
 
+thread_local! {
+    /// The call that this thread made last. It has no destructor: see `contexts::STACK`.
+    static UNDER_WAY: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// The name of the call that this thread is making.
+pub fn under_way() -> &'static str {
+    UNDER_WAY.get()
+}
+
 /// Makes one call of the driver.
 pub fn enter(name: &'static str, needs: Needs, body: impl FnOnce() -> Answer) -> c_int {
+    UNDER_WAY.set(name);
     let code = match admit(name, needs).and_then(|()| body()) {
         Ok(()) => 0,
         Err(code) => code.0,

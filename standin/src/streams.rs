@@ -3,6 +3,9 @@
 //!
 //! The legacy default stream (0 and 1) waits for all that is in blocking streams of its context, and they for it.
 //! Streams made with `CU_STREAM_NON_BLOCKING` do neither. 2 is the calling thread's own default stream, which blocks.
+//!
+//! A handle is an address, and lives as one: who uses it after its stream was destroyed ends the process, unless another
+//! stream has been made meanwhile, which then has the same handle.
 
 #![expect(unsafe_code, reason = "exports C entries")]
 
@@ -11,10 +14,12 @@ use crate::{
     capture,
     code::{Answer, Code},
     contexts::{self, Context, Streams, this_thread},
-    entry::entries,
+    entry::{self, entries},
     events,
     lock::lock,
+    log,
     queue::{self, Queue, Ticket, Work},
+    settings::refuse,
 };
 use std::{
     collections::BTreeMap,
@@ -30,6 +35,8 @@ const NON_BLOCKING: c_uint = 1;
 const FIRST_HANDLE: u64 = 0x57EA_0000_0000;
 
 static MADE: Mutex<BTreeMap<u64, Arc<Queue>>> = Mutex::new(BTreeMap::new());
+/// Handles of streams that were destroyed; the last one is the next to be given out again.
+static GIVEN_BACK: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 static CREATED: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of the next stream, by order of creation.
@@ -42,10 +49,23 @@ fn next_handle() -> u64 {
     FIRST_HANDLE + 0x100 * HANDLES.fetch_add(1, Ordering::Relaxed) as u64
 }
 
+/// What is said of a handle that no stream has. That of a stream which was destroyed says nothing any more.
+fn missing(handle: u64) -> Code {
+    if lock(&GIVEN_BACK).contains(&handle) {
+        let call = entry::under_way();
+        log::note_kill(call);
+        refuse(&format!(
+            "{call} on stream {handle:#x}, which was destroyed: the driver ends the process by SIGSEGV"
+        ));
+    }
+    Code::INVALID_HANDLE
+}
+
 /// The stream that a handle means to the calling thread, and its context.
 pub fn find(handle: u64) -> Answer<(Arc<Queue>, Arc<Context>)> {
     if handle > 2 {
-        let stream = lock(&MADE).get(&handle).cloned().ok_or(Code::INVALID_HANDLE)?;
+        let made = lock(&MADE).get(&handle).cloned();
+        let stream = made.ok_or_else(|| missing(handle))?;
         let context = stream.context.upgrade().ok_or(Code::CONTEXT_IS_DESTROYED)?;
         context.check_sound()?;
         return Ok((stream, context));
@@ -120,8 +140,9 @@ fn create(out: &Out<u64>, flags: c_uint, priority: c_int) -> Answer {
         return Err(Code::INVALID_VALUE);
     }
     let context = contexts::current()?;
+    let handle = lock(&GIVEN_BACK).pop().unwrap_or_else(next_handle);
     // Priorities are clamped, not refused.
-    let stream = Queue::new(next_handle(), &context, flags != NON_BLOCKING, priority.clamp(-5, 0));
+    let stream = Queue::new(handle, &context, flags != NON_BLOCKING, priority.clamp(-5, 0));
     lock(&context.order).all.push(Arc::downgrade(&stream));
     lock(&MADE).insert(stream.handle, Arc::clone(&stream));
     out.put(stream.handle)
@@ -149,9 +170,11 @@ entries! {
 
     // Returns at once; what was put in is still done.
     Context fn cuStreamDestroy_v2(handle: u64) {
-        let stream = lock(&MADE).remove(&handle).ok_or(Code::INVALID_HANDLE)?;
-        capture::break_stream(stream.handle);
+        let made = lock(&MADE).remove(&handle);
+        let stream = made.ok_or_else(|| missing(handle))?;
+        capture::end_with_stream(handle);
         stream.close();
+        lock(&GIVEN_BACK).push(handle);
         Ok(())
     }
 

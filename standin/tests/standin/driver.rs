@@ -187,6 +187,10 @@ functions! {
     fn cuStreamBeginCapture_v2(stream: Handle, mode: c_int);
     fn cuStreamEndCapture(stream: Handle, graph: &mut Handle);
     fn cuStreamIsCapturing(stream: Handle, status: &mut c_int);
+    fn cuStreamGetCaptureInfo_v2(stream: Handle, status: &mut c_int, id: Handle, graph: Handle, nodes: Handle, count: Handle);
+    fn cuStreamGetId(stream: Handle, id: &mut u64);
+    fn cuStreamGetCtx(stream: Handle, context: &mut Handle);
+    fn cuStreamGetFlags(stream: Handle, flags: &mut u32);
     fn cuGraphGetNodes(graph: Handle, nodes: *mut Handle, count: &mut usize);
     fn cuGraphDestroy(graph: Handle);
     fn cuEventCreate(out: &mut Handle, flags: u32);

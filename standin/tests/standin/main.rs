@@ -6,6 +6,7 @@
 
 mod calibrated;
 mod captures;
+mod destroyed;
 mod driver;
 mod faults;
 mod handles;

@@ -73,7 +73,6 @@ fn a_stream_that_is_destroyed_still_does_its_work() {
         ok(card.driver.cuStreamWriteValue32_v2(late, words.at(0), 1, 0));
         ok(card.driver.cuEventRecord(event, late));
         ok(card.driver.cuStreamDestroy_v2(late));
-        assert_eq!(card.driver.cuStreamQuery(late), 400);
         ok(card.driver.cuEventSynchronize(event));
         assert_eq!(words.word(0).load(Ordering::Acquire), 1);
     };
