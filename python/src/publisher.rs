@@ -183,10 +183,11 @@ impl PyPublisher {
     /// recorded with the frame. In host memory the copy is made during the call, with the GIL released, so no other thread
     /// may write to the array.
     ///
-    /// On a GPU the copy is put into a stream and the call returns; the array is kept until it is made. It is ordered after
-    /// what the array's framework has put into its current stream on that device (torch, CuPy; others make a stream of ours
-    /// wait for the array), and what is put there later does not change the frame. stream names another: a handle, or an
-    /// object of torch, CuPy, cuda.core or numba; then the copy is ordered after that stream alone, which may be destroyed as
+    /// On a GPU the copy is put into a stream and the call returns; the array is kept until it is made. The stream is the
+    /// current one of torch or CuPy on that device, or the one that a numba array is bound to, else the legacy default stream;
+    /// what is put into it later comes after the copy, and so may write to the array. Other arrays, such as jax's and
+    /// uncopy.wrap's, are copied in a stream of ours that waits for them: write to them after flush(). stream names another: a
+    /// handle, or an object of torch, CuPy, cuda.core or numba; then the copy is made in that one, which may be destroyed as
     /// soon as the call has returned.
     ///
     /// meta is bytes or what JSON can say, at most 4096 bytes. captured is a time in seconds, or a pair of it and

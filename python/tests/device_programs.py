@@ -505,6 +505,25 @@ def by_cupy():
         print("passed")
 
 
+def by_numba():
+    """An array that is bound to no stream is worked on in the legacy default one, which is late here: before the copy, and
+    after it."""
+    card = Card()
+    legacy = 1
+    with uncopy.publish("pair", slots=8, when_full="block") as pub, uncopy.subscribe("pair", read="every") as sub:
+        array = card.array(bytes(4096))
+        for number in (1, 2, 3):
+            card.write(array.ptr, content(number), legacy)
+            pub.send(fake.DeviceNDArray(array))
+        card.settle()
+        for number in (4, 5):
+            card.write(array.ptr, content(number), card.late)
+            pub.send(fake.DeviceNDArray(array), stream=card.late)
+            card.write(array.ptr, bytes(4096), card.late)
+        assert [sub.recv(timeout=10).numpy().tobytes() == content(number) for number in range(1, 6)] == [True] * 5
+        print("passed")
+
+
 def released_after_the_current_stream(framework):
     """Whatever stream a view was asked for in, the slot waits for the one that is current where it is dropped."""
     card = Card()

@@ -147,6 +147,15 @@ class ndarray:
         return (2, 0)
 
 
+class DeviceNDArray:
+    """A numba array: it names the stream that it is bound to, and none where it works in the legacy default stream."""
+
+    __module__ = "numba.cuda.cudadrv.devicearray"
+
+    def __init__(self, memory):
+        self.__cuda_array_interface__ = memory.interface
+
+
 class Stream:
     """A CuPy stream: destroyed with its last reference."""
 

@@ -77,6 +77,13 @@ def test_the_current_stream_of_a_framework_is_found(name, framework, settings):
 
 
 @on_standin
+@pytest.mark.parametrize("late", [4, 5])
+def test_an_array_of_numba_is_sent_in_the_stream_that_numba_works_in(late):
+    # The streams of the program are the first four, and then come the default stream and that of the link.
+    run("by_numba", LAG_US=",".join("20000" if number == late else "0" for number in range(64)))
+
+
+@on_standin
 def test_a_program_ends_in_order_before_its_last_array_is_copied():
     run("ends_before_the_copy", LAG_US="200000,0,0,0,0,0,0,0")
 

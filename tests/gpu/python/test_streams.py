@@ -40,6 +40,21 @@ def test_send_is_ordered_after_the_current_stream(pair, made):
         check(frame.numpy(), 5, f"sent in {stream}: frame")
 
 
+def test_an_array_of_numba_without_a_stream_is_sent_between_what_the_default_stream_does(pair, made):
+    pub, sub = pair
+    numba = framework("numba")
+    contents = [numba.make(number) for number in range(4)]
+    array = numba.cuda.device_array(SHAPE, "float32")
+    numba.cuda.synchronize()
+    for number in (1, 2, 3):
+        # torch's current stream is the default one here.
+        made.stall()
+        array.copy_to_device(contents[number])
+        pub.send(array)
+        array.copy_to_device(contents[0])
+        check(sub.recv(timeout=30).numpy(), number)
+
+
 def test_send_does_not_wait_for_the_card(pair, made):
     pub, sub = pair
     pub.send(made.make(1))

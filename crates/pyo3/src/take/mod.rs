@@ -49,7 +49,7 @@ pub fn tensor_from_python(array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError
         Route::NumPy => numpy::tensor_from_numpy(array),
         Route::Dlpack(producer) => dlpack::tensor_from_producer(array, producer),
         Route::Buffer => buffer::tensor_from_buffer(array, None),
-        Route::Cuda => {
+        Route::Cuda(_) => {
             let (tensor, _) = cuda::tensor_from_interface(array)?;
             Err(ArrayError::NotOnHost { type_name: type_name_of(array), device: tensor.device() })
         }

@@ -7,7 +7,8 @@
 //! | older torch | `to_dlpack` | `torch.cuda.current_stream` |
 //! | CuPy | `__dlpack__(stream=-1)` | `cupy.cuda.get_current_stream` |
 //! | another with `__dlpack__` (jax, cuda.core, ...) | `__dlpack__(stream=ours)`, which makes ours wait for it | ours |
-//! | CUDA array interface only (numba) | that | its `stream`; ours where it has none |
+//! | numba | the CUDA array interface | its `stream`; the legacy default stream where none is bound to it |
+//! | another with the CUDA array interface only | that | its `stream`; ours where it has none |
 //!
 //! A stream that the caller names takes the place of the framework's current one.
 
@@ -19,7 +20,7 @@ use uncopy::{DTypeCode, Device, DeviceKind, Stream, Tensor, dlpack};
 
 use super::cuda::{self, Made};
 use super::exchange::Exchange;
-use super::route::{Keywords, Producer, Route, Streams, remember, route_of};
+use super::route::{Keywords, Producer, Route, Streams, Unnamed, remember, route_of};
 use super::tensor_from_python;
 use crate::error::{ArrayError, type_name_of};
 use crate::stream::{StreamOwner, owner_of_stream};
@@ -48,7 +49,7 @@ impl Taken {
 /// Any array on any device, and the stream in which it is to be read: as
 /// [`tensor_from_python`](super::tensor_from_python), which takes what is in host memory.
 ///
-/// - **Stream**: `named` if the caller names one; else the current stream of the array's framework on the array's
+/// - **Stream**: `named` if the caller names one; else the stream that the array or its framework works in on the array's
 ///   device, or `own(device)`, a stream of the caller's that was made to wait for the array.
 /// - **Nothing waits** on the processor, and no framework's stream is touched.
 ///
@@ -70,11 +71,12 @@ pub fn taken_from_python(
             },
             None => by_dlpack(array, producer, named, own),
         },
-        Route::Cuda => {
+        Route::Cuda(unnamed) => {
             let (tensor, made) = cuda::tensor_from_interface(array)?;
             let stream = match (named, made) {
                 (Some(named), _) => named,
                 (None, Made::In(stream)) => stream,
+                (None, Made::Already) if unnamed == Unnamed::LegacyDefault => Stream::LEGACY_DEFAULT,
                 (None, Made::Already) => own(tensor.device())?,
             };
             Ok(Taken::in_stream(tensor, stream))

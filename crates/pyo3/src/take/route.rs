@@ -21,7 +21,7 @@ pub(crate) enum Route {
     Dlpack(Producer),
     Buffer,
     /// The CUDA array interface, for types that have nothing better.
-    Cuda,
+    Cuda(Unnamed),
     /// With what to pass instead.
     Refused(&'static str),
 }
@@ -51,6 +51,15 @@ pub(crate) enum Streams {
     Cupy,
     /// The array, which makes a stream of ours wait.
     Own,
+}
+
+/// What it means that an array names no stream by the CUDA array interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unnamed {
+    /// Its content is there, as the protocol has it.
+    Made,
+    /// numba: no stream was bound to the array, and work on it goes into the legacy default stream.
+    LegacyDefault,
 }
 
 /// Which keywords `__dlpack__` of a type takes.
@@ -101,6 +110,7 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
     let mut torch = false;
     let mut immutable = false;
     let mut streams = Streams::Own;
+    let mut unnamed = Unnamed::Made;
     for class in ty.mro() {
         let Ok(class) = class.cast_into::<PyType>() else { continue };
         let (module, name) = (text_of(class.module()), text_of(class.qualname()));
@@ -111,6 +121,7 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
             ("torch", _, "Tensor") => (torch, streams) = (true, Streams::Torch),
             ("cupy", _, "ndarray") => streams = Streams::Cupy,
             ("jax" | "jaxlib", _, _) => immutable = true,
+            ("numba" | "numba_cuda", _, _) => unnamed = Unnamed::LegacyDefault,
             _ => {}
         }
     }
@@ -135,7 +146,7 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
     }
     let name = intern!(py, "__cuda_array_interface__");
     if ty.hasattr(name)? || array.hasattr(name)? {
-        return Ok(Route::Cuda);
+        return Ok(Route::Cuda(unnamed));
     }
     Ok(Route::Refused(advice_for(array)?))
 }
