@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use uncopy::{Device, ErrorKind, Frame, HostCopy, Stream, Tensor};
+use uncopy::{CopyReason, Device, ErrorKind, Frame, HostCopy, Stream, Tensor};
 use uncopy_pyo3::{
     Array, ArrayError, cupy_current_stream, give, learn_torch, owner_of_stream, torch_current_stream,
 };
@@ -131,6 +131,7 @@ pub fn jax<'py>(slf: &Bound<'py, PyFrame>, copy: bool) -> Result<Bound<'py, PyAn
         if copy {
             frame.record_copy();
         }
+        record_conversion(frame, &array)?;
         return Ok(array);
     }
     // jax.dlpack.from_dlpack has taken copy=True and shared all the same, so the copy is made here.
@@ -139,7 +140,17 @@ pub fn jax<'py>(slf: &Bound<'py, PyFrame>, copy: bool) -> Result<Bound<'py, PyAn
     if copy {
         frame.record_copy();
     }
+    record_conversion(frame, &array)?;
     Ok(array)
+}
+
+/// jax makes 32 bits of 64 unless it was told otherwise (`jax_enable_x64`), and says nothing.
+fn record_conversion(frame: &PyFrame, array: &Bound<'_, PyAny>) -> PyResult<()> {
+    let len_bytes: usize = array.getattr(intern!(array.py(), "nbytes"))?.extract()?;
+    if len_bytes != frame.form().layout().len_bytes() {
+        frame.record_copy_for(CopyReason::DTYPE);
+    }
+    Ok(())
 }
 
 /// Who asks for a capsule does not say who it is, and not in which streams it will work later.

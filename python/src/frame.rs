@@ -146,11 +146,16 @@ impl PyFrame {
         locked(&self.asked).push(record);
     }
 
-    /// Writes down a copy on the frame's own device.
+    /// Writes down a copy that was asked for, on the frame's own device.
     pub fn record_copy(&self) {
+        self.record_copy_for(CopyReason::ASKED);
+    }
+
+    /// Writes down a copy on the frame's own device.
+    pub fn record_copy_for(&self, reason: CopyReason) {
         let len_bytes = self.form.layout().len_bytes() as u64;
         let (from, to) = (self.device, self.device);
-        self.record(CopyRecord { reason: CopyReason::ASKED, from, to, len_bytes });
+        self.record(CopyRecord { reason, from, to, len_bytes });
     }
 }
 
@@ -317,7 +322,8 @@ impl PyFrame {
     /// The pixels as a jax.Array that shares the frame's memory and holds it, where the frame is; with copy=True a private
     /// copy.
     ///
-    /// jax never writes to what it imports. Nobody knows in which streams jax works, so that a frame on a GPU that it had goes
+    /// jax never writes to what it imports. Where jax has no 64-bit numbers (jax_enable_x64 is off), it converts int64,
+    /// uint64, float64 and complex128 to half of that: a copy, which is in frame.copies as 'dtype'. Nobody knows in which streams jax works, so that a frame on a GPU that it had goes
     /// back only when the device has done everything that this process gave it. Raises Closed once the frame is released,
     /// ModuleNotFoundError without jax, and what jax raises for strides or a dtype that it can't share.
     #[pyo3(signature = (*, copy=false))]

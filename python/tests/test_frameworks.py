@@ -160,6 +160,19 @@ def test_a_private_array_of_jax_is_a_copy(pair, jax):
     assert frame.copies[-1].reason == "asked"
 
 
+@pytest.mark.parametrize(("copy", "reasons"), [(False, ["dtype"]), (True, ["asked", "dtype"])])
+def test_a_conversion_of_jax_to_32_bits_is_a_copy_with_a_name(pair, jax, copy, reasons):
+    assert not jax.config.jax_enable_x64
+    pub, sub = pair
+    for dtype, half in (("float64", "float32"), ("int64", "int32"), ("uint64", "uint32"), ("complex128", "complex64")):
+        pub.send(numpy.arange(4, dtype=dtype))
+        frame = sub.recv()
+        array = frame.jax(copy=copy)
+        assert array.dtype == half and array.tolist() == [0, 1, 2, 3]
+        assert [copy.reason for copy in frame.copies] == ["send", *reasons]
+        assert frame.copies[-1].len_bytes == frame.nbytes
+
+
 def test_a_framework_that_is_missing_is_named_with_its_extra():
     script = (
         "import sys, uncopy\n"
