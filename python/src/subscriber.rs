@@ -22,7 +22,8 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 
 /// Opens a link for receiving. Waits for its producer to appear.
 ///
-/// timeout is how long to be without a producer, in seconds, now and whenever it goes away later; None for ever.
+/// timeout is how long to be without a producer, in seconds, now and whenever it goes away later; None for ever. A
+/// receive that says how long waits that long in its place: recv(timeout=0.2) raises ProducerLost 0.2 s after its call.
 /// After 2 seconds the logger 'uncopy' says what is waited for. read is 'latest': always the newest frame, what was
 /// published in between shows as frame.missed; or 'every': each frame in order, from the newest at the time of
 /// joining on. None of those is missed if the producer was opened with when_full='block'; else frame.missed counts
@@ -275,12 +276,13 @@ impl PySubscriber {
 
 #[pymethods]
 impl PySubscriber {
-    /// Waits up to timeout seconds for the next frame that was not received yet (None: as long as there is a producer).
-    /// Ctrl-C works. Frames that were received before stay held.
+    /// Waits up to timeout seconds for the next frame that was not received yet. None waits as long as there is a producer,
+    /// and without one for the subscriber's own timeout. Ctrl-C works. Frames that were received before stay held.
     ///
-    /// Raises TimedOut (also a TimeoutError) when the producer published nothing new, ProducerLost when it died and
-    /// Closed when it closed the link, and no other came; Evicted when the producer took this place away, after which
-    /// the next call takes a new one.
+    /// What a producer that is gone has left is received first, and another producer of the name while there is time. Raises
+    /// at the end of the time TimedOut (also a TimeoutError) when the producer lives and published nothing new, ProducerLost
+    /// when it died, ProducerClosed when it closed the link, NotFound when there never was one; Evicted when the producer took
+    /// this place away, after which the next call takes a new one.
     ///
     /// With stream, which is a handle or an object of torch, CuPy, cuda.core or numba, a frame on a GPU may still be written
     /// by its producer: work that is put into that stream finds it whole, and the frame goes back after that work. It is known

@@ -11,7 +11,8 @@
             frame.numpy(), frame.torch(), frame.jax()      # views, no copy; unchanging while held
 
 Frames on an NVIDIA GPU are sent and received the same way: pub.send(cuda_tensor), pub.loan(..., device="cuda:0"),
-frame.torch(), frame.cupy(); frame.numpy() copies such a frame to the host. See docs/concepts/devices.md.
+frame.torch(), frame.cupy(); frame.numpy() copies such a frame to the host. See docs/concepts/devices.md, and
+docs/python.md for every call with its parameters and defaults.
 
 Every error that uncopy finds is an uncopy.Error, and also the built-in that it resembles (TimeoutError,
 PermissionError, ...). An argument of another type than a function takes is a TypeError, as everywhere in Python.
