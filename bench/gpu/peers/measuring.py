@@ -128,7 +128,7 @@ def producer_rounds(page: Page, frames: int, make, send) -> list[int]:
     return calls[WARM_UP:]
 
 
-def paced_rounds(page: Page, frames: int, send) -> list[int]:
+def paced_rounds(page: Page, frames: int, send, cpu: "CpuShare") -> list[int]:
     """The same sixty times a second, sleeping in between; nothing is prepared, since CPU time is measured."""
     calls = []
     next_at = time.perf_counter_ns()
@@ -138,6 +138,9 @@ def paced_rounds(page: Page, frames: int, send) -> list[int]:
         # It is, unless the consumer needed a whole period.
         page.spin_until(SEEN, number - 1)
         calls.append(_hand_over(page, number, send))
+        if number == WARM_UP:
+            cpu.begin()
+    cpu.end()
     page.spin_until(SEEN, WARM_UP + frames)
     return calls[WARM_UP:]
 
@@ -149,7 +152,7 @@ def _hand_over(page, number, send):
     return time.perf_counter_ns() - begun
 
 
-def consumer_rounds(page: Page, frames: int, receive) -> list[int]:
+def consumer_rounds(page: Page, frames: int, receive, cpu: "CpuShare | None" = None) -> list[int]:
     """Has `receive()` wait for each frame, until it can be used. The time from before the producer's call, in
     nanoseconds, without the warm-up."""
     waits = []
@@ -158,19 +161,22 @@ def consumer_rounds(page: Page, frames: int, receive) -> list[int]:
         receive()
         waits.append(time.perf_counter_ns() - words[BEGUN])
         words[SEEN] = number
+        if cpu and number == WARM_UP:
+            cpu.begin()
+    if cpu:
+        cpu.end()
     return waits[WARM_UP:]
 
 
 class CpuShare:
-    """What part of one core this process used within a `with` block."""
+    """What part of one core this process used from `begin` to `end`: without what it takes once, as a context does."""
 
     share = 0.0
 
-    def __enter__(self):
+    def begin(self):
         self.begun = (time.perf_counter(), _cpu_seconds())
-        return self
 
-    def __exit__(self, *_):
+    def end(self):
         wall, cpu = time.perf_counter() - self.begun[0], _cpu_seconds() - self.begun[1]
         self.share = cpu / wall
 

@@ -61,11 +61,11 @@ def exchange(size, way, frames):
     try:
         with Pair(consume, way, frames) as pair:
             pair.page.spin_until(measuring.READY, 1)
-            with CpuShare() as cpu:
-                if way == "polling":
-                    calls = paced_rounds(pair.page, frames, send)
-                else:
-                    calls = producer_rounds(pair.page, frames, make, send)
+            cpu = CpuShare()
+            if way == "polling":
+                calls = paced_rounds(pair.page, frames, send, cpu)
+            else:
+                calls = producer_rounds(pair.page, frames, make, send)
             return calls, pair.result(), cpu.share
     finally:
         exporter.close()
@@ -100,8 +100,8 @@ def consume(page, way, frames):
     }[way]
     # It tries once to connect, so the producer was there first; from here on it may send.
     page.words[measuring.READY] = 1
-    with CpuShare() as cpu:
-        waits = consumer_rounds(page, frames, receive)
+    cpu = CpuShare()
+    waits = consumer_rounds(page, frames, receive, cpu)
     importer.close()
     return waits, cpu.share
 

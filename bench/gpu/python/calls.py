@@ -111,8 +111,8 @@ def paced(size, frames):
     source = tensor(size)
     with uncopy.publish("calls") as pub, Pair(consume_paced, frames) as pair:
         pub.wait_for_consumers(1, timeout=120.0)
-        with CpuShare() as producing:
-            calls = paced_rounds(pair.page, frames, lambda number: pub.send(source))
+        producing = CpuShare()
+        calls = paced_rounds(pair.page, frames, lambda number: pub.send(source), producing)
         waits, consuming = pair.result()
     return [
         time_row("send_call_60hz_python", size, calls, "send of a torch tensor, 60 times a second: the call"),
@@ -133,8 +133,8 @@ def consume_paced(page, frames):
             held = None
             held = sub.recv(timeout=30.0)
 
-        with CpuShare() as consuming:
-            waits = consumer_rounds(page, frames, receive)
+        consuming = CpuShare()
+        waits = consumer_rounds(page, frames, receive, consuming)
     return waits, consuming.share
 
 

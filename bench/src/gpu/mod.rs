@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, default_value_t = 400)]
     frames: usize,
     /// Frames of each row that comes sixty times a second.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 720)]
     paced_frames: usize,
 }
 

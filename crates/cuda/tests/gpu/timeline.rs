@@ -230,6 +230,12 @@ fn after_everything() {
 
 #[test]
 fn f27_a_word_that_is_written_after_everything_is_written_after_another_too() {
+    if std::env::var_os("UNCOPY_TEST_SANITIZED").is_some() {
+        println!(
+            "SKIP compute-sanitizer has each call wait for all streams, and one of these waits for a later call"
+        );
+        return;
+    }
     if device().is_some() {
         play_in_child("timeline/after-a-word-too", late("0"));
     }
