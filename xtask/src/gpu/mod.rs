@@ -8,6 +8,7 @@
 mod build;
 mod contents;
 mod glibc;
+mod kept_cases;
 mod manifest;
 mod pack;
 pub mod pairs;

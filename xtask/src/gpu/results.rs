@@ -6,6 +6,7 @@
 
 use super::{
     TOPIC,
+    kept_cases::{self, Case, Run as CasesRun},
     pairs::{self, Reference},
 };
 use crate::{
@@ -45,6 +46,20 @@ pub fn run(repo: &Repo, options: &Options) -> Result<bool, Error> {
         println!("failed: {} {}: {}", case.part, case.name, case.why);
     }
     let failed = document.count("failed");
+    let run = CasesRun {
+        date: &document.date,
+        commit: &document.bundle.commit,
+        card: &document.machine.gpu.card,
+        cards: document.machine.gpu.count,
+        driver: &document.machine.gpu.driver,
+    };
+    let kept =
+        repo.join("bench/gpu/cases").join(format!("{}.json", words_of(&document.machine.gpu.card).join("-")));
+    kept_cases::keep(&kept, &run, &document.cases)?;
+    println!("cases kept in {}", repo.shown(&kept));
+    if document.runs.is_empty() {
+        return Ok(failed == 0);
+    }
     let results = document.into_results();
     print!("{}", results.table());
     let dir = if results.is_quick { repo.target().join("bench") } else { results::dir(repo) };
@@ -83,14 +98,6 @@ struct Measured {
     load_before: Option<f64>,
     pinning: String,
     gpu: Gpu,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    part: String,
-    name: String,
-    outcome: String,
-    why: String,
 }
 
 /// What one program printed in one round.

@@ -21,6 +21,10 @@ pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
         let mut command = cargo(context.repo);
         command.args(["test", "--package", package, "--locked", "--tests", "--features", features]);
         command.env("UNCOPY_STANDIN", "1").env("LD_LIBRARY_PATH", &directory);
+        if !context.quick {
+            // Each call of the driver fails in turn, and not a sample of them.
+            command.env("UNCOPY_TEST_ALL_CALLS", "1");
+        }
         cases.extend(context.cargo_test(command, &[])?);
     }
     let mut command = cargo(context.repo);
