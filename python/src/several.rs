@@ -18,8 +18,8 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 ///         frame = sub.poll()
 ///
 /// A subscriber that is returned gives a frame with its next poll() or recv(), or raises what is to be seen: Evicted;
-/// or, with poll(), ProducerLost, ProducerClosed or NotFound once its own timeout is over. Subscribers of links
-/// without a producer are waited for too. Sleeps on all links at once where the kernel can (Linux 5.16), else on
+/// or, with poll(), ProducerLost, ProducerClosed or NotFound once its own timeout or restart_timeout is over. Subscribers
+/// of links without a producer are waited for too. Sleeps on all links at once where the kernel can (Linux 5.16), else on
 /// their descriptors.
 ///
 /// Raises Closed when one of them is closed, before or meanwhile; InvalidArgument for an empty sequence, and for one

@@ -18,18 +18,25 @@ use crate::frame::PyFrame;
 use crate::lease::Cell;
 use crate::stats::PySubscriberStats;
 use crate::streams::{self, device_from_argument, stream_from_argument};
-use crate::waiting::{Attentive, duration_from_seconds, finished};
+use crate::waiting::{Attentive, RestartTimeout, duration_from_seconds, finished};
 
 /// Opens a link for receiving. Waits for its producer to appear.
 ///
 /// timeout is how long to be without a producer, in seconds, now and whenever it goes away later; None for ever. A
 /// receive that says how long waits that long in its place: recv(timeout=0.2) raises ProducerLost 0.2 s after its call.
-/// After 2 seconds the logger 'uncopy' says what is waited for. read is 'latest': always the newest frame, what was
-/// published in between shows as frame.missed; or 'every': each frame in order, from the newest at the time of
-/// joining on. None of those is missed if the producer was opened with when_full='block'; else frame.missed counts
-/// what was overwritten before it was received. spin is how long a wait for a frame spins before it sleeps, in
-/// seconds: it costs a core and saves the time of a wake-up. A sleeper is awake when a frame is due that comes as evenly
-/// as those before it; spin=0 turns that off.
+/// After 2 seconds the logger 'uncopy' says what is waited for.
+///
+/// restart_timeout is how long a producer that has gone is waited for to come again, in seconds from its end on; None: as
+/// long as a call lasts. Give it to learn soon of an end while the first producer may take long: with
+/// restart_timeout=0.5, recv(timeout=30) raises ProducerLost or ProducerClosed 0.5 s after the end, for loops end then, and
+/// poll() and uncopy.wait() tell it then; 0: at once. That is told once; calls after it wait for the next producer as
+/// for a first one. 'timeout': as long as timeout, and in a receive that says how long for that time.
+///
+/// read is 'latest': always the newest frame, what was published in between shows as frame.missed; or 'every': each frame
+/// in order, from the newest at the time of joining on. None of those is missed if the producer was opened with
+/// when_full='block'; else frame.missed counts what was overwritten before it was received. spin is how long a wait for a
+/// frame spins before it sleeps, in seconds: it costs a core and saves the time of a wake-up. A sleeper is awake when a
+/// frame is due that comes as evenly as those before it; spin=0 turns that off.
 ///
 /// Frames on a GPU are received there, or in the producer's mirror in host memory where this process can't use the GPU;
 /// device='cpu' receives the mirror in any case, and never loads a driver. device='cuda:1' or its like receives frames of
@@ -53,17 +60,18 @@ use crate::waiting::{Attentive, duration_from_seconds, finished};
 #[pyfunction]
 #[pyo3(
     signature = (
-        name, *, timeout=Some(5.0), read="latest", spin=20e-6, device=None, prefetch=false, release="streams",
-        readonly=false
+        name, *, timeout=Some(5.0), restart_timeout=RestartTimeout::LikeTimeout, read="latest", spin=20e-6, device=None,
+        prefetch=false, release="streams", readonly=false
     ),
-    text_signature = "(name, *, timeout=5.0, read='latest', spin=2e-05, device=None, prefetch=False, \
-                      release='streams', readonly=False)"
+    text_signature = "(name, *, timeout=5.0, restart_timeout='timeout', read='latest', spin=2e-05, device=None, \
+                      prefetch=False, release='streams', readonly=False)"
 )]
 #[expect(clippy::too_many_arguments, reason = "the keywords of the Python function")]
 pub fn subscribe(
     py: Python<'_>,
     name: &str,
     timeout: Option<f64>,
+    restart_timeout: RestartTimeout,
     read: &str,
     spin: f64,
     device: Option<&Bound<'_, PyAny>>,
@@ -78,7 +86,7 @@ pub fn subscribe(
     let spin = duration_from_seconds("spin", Some(spin))?
         .ok_or_else(|| Failure::argument("spin is a time in seconds, and spinning for ever is none"))?;
     let options = uncopy::subscribe(name).timeout(timeout).read(read).spin(spin).place(place);
-    let options = options.release(release).read_only(readonly);
+    let options = restart_timeout.of(options).release(release).read_only(readonly);
     let mut attentive = Attentive::alone();
     let opened = py.detach(|| options.open_with(&mut attentive));
     let subscriber = finished(opened, attentive)?;
@@ -88,12 +96,17 @@ pub fn subscribe(
 /// A subscriber that takes its place when it is first polled; waits for nothing. What uncopy.aio.subscribe is made of.
 #[pyfunction]
 #[pyo3(
-    signature = (name, *, timeout=Some(5.0), read="latest", device=None, release="streams", readonly=false),
-    text_signature = "(name, *, timeout=5.0, read='latest', device=None, release='streams', readonly=False)"
+    signature = (
+        name, *, timeout=Some(5.0), restart_timeout=RestartTimeout::LikeTimeout, read="latest", device=None,
+        release="streams", readonly=false
+    ),
+    text_signature = "(name, *, timeout=5.0, restart_timeout='timeout', read='latest', device=None, \
+                      release='streams', readonly=False)"
 )]
 pub fn _subscribe_later(
     name: &str,
     timeout: Option<f64>,
+    restart_timeout: RestartTimeout,
     read: &str,
     device: Option<&Bound<'_, PyAny>>,
     release: &str,
@@ -101,7 +114,7 @@ pub fn _subscribe_later(
 ) -> Result<PySubscriber, Failure> {
     let timeout = duration_from_seconds("timeout", timeout)?;
     let options = uncopy::subscribe(name).timeout(timeout).read(which(read)?).place(place(device)?);
-    let options = options.release(when(release)?).read_only(readonly);
+    let options = restart_timeout.of(options).release(when(release)?).read_only(readonly);
     Ok(PySubscriber::new(name, options.start()?, false))
 }
 
@@ -282,7 +295,8 @@ impl PySubscriber {
     /// What a producer that is gone has left is received first, and another producer of the name while there is time. Raises
     /// at the end of the time TimedOut (also a TimeoutError) when the producer lives and published nothing new, ProducerLost
     /// when it died, ProducerClosed when it closed the link, NotFound when there never was one; Evicted when the producer took
-    /// this place away, after which the next call takes a new one.
+    /// this place away, after which the next call takes a new one. ProducerLost and ProducerClosed come earlier if the
+    /// subscriber's restart_timeout was given and is over.
     ///
     /// With stream, which is a handle or an object of torch, CuPy, cuda.core or numba, a frame on a GPU may still be written
     /// by its producer: work that is put into that stream finds it whole, and the frame goes back after that work. It is known
@@ -313,13 +327,23 @@ impl PySubscriber {
     /// The next frame that was not received yet, or None when there is none now. Never waits; for event loops, see
     /// fileno() and uncopy.aio.
     ///
-    /// Raises ProducerLost and ProducerClosed once there has been no producer for the subscriber's timeout, NotFound
-    /// when there never was one; Evicted.
+    /// Raises ProducerLost and ProducerClosed once there has been no producer for the subscriber's timeout, or its
+    /// restart_timeout, NotFound when there never was one; Evicted.
     fn poll(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
         if let Some(ahead) = self.take_ahead() {
             return ahead.map(Some);
         }
         let frame = self.end.with_detached(py, Subscriber::poll_recv)?;
+        Ok(frame.map(|frame| self.frame(frame, None)))
+    }
+
+    /// poll() for a wait with a time of its own, in which only the end of restart_timeout is told. What recv(timeout=) of
+    /// uncopy.aio is made of.
+    fn _poll_timed(&self, py: Python<'_>) -> Result<Option<PyFrame>, Failure> {
+        if let Some(ahead) = self.take_ahead() {
+            return ahead.map(Some);
+        }
+        let frame = self.end.with_detached(py, Subscriber::poll_recv_timed)?;
         Ok(frame.map(|frame| self.frame(frame, None)))
     }
 

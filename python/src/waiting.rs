@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use uncopy::{LinkError, Waiting};
+use uncopy::{LinkError, SubscribeOptions, Waiting};
 
 use crate::ending;
 use crate::errors::Failure;
@@ -86,5 +86,40 @@ pub fn duration_from_seconds(what: &str, seconds: Option<f64>) -> Result<Option<
                 Err(Failure::argument(format!("{what} is a time in seconds, 0 or more, not {seconds}")))
             }
         },
+    }
+}
+
+/// How long a producer that has gone is waited for to come again: the argument `restart_timeout`.
+#[derive(Clone, Copy)]
+pub enum RestartTimeout {
+    /// 'timeout'
+    LikeTimeout,
+    Within(Option<Duration>),
+}
+
+impl RestartTimeout {
+    pub fn of(self, options: SubscribeOptions) -> SubscribeOptions {
+        match self {
+            RestartTimeout::LikeTimeout => options,
+            RestartTimeout::Within(limit) => options.restart_timeout(limit),
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for RestartTimeout {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(word) = value.extract::<String>() {
+            return match word.as_str() {
+                "timeout" => Ok(RestartTimeout::LikeTimeout),
+                other => Err(Failure::argument(format!(
+                    "restart_timeout is a time in seconds, None, for as long as a call lasts, or 'timeout', for the \
+                     same as timeout, not '{other}'"
+                ))
+                .into()),
+            };
+        }
+        Ok(RestartTimeout::Within(duration_from_seconds("restart_timeout", value.extract()?)?))
     }
 }

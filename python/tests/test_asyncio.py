@@ -123,6 +123,82 @@ def test_a_wait_that_ends_without_a_producer_says_what_became_of_it():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("own", [60.0, None])
+@pytest.mark.parametrize("restart", [0, 0.05])
+def test_an_end_is_told_after_restart_timeout_whatever_the_time_of_the_wait(own, restart):
+    async def main():
+        with uncopy.publish("gone") as pub:
+            async with uncopy.aio.subscribe("gone", timeout=60.0, restart_timeout=restart) as sub:
+                send(pub, 1)
+                assert number(await sub.recv(timeout=30.0)) == 1
+                begun = time.monotonic()
+                pub.close()
+                with pytest.raises(uncopy.ProducerClosed):
+                    await sub.recv(timeout=own)
+                assert restart <= time.monotonic() - begun < 60
+                # Told once: whoever calls again waits for the next producer.
+                again = time.monotonic()
+                with pytest.raises(uncopy.ProducerClosed):
+                    await sub.recv(timeout=0.1)
+                assert time.monotonic() - again >= 0.1
+                waiting = asyncio.create_task(sub.recv(timeout=own))
+                await asyncio.sleep(0)
+                with uncopy.publish("gone") as successor:
+                    send(successor, 2)
+                    assert number(await waiting) == 2
+
+    asyncio.run(main())
+
+
+def test_a_loop_ends_after_restart_timeout_and_the_next_loop_waits_for_the_next_producer():
+    async def main():
+        begun = time.monotonic()
+        received = []
+        async with uncopy.aio.subscribe("runs", timeout=60.0, restart_timeout=0) as sub:
+            for run in range(3):
+                with uncopy.publish("runs") as pub:
+                    send(pub, run)
+                    async for frame in sub:
+                        received.append(number(frame))
+                        pub.close()
+        assert received == [0, 1, 2]
+        assert time.monotonic() - begun < 60
+
+    asyncio.run(main())
+
+
+def test_without_a_limit_for_restarts_the_next_producer_is_waited_for_longer_than_the_first():
+    async def main():
+        async with uncopy.aio.subscribe("slow", timeout=0.05, restart_timeout=None) as sub:
+            with uncopy.publish("slow") as pub:
+                send(pub, 1)
+                assert number(await sub.recv(timeout=30.0)) == 1
+            with pytest.raises(uncopy.ProducerClosed):
+                await sub.recv(timeout=0.1)
+            waiting = asyncio.create_task(sub.recv())
+            # It looks once, and finds nobody.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert not waiting.done()
+            with uncopy.publish("slow") as successor:
+                send(successor, 2)
+                assert number(await waiting) == 2
+
+    asyncio.run(main())
+
+
+def test_a_first_producer_is_waited_for_beyond_restart_timeout():
+    async def main():
+        async with uncopy.aio.subscribe("later", restart_timeout=0) as sub:
+            waiting = asyncio.create_task(sub.recv())
+            await asyncio.sleep(0.02)
+            with uncopy.publish("later") as pub:
+                send(pub, 7)
+                assert number(await waiting) == 7
+
+    asyncio.run(main())
+
+
 def test_a_loop_ends_when_the_producer_closes():
     async def main():
         with uncopy.publish("ends") as pub:

@@ -55,6 +55,23 @@ def test_a_wait_lasts_as_long_as_it_is_told_also_without_a_producer(links):
     lonely.close()
 
 
+def test_an_end_is_ready_after_restart_timeout_until_it_was_told(links):
+    pubs, subs = links
+    with uncopy.subscribe("flow", timeout=60.0, restart_timeout=0.05) as brief:
+        begun = time.monotonic()
+        pubs[2].close()
+        for _ in range(2):
+            assert uncopy.wait([*subs[:2], brief], timeout=60.0) == [brief]
+        assert 0.05 <= time.monotonic() - begun < 60
+        with pytest.raises(uncopy.ProducerClosed):
+            brief.poll()
+        assert uncopy.wait([*subs[:2], brief], timeout=0.05) == []
+        with uncopy.publish("flow") as successor:
+            successor.send(b"next")
+            assert uncopy.wait([*subs[:2], brief], timeout=60.0) == [brief]
+            assert bytes(brief.poll()) == b"next"
+
+
 def test_closing_one_from_another_thread_ends_the_wait(links):
     _, subs = links
     closer = threading.Timer(0.05, subs[2].close)

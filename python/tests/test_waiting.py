@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Waits: Ctrl-C, timeouts, other threads."""
 
+import select
 import signal
 import threading
 import time
@@ -76,6 +77,76 @@ def test_a_wait_with_a_time_lasts_that_long_however_long_there_was_no_producer(p
         with uncopy.publish("gone") as successor:
             successor.send(bytes(1))
             assert sub.recv(timeout=30.0).seq == 1
+
+
+LONG = 60.0
+
+
+@pytest.mark.parametrize("own", [LONG, None])
+@pytest.mark.parametrize("restart", [0, 0.05])
+@pytest.mark.parametrize("producer_is", ["closed", "lost"])
+def test_an_end_is_told_after_restart_timeout_whatever_the_time_of_the_call(program, producer_is, restart, own):
+    producer = program("publish_counted", "gone")
+    assert producer.hear() == "open"
+    with uncopy.subscribe("gone", timeout=LONG, restart_timeout=restart) as sub:
+        begun = time.monotonic()
+        if producer_is == "closed":
+            producer.end()
+        else:
+            producer.process.kill()
+            producer.process.wait()
+        with pytest.raises({"closed": uncopy.ProducerClosed, "lost": uncopy.ProducerLost}[producer_is]):
+            sub.recv(timeout=own)
+        assert restart <= time.monotonic() - begun < LONG
+        # Told once: whoever calls again waits for the next producer.
+        again = time.monotonic()
+        with pytest.raises((uncopy.ProducerClosed, uncopy.ProducerLost)):
+            sub.recv(timeout=0.1)
+        assert time.monotonic() - again >= 0.1
+        with uncopy.publish("gone") as successor:
+            successor.send(bytes(1))
+            assert sub.recv(timeout=30.0).seq == 1
+
+
+def test_a_loop_ends_after_restart_timeout_and_the_next_loop_waits_for_the_next_producer():
+    with uncopy.publish("runs") as pub, uncopy.subscribe("runs", timeout=LONG, restart_timeout=0) as sub:
+        pub.send(b"first run")
+        begun = time.monotonic()
+        received = []
+        for frame in sub:
+            received.append(bytes(frame))
+            pub.close()
+        assert time.monotonic() - begun < LONG
+        with uncopy.publish("runs") as successor:
+            successor.send(b"second run")
+            for frame in sub:
+                received.append(bytes(frame))
+                successor.close()
+    assert received == [b"first run", b"second run"]
+
+
+def test_polling_tells_an_end_after_restart_timeout_and_once():
+    with uncopy.publish("polled") as pub, uncopy.subscribe("polled", timeout=LONG, restart_timeout=0.05) as sub:
+        fd = sub.fileno()
+        assert sub.poll() is None
+        begun = time.monotonic()
+        pub.close()
+        with pytest.raises(uncopy.ProducerClosed):
+            while sub.poll() is None:
+                select.select([fd], [], [])
+        assert 0.05 <= time.monotonic() - begun < LONG
+        assert sub.poll() is None
+
+
+@pytest.mark.parametrize("subscribe", [uncopy.subscribe, lambda *args, **kwargs: uncopy.aio.subscribe(*args, **kwargs)])
+def test_a_restart_timeout_that_is_none_is_refused(pair, subscribe):
+    with pytest.raises(uncopy.InvalidArgument, match="restart_timeout is a time in seconds, 0 or more, not -1"):
+        subscribe("pair", restart_timeout=-1)
+    with pytest.raises(uncopy.InvalidArgument, match="or 'timeout', for the same as timeout, not 'soon'"):
+        subscribe("pair", restart_timeout="soon")
+    with pytest.raises(TypeError, match="restart_timeout"):
+        subscribe("pair", restart_timeout=[1])
+    subscribe("pair", restart_timeout="timeout").close()
 
 
 def test_closing_from_another_thread_ends_the_wait_and_the_loop(pair):

@@ -204,6 +204,7 @@ class Subscriber:
     def closed(self) -> bool: ...
     def recv(self, timeout: float | None = None, *, stream: _Stream | None = None) -> Frame: ...
     def poll(self) -> Frame | None: ...
+    def _poll_timed(self) -> Frame | None: ...
     def fileno(self) -> int: ...
     def newest(self) -> Frame | None: ...
     def close(self) -> None: ...
@@ -345,6 +346,7 @@ def subscribe(
     name: str,
     *,
     timeout: float | None = 5.0,
+    restart_timeout: float | Literal["timeout"] | None = "timeout",
     read: Literal["latest", "every"] = "latest",
     spin: float = 2e-05,
     device: _Device | None = None,
@@ -371,6 +373,7 @@ def _subscribe_later(
     name: str,
     *,
     timeout: float | None = 5.0,
+    restart_timeout: float | Literal["timeout"] | None = "timeout",
     read: Literal["latest", "every"] = "latest",
     device: _Device | None = None,
     release: Literal["streams", "context"] = "streams",

@@ -19,9 +19,7 @@ from typing import Any, Literal
 from ._uncopy import (
     Frame,
     InvalidArgument,
-    NotFound,
     ProducerClosed,
-    ProducerLost,
     TimedOut,
     _subscribe_later,
 )
@@ -32,6 +30,7 @@ def subscribe(
     name: str,
     *,
     timeout: float | None = 5.0,
+    restart_timeout: float | Literal["timeout"] | None = "timeout",
     read: Literal["latest", "every"] = "latest",
     device: Any | None = None,
     release: Literal["streams", "context"] = "streams",
@@ -42,7 +41,15 @@ def subscribe(
     The arguments are those of uncopy.subscribe(). Raises InvalidName, InvalidArgument, PermissionDenied, and Unsupported
     where device names a GPU that is not there.
     """
-    inner = _subscribe_later(name, timeout=timeout, read=read, device=device, release=release, readonly=readonly)
+    inner = _subscribe_later(
+        name,
+        timeout=timeout,
+        restart_timeout=restart_timeout,
+        read=read,
+        device=device,
+        release=release,
+        readonly=readonly,
+    )
     return Subscriber(inner)
 
 
@@ -67,24 +74,16 @@ class Subscriber:
         # Before the first look: from then on a look that finds nothing asks for a ring.
         self._inner.fileno()
         deadline = None if timeout is None else loop.time() + timeout
+        poll = self._inner.poll if timeout is None else self._inner._poll_timed
         # A producer that is always faster must not keep other tasks from running. Before the look: who is cancelled here
         # has taken no frame.
         await asyncio.sleep(0)
         while True:
-            absence = None
-            try:
-                frame = self._inner.poll()
-                if frame is not None:
-                    return frame
-            except (ProducerLost, ProducerClosed, NotFound) as error:
-                # Who says how long waits that long.
-                if deadline is None:
-                    raise
-                absence = error
+            frame = poll()
+            if frame is not None:
+                return frame
             left = None if deadline is None else deadline - loop.time()
             if left is not None and left <= 0:
-                if absence is not None:
-                    raise absence
                 if not self._inner.connected:
                     # Says what became of the producer, or brings what has come just now.
                     return self._inner.recv(timeout=0.0)

@@ -13,6 +13,7 @@ use self::cadence::Cadence;
 use self::device::Unready;
 use self::events::Events;
 use self::pace::DevicePace;
+use self::patience::RestartTimeout;
 use self::receive::Taken;
 use self::search::ProducerWatch;
 use super::attachment::wanted::{Release, Wanted};
@@ -29,6 +30,7 @@ mod cadence;
 mod device;
 mod events;
 mod pace;
+mod patience;
 mod receive;
 mod search;
 mod several;
@@ -100,6 +102,7 @@ pub struct SubscribeOptions {
     name: String,
     read: Read,
     timeout: Option<Duration>,
+    restart_timeout: RestartTimeout,
     spin: Duration,
     wanted: Wanted,
     directory: Option<PathBuf>,
@@ -129,6 +132,7 @@ pub fn subscribe(name: &str) -> SubscribeOptions {
         name: name.to_owned(),
         read: Read::Latest,
         timeout: Some(Duration::from_secs(5)),
+        restart_timeout: RestartTimeout::LikeFirst,
         spin: Duration::from_micros(20),
         wanted: Wanted::default(),
         directory: None,
@@ -142,11 +146,41 @@ impl SubscribeOptions {
         Self { read, ..self }
     }
 
-    /// How long to be without a producer, at [`open`](Self::open) and whenever one goes away: 5 s unless told, `None`
-    /// for ever.
+    /// How long to be without a producer, at [`open`](Self::open) and, unless [`restart_timeout`](Self::restart_timeout)
+    /// is told, whenever one goes away: 5 s unless told, `None` for ever.
     #[must_use]
     pub fn timeout(self, timeout: Option<Duration>) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// How long a producer that has gone is waited for to come again, in every call: [`Subscriber::recv`] with a longer
+    /// time ends then too. From the producer's end on; no time: what became of it is told at once, unless its successor
+    /// is there already (in a takeover it comes a moment later). `None`: as long as the call lasts.
+    ///
+    /// Unless told, it is waited for as long as a first one ([`timeout`](Self::timeout)), and in a call with a time of
+    /// its own for that time.
+    ///
+    /// An end is told so once. Calls after that wait for the next producer as for a first one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use uncopy_link::{LinkError, publish, subscribe};
+    /// # let dir = std::env::temp_dir().join(format!("uncopy-doc-restart-{}", std::process::id()));
+    /// # let out = publish("camera").directory(&dir).open()?;
+    /// let mut sub = subscribe("camera")
+    /// #     .directory(&dir)
+    ///     .timeout(Some(Duration::from_secs(60))) // a minute for the producer to start
+    ///     .restart_timeout(Some(Duration::ZERO))
+    ///     .open()?;
+    /// out.close();
+    /// let ended = sub.recv(Duration::from_secs(60)); // waits no minute
+    /// assert!(matches!(ended, Err(LinkError::ProducerClosed { .. })));
+    /// # drop(sub); std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), LinkError>(())
+    /// ```
+    #[must_use]
+    pub fn restart_timeout(self, restart_timeout: Option<Duration>) -> Self {
+        Self { restart_timeout: RestartTimeout::Within(restart_timeout), ..self }
     }
 
     /// How long a wait for a frame spins before it sleeps, while frames come that fast: 20 µs unless told. Spinning
@@ -220,6 +254,7 @@ impl SubscribeOptions {
             generation: fork_generation(),
             read: self.read,
             timeout: self.timeout,
+            restart_timeout: self.restart_timeout,
             spin: self.spin,
             wanted: self.wanted,
             for_stream: None,
@@ -236,6 +271,7 @@ impl SubscribeOptions {
             last: Last::default(),
             cursor: Cursor::default(),
             joins: 0,
+            end_told: false,
             absence_told: false,
         })
     }
@@ -293,6 +329,7 @@ pub struct Subscriber {
     generation: u32,
     read: Read,
     timeout: Option<Duration>,
+    restart_timeout: RestartTimeout,
     spin: Duration,
     wanted: Wanted,
     /// The device that frames are wanted on, found once for all producers.
@@ -321,6 +358,8 @@ pub struct Subscriber {
     cursor: Cursor,
     /// How many producers were joined.
     joins: u64,
+    /// The time for a restart is over, and the end of the last producer was told for that.
+    end_told: bool,
     /// The absence of a producer was told since there was none.
     absence_told: bool,
 }
@@ -339,14 +378,16 @@ impl Subscriber {
     ///
     /// # Errors
     /// [`LinkError::TimedOut`] when the producer published nothing new; [`LinkError::ProducerLost`] or
-    /// [`LinkError::ProducerClosed`] when there is no producer at the end of the wait; [`LinkError::Corrupt`].
+    /// [`LinkError::ProducerClosed`] when there is no producer at the end of the wait, or for the
+    /// [time of a restart](SubscribeOptions::restart_timeout); [`LinkError::Corrupt`].
     pub fn recv(&mut self, timeout: Duration) -> Result<Frame, LinkError> {
         let received = self.recv_until(Some(timeout), None);
         self.log.noting(received)
     }
 
     /// Like [`recv`](Self::recv), telling `waiting` about the wait. Without a timeout it waits for as long as there is
-    /// a producer, and for the time given to [`SubscribeOptions::timeout`] when there is none.
+    /// a producer, and for the time given to [`SubscribeOptions::timeout`] or
+    /// [`restart_timeout`](SubscribeOptions::restart_timeout) when there is none.
     ///
     /// # Errors
     /// As for [`recv`](Self::recv), and [`LinkError::Interrupted`].

@@ -20,6 +20,17 @@ use crate::native::ring;
 /// How long a producer that was greeted may take to answer before the time without one counts again.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(300);
 
+/// What came of looking for a producer without waiting.
+pub(super) enum Sought {
+    Joined,
+    /// There will be an event.
+    Coming,
+    /// There was none for as long as the subscriber has patience.
+    Absent {
+        obstacle: Option<String>,
+    },
+}
+
 /// What an event loop polls.
 pub(super) struct Events {
     bell: Arc<EventFd>,
@@ -115,9 +126,23 @@ impl Subscriber {
     ///
     /// # Errors
     /// As for [`recv`](Self::recv), but never [`LinkError::TimedOut`]: without a producer for the subscriber's own
-    /// time, what became of it.
+    /// time, or for the [time of a restart](super::SubscribeOptions::restart_timeout), what became of it.
     pub fn poll_recv(&mut self) -> Result<Option<Frame>, LinkError> {
-        let polled = self.try_poll();
+        self.poll_frame(false)
+    }
+
+    /// Like [`poll_recv`](Self::poll_recv), in a wait that has a time of its own and lasts that long without a producer
+    /// too: only the end of the [time of a restart](super::SubscribeOptions::restart_timeout) is told. When the wait's
+    /// own time is over, [`recv`](Self::recv) without any says what became of the producer.
+    ///
+    /// # Errors
+    /// As for [`poll_recv`](Self::poll_recv).
+    pub fn poll_recv_timed(&mut self) -> Result<Option<Frame>, LinkError> {
+        self.poll_frame(true)
+    }
+
+    fn poll_frame(&mut self, has_own_time: bool) -> Result<Option<Frame>, LinkError> {
+        let polled = self.try_poll(has_own_time);
         match &polled {
             Err(LinkError::NotFound(_) | LinkError::ProducerLost { .. }) if self.absence_told => {}
             Err(error) => {
@@ -129,7 +154,7 @@ impl Subscriber {
         polled
     }
 
-    fn try_poll(&mut self) -> Result<Option<Frame>, LinkError> {
+    fn try_poll(&mut self, has_own_time: bool) -> Result<Option<Frame>, LinkError> {
         self.check_usable()?;
         self.look_anew();
         loop {
@@ -141,10 +166,14 @@ impl Subscriber {
                 Taken::Nothing | Taken::Later => {}
             }
             if ended {
-                if !self.poll_producer()? {
-                    return Ok(None);
+                match self.poll_producer(has_own_time)? {
+                    Sought::Joined => continue,
+                    Sought::Coming => return Ok(None),
+                    Sought::Absent { obstacle } => {
+                        self.note_absence_told();
+                        return Err(self.absence(obstacle));
+                    }
                 }
-                continue;
             }
             if !self.ask_for_ring() {
                 return Ok(None);
@@ -168,8 +197,8 @@ impl Subscriber {
         true
     }
 
-    /// Takes a step towards a producer without waiting; whether there is one now.
-    pub(super) fn poll_producer(&mut self) -> Result<bool, LinkError> {
+    /// Takes a step towards a producer without waiting.
+    pub(super) fn poll_producer(&mut self, has_own_time: bool) -> Result<Sought, LinkError> {
         self.note_end();
         if let Some(watch) = &self.watch {
             watch.drain()?;
@@ -191,7 +220,8 @@ impl Subscriber {
             let greeted = self.joining.as_ref().map(|conversation| conversation.connection());
             events.follow(greeted, self.watch.as_ref().map(ProducerWatch::directory))?;
         }
-        let left = self.timeout.map(|timeout| timeout.saturating_sub(self.absent_since.elapsed()));
+        let patience = self.patience(has_own_time);
+        let left = patience.map(|patience| patience.saturating_sub(self.absent_since.elapsed()));
         let next_look = match (&obstacle, &self.joining) {
             (None, _) => None,
             // A producer that was just greeted answers in a moment, however long there was none before.
@@ -205,9 +235,10 @@ impl Subscriber {
             // Who goes on after an absence was told is not to be woken at once, again and again.
             events.alarm.set(if is_over { Some(ANSWER_PATIENCE) } else { next_look })?;
         }
-        match obstacle {
-            Some(obstacle) if is_over => Err(self.absence(obstacle)),
-            obstacle => Ok(obstacle.is_none()),
-        }
+        Ok(match obstacle {
+            None => Sought::Joined,
+            Some(obstacle) if is_over => Sought::Absent { obstacle },
+            Some(_) => Sought::Coming,
+        })
     }
 }

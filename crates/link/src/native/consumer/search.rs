@@ -26,7 +26,7 @@ pub(super) enum Join {
 }
 
 impl Subscriber {
-    /// Joins a producer of the name, waiting until `deadline`, or without one for the subscriber's timeout.
+    /// Joins a producer of the name, waiting until `deadline`, or as long as the subscriber has patience.
     pub(super) fn find_producer(
         &mut self,
         deadline: Option<Instant>,
@@ -34,11 +34,8 @@ impl Subscriber {
     ) -> Result<(), LinkError> {
         self.note_end();
         let begun = Instant::now();
-        // A caller who says how long gets that long; the subscriber's own time is for waits that have none.
-        let absent_until = match deadline {
-            Some(_) => None,
-            None => self.timeout.and_then(|timeout| self.absent_since.checked_add(timeout)),
-        };
+        let patience = self.patience(deadline.is_some());
+        let absent_until = patience.and_then(|patience| self.absent_since.checked_add(patience));
         let mut noticed = false;
         loop {
             let obstacle = match self.take_step()? {
@@ -63,6 +60,7 @@ impl Subscriber {
             let deadline = [deadline, absent_until].into_iter().flatten().min();
             let now = Instant::now();
             if deadline.is_some_and(|deadline| now >= deadline) {
+                self.note_absence_told();
                 return Err(self.absence(obstacle));
             }
             let slice = slice_after(now.saturating_duration_since(begun));
@@ -151,6 +149,7 @@ impl Subscriber {
                 }
                 self.joins += 1;
                 self.absence_told = false;
+                self.end_told = false;
                 Ok(Join::Joined)
             }
         }

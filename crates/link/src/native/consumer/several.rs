@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use uncopy_os::{Interest, Poller, Woken, fork_generation, futex_wait_any};
 
 use super::device::Unready;
+use super::events::Sought;
 use super::pace::LOOK_EVERY;
 use super::receive::spin_until;
 use super::{JustWait, Subscriber, Waiting, slice_after};
@@ -136,11 +137,11 @@ impl Subscriber {
                 Ok(_) => {
                     // Before the step, so that what it waits for is polled.
                     self.make_events()?;
-                    match self.poll_producer() {
-                        Ok(true) => {}
-                        Ok(false) => return Ok(Outlook::Absent),
-                        // It comes again with the call that receives.
-                        Err(_) => return Ok(Outlook::Ready),
+                    match self.poll_producer(false) {
+                        Ok(Sought::Joined) => {}
+                        Ok(Sought::Coming) => return Ok(Outlook::Absent),
+                        // Told by the call that receives.
+                        Ok(Sought::Absent { .. }) | Err(_) => return Ok(Outlook::Ready),
                     }
                 }
             }
