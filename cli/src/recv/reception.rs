@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Frames one after the other, until the user, the producer or the clock ends it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use uncopy::{Frame, LinkError, Read, Subscriber, Where};
 
@@ -11,8 +11,9 @@ use crate::recv::Which;
 
 /// How long to be without a producer, unless told.
 const DEFAULT_ABSENCE: Duration = Duration::from_secs(5);
-/// With `until_closed`: how soon a closed link is noticed.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// With `until_closed`: how long the link may be without a producer until it counts as closed. In a takeover it is, for
+/// a moment.
+const CLOSED_AFTER: Duration = Duration::from_millis(100);
 
 /// A subscriber with the patience that the command line asks for.
 pub(crate) struct Reception<'s> {
@@ -37,7 +38,10 @@ impl<'s> Reception<'s> {
             Which::Every => Read::Every,
         };
         let absence = Some(timeout.unwrap_or(DEFAULT_ABSENCE));
-        let options = uncopy::subscribe(name).read(read).place(place).timeout(absence);
+        let mut options = uncopy::subscribe(name).read(read).place(place).timeout(absence);
+        if until_closed {
+            options = options.restart_timeout(Some(CLOSED_AFTER));
+        }
         let subscriber = options.open_with(&mut session.waiting())?;
         Ok(Self { subscriber, session, timeout, until_closed })
     }
@@ -45,28 +49,10 @@ impl<'s> Reception<'s> {
     /// The next frame; `None` once the producer has closed the link and that is what was waited for.
     pub fn next(&mut self) -> Result<Option<Frame>, CliError> {
         self.session.check()?;
-        if self.until_closed { self.next_or_closed() } else { self.receive(self.timeout).map(Some) }
-    }
-
-    fn receive(&mut self, timeout: Option<Duration>) -> Result<Frame, CliError> {
-        Ok(self.subscriber.recv_with(timeout, &mut self.session.waiting())?)
-    }
-
-    /// Looks again and again, because one long wait would also wait for the next producer of the name.
-    fn next_or_closed(&mut self) -> Result<Option<Frame>, CliError> {
-        let begun = Instant::now();
-        loop {
-            let left = self.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-            match self.receive(Some(left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY)))) {
-                Ok(frame) => return Ok(Some(frame)),
-                Err(CliError::Link(LinkError::ProducerClosed { .. })) => return Ok(None),
-                Err(CliError::Link(LinkError::TimedOut { name, last_seq, .. })) => {
-                    if let Some(timeout) = self.timeout.filter(|timeout| begun.elapsed() >= *timeout) {
-                        return Err(LinkError::TimedOut { name, waited: timeout, last_seq }.into());
-                    }
-                }
-                Err(error) => return Err(error),
-            }
+        match self.subscriber.recv_with(self.timeout, &mut self.session.waiting()) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(LinkError::ProducerClosed { .. }) if self.until_closed => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }
