@@ -11,6 +11,8 @@
 pub const SITES: &[&str] = &[
     CLAIM_READY,
     CLAIM_DONE,
+    LOAN_ALSO_ON,
+    LOAN_JOIN,
     MIRROR_HEAD,
     MIRROR_READY,
     LOOK,
@@ -24,12 +26,19 @@ pub const SITES: &[&str] = &[
     BRING_READERS,
     BRING_SLOT,
     BRING_MEMORY,
+    STAGING_WAIT,
+    STAGING_KEPT,
+    STAGING_STAGE,
 ];
 
 /// Who writes a slot waits for its last write.
 pub(crate) const CLAIM_READY: &str = "claim/ready";
 /// And for every reading.
 pub(crate) const CLAIM_DONE: &str = "claim/done";
+/// Another stream that writes a loan begins after the loan's own.
+pub(crate) const LOAN_ALSO_ON: &str = "loan/also-on";
+/// A loan is written when the other streams that write it are done too.
+pub(crate) const LOAN_JOIN: &str = "loan/join";
 /// The mirror's stream waits for the first part of a frame.
 pub(crate) const MIRROR_HEAD: &str = "mirror/head";
 /// And for all of it.
@@ -56,6 +65,12 @@ pub(crate) const BRING_READERS: &str = "bring/readers";
 pub(crate) const BRING_SLOT: &str = "bring/slot";
 /// Memory that frames are brought to stays until every copy is made.
 pub(crate) const BRING_MEMORY: &str = "bring/memory";
+/// A processor waits for the copy of a frame in host memory.
+pub(crate) const STAGING_WAIT: &str = "staging/wait";
+/// Pinned memory that is let go of stays until it is filled.
+pub(crate) const STAGING_KEPT: &str = "staging/kept";
+/// So does what is idle when everything for such copies goes.
+pub(crate) const STAGING_STAGE: &str = "staging/stage";
 
 /// Never, in what is shipped.
 #[cfg(not(feature = "skip-waits"))]

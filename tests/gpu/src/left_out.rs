@@ -9,6 +9,8 @@ use crate::scene;
 const NOTICED_BY: &[(&str, &str, &str)] = &[
     ("claim/ready", "frames", "a_loan_that_is_dropped_is_written_anew_after_its_stream_is_done"),
     ("claim/done", "frames", "f27_a_frame_that_is_held_twice_is_kept_for_both_streams"),
+    ("loan/also-on", "frames", "a_loan_that_a_second_stream_writes_over_arrives_as_that_stream_left_it"),
+    ("loan/join", "frames", "a_loan_that_a_second_stream_writes_over_arrives_as_that_stream_left_it"),
     ("mirror/head", "frames", "a_large_frame_is_mirrored_in_two_parts"),
     ("mirror/ready", "frames", "a_mirror_in_host_memory_holds_the_same_frames"),
     ("look/processor", "frames", "every_frame_that_is_sent_arrives_whole"),
@@ -38,6 +40,9 @@ const NOTICED_BY: &[(&str, &str, &str)] = &[
     ),
     ("bring/slot", "two_cards", "copies::f42_a_slot_is_kept_until_the_stream_that_copies_it_is_done"),
     ("bring/memory", "two_cards", "deaths::the_memory_of_copies_outlives_a_reader_that_leaves"),
+    ("staging/wait", "frames", "staged::a_copy_in_host_memory_holds_the_same_frames"),
+    ("staging/kept", "frames", "staged::f42_pinned_memory_that_is_let_go_of_early_stays_until_it_is_filled"),
+    ("staging/stage", "frames", "staged::f42_pinned_memory_outlives_what_made_it_until_it_is_filled"),
 ];
 
 /// Those that show on a card too: what is not waited for takes milliseconds there.

@@ -10,7 +10,7 @@
 //!
 //! | command of a producer | event |
 //! |---|---|
-//! | `run FORM N [send\|loan\|two\|other\|freed] [PAUSE_US]` publishes N frames: copied, written in place, copied by two streams in turn, by the second stream, or copied from an array that goes right after the call | `ran` |
+//! | `run FORM N [send\|loan\|over\|two\|other\|freed] [PAUSE_US]` publishes N frames: copied, written in place, written over by a second late stream, copied by two streams in turn, by the second stream, or copied from an array that goes right after the call | `ran` |
 //! | `forever FORM [send\|loan]` the same until the next command | `ran` |
 //! | `abandon FORM` writes into a loan and drops it | `abandoned` |
 //! | `stall MS FORM` publishes a frame behind so much other work | `ran` |
@@ -27,12 +27,13 @@
 //! | `late N` drops each frame before its tensor, which a slow stream still reads | `verified` |
 //! | `again N` holds each frame twice, for a slow stream and a fast one | `verified` |
 //! | `drop` | `dropped` |
-//! | those of `consumer_faults` and `choices` | |
+//! | those of `consumer_faults`, `choices` and `staged` | |
 
 mod choices;
 mod consumer_faults;
 mod lone;
 mod producer_faults;
+mod staged;
 mod steady;
 
 use std::collections::BTreeMap;
@@ -78,6 +79,8 @@ struct Producer {
 enum How {
     Send,
     Loan,
+    /// By one stream, and then by the other: both are late.
+    Over,
     Two,
     /// The array goes right after the call.
     Freed,
@@ -123,6 +126,7 @@ impl Producer {
         let how = |word: Option<&&str>| match word.copied() {
             None | Some("send") => How::Send,
             Some("loan") => How::Loan,
+            Some("over") => How::Over,
             Some("two") => How::Two,
             Some("freed") => How::Freed,
             Some("other") => How::Other,
@@ -197,6 +201,9 @@ impl Producer {
             self.out.commit(claim, meta)?;
             return Ok(true);
         }
+        if how == How::Over {
+            return self.publish_over(form, key, meta);
+        }
         let card = &self.card;
         let len = form.len_bytes();
         if how == How::Freed {
@@ -212,6 +219,25 @@ impl Producer {
         card.fill(source, key, stream);
         let source = Tensor::new(source.region().clone(), *form.layout(), 0)?;
         Ok(matches!(self.out.send_on(form, &source, meta, stream, None)?, Sent::Published { .. }))
+    }
+
+    /// Publishes a loan that holds what is no frame's until the second stream has written over it.
+    fn publish_over(&mut self, form: &Form, key: u64, meta: Meta) -> Result<bool, LinkError> {
+        /// Longer than it takes to publish a frame, and to look at it.
+        const LATE_NANOS: u64 = 10_000_000;
+        let (card, [first, second]) = (&self.card, self.streams);
+        let claim = self.out.claim_on(form, card.id(), first, None)?;
+        let tensor = claim.tensor()?;
+        card.spin(LATE_NANOS, first);
+        card.fill(&tensor, u64::MAX, first);
+        claim.also_on(second)?;
+        card.spin(LATE_NANOS / 2, second);
+        card.fill(&tensor, key, second);
+        // Who is asked works, also where work is left until somebody waits for it.
+        card.device().is_done(second).expect("the second stream works");
+        drop(tensor);
+        self.out.commit(claim, meta)?;
+        Ok(true)
     }
 }
 

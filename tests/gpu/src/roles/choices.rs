@@ -66,6 +66,7 @@ impl Consumer {
                 let writable = frame.tensor()?.region().access() == Access::ReadWrite;
                 Ok(json!({ "event": "access", "writable": writable }))
             }
+            ["staged", how @ ..] => self.stage(how),
             other => self.obey_more(other),
         }
     }

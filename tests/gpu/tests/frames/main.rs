@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod staged;
 #[cfg(feature = "skip-waits")]
 mod waits;
 
@@ -54,6 +55,11 @@ fn every_frame_that_is_written_in_place_arrives_whole() {
 #[test]
 fn a_stream_that_waits_for_the_content_reads_it_whole() {
     run(&["--block"], &["--every"], 200, "send", "gpu");
+}
+
+#[test]
+fn a_loan_that_a_second_stream_writes_over_arrives_as_that_stream_left_it() {
+    run(&["--block"], &["--every"], 10, "over", "cpu");
 }
 
 #[test]

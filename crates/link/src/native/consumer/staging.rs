@@ -18,6 +18,7 @@ use crate::error::LinkError;
 use crate::native::attachment::is_lost;
 use crate::native::frame_memory::on_device;
 use crate::service::{ask_until_done, lock};
+use crate::site::{self, is_left_out};
 
 /// How long one look at a word lasts before the thread sleeps again.
 const SPIN: Duration = Duration::from_micros(50);
@@ -209,7 +210,8 @@ impl Stage {
         ask_until_done(move || {
             let is_filled = kept.as_ref().is_none_or(|buffer| {
                 stage.is_reached(TimelinePoint { offset_bytes: buffer.offset_bytes, value: buffer.filled })
-            }) || is_lost(&*stage.accelerator);
+            }) || is_lost(&*stage.accelerator)
+                || is_left_out(site::STAGING_KEPT);
             if let Some(buffer) = kept.take_if(|_| is_filled) {
                 lock(&stage.free_words).push(buffer.offset_bytes);
             }
@@ -244,9 +246,10 @@ impl Drop for Stage {
                 let now = words.words().load_u32(buffer.offset_bytes, Acquire).unwrap_or_default();
                 TimelinePoint { offset_bytes: 0, value: buffer.filled }.is_reached(now)
             };
-            let is_over = kept
-                .as_ref()
-                .is_none_or(|(idle, _, accelerator)| idle.iter().all(is_filled) || is_lost(&**accelerator));
+            let is_over = is_left_out(site::STAGING_STAGE)
+                || kept.as_ref().is_none_or(|(idle, _, accelerator)| {
+                    idle.iter().all(is_filled) || is_lost(&**accelerator)
+                });
             if is_over {
                 drop(kept.take());
             }
@@ -282,7 +285,7 @@ impl HostCopy {
             if !nap.is_zero() {
                 std::thread::sleep(nap.min(SLICE));
             }
-            if spin_until(spin, || self.is_done()) {
+            if is_left_out(site::STAGING_WAIT) || spin_until(spin, || self.is_done()) {
                 break;
             }
             spin = SPIN;

@@ -453,7 +453,10 @@ impl DeviceLoan {
         if stream == self.stream || others.contains(&stream) {
             return Ok(());
         }
-        let ordered = self.slots.accelerator.order(self.stream, stream);
+        let ordered = match is_left_out(site::LOAN_ALSO_ON) {
+            true => Ok(()),
+            false => self.slots.accelerator.order(self.stream, stream),
+        };
         ordered.map_err(refused("ordering another stream after a loan's"))?;
         others.push(stream);
         Ok(())
@@ -461,6 +464,9 @@ impl DeviceLoan {
 
     /// Makes the loan's stream wait for the others.
     fn join_others(&self) -> io::Result<()> {
+        if is_left_out(site::LOAN_JOIN) {
+            return Ok(());
+        }
         lock(&self.others).iter().try_for_each(|other| self.slots.accelerator.order(*other, self.stream))
     }
 
