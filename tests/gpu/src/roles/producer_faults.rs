@@ -9,6 +9,7 @@
 //! | `strided FORM` publishes a frame from an array whose rows are padded | `ran` |
 //! | `records N FORM HOW` publishes a frame that says it was copied N times before | `ran` |
 //! | `abandon-captured FORM` writes into a loan, and drops it while its stream is captured | `abandoned` |
+//! | `abandon-beside FORM` drops a loan into which the first stream writes late, beside its own, the second | `abandoned` |
 //! | `abandon-and-destroy HOW FORM` drops a loan as told, and destroys its stream at once | `abandoned` |
 //! | `publish-and-destroy HOW FORM` publishes a frame as told, and destroys its stream at once | `ran` |
 //! | `break` makes a call that finds the device lost, where the stand-in was told so | `broken` |
@@ -66,6 +67,10 @@ impl Producer {
                 self.card.begin_capture(stream);
                 drop(claim);
                 self.card.end_capture(stream);
+                Ok(json!({ "event": "abandoned" }))
+            }
+            ["abandon-beside", form] => {
+                self.abandon_beside(&uncopy_tests::form(form))?;
                 Ok(json!({ "event": "abandoned" }))
             }
             ["abandon-and-destroy", how, form] => {
@@ -129,6 +134,17 @@ impl Producer {
         self.card.spin(LONG.as_nanos() as u64, stream);
         self.card.fill(&claim.tensor()?, u64::MAX, stream);
         Ok(claim)
+    }
+
+    /// Drops a loan that holds what is no frame's once another stream than its own has written it.
+    fn abandon_beside(&mut self, form: &Form) -> Result<(), LinkError> {
+        let [beside, own] = self.streams;
+        let claim = self.out.claim_on(form, self.card.id(), own, None)?;
+        claim.also_on(beside)?;
+        self.card.spin(LONG.as_nanos() as u64, beside);
+        self.card.fill(&claim.tensor()?, u64::MAX, beside);
+        drop(claim);
+        Ok(())
     }
 
     /// Drops a loan, and destroys a stream that has written into it, as its user may from then on.

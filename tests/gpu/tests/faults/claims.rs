@@ -34,6 +34,12 @@ fn a_loan_dropped_while_its_stream_is_captured_is_written_anew_after_it() {
 }
 
 #[test]
+fn a_loan_that_is_dropped_is_written_anew_after_every_stream_that_writes_it() {
+    written_anew_after("abandon-beside", &[], &[]);
+    written_anew_after("abandon-beside", &["--mirror"], &["--host"]);
+}
+
+#[test]
 fn a_loan_whose_stream_is_destroyed_once_it_was_dropped_is_written_anew_after_it() {
     written_anew_after("abandon-and-destroy idle", &[], &[]);
 }
