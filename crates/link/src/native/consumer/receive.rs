@@ -265,7 +265,8 @@ impl Subscriber {
                     if is_seen {
                         return Ok(true);
                     }
-                    if !is_there {
+                    // Whoever was woken all the same is asked below what for.
+                    if !is_there && woken == Woken::TimedOut {
                         continue;
                     }
                 }
