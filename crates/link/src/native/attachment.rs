@@ -42,7 +42,7 @@ pub(crate) use maps::SlotMap;
 pub use maps::Where;
 pub(crate) use memory::ASK_EVERY;
 pub(crate) use placed::find_device;
-pub(crate) use reading::{captures_of, is_lost};
+pub(crate) use reading::{ASK_AGAIN_EVERY, captures_of, is_lost, settle};
 
 /// Why an attachment came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,7 +120,7 @@ impl Handler for AttachmentHandler {
 
 impl Attachment {
     /// Maps and checks everything that a welcome describes. On failure the place is given back.
-    pub(crate) fn settle(
+    pub(crate) fn take_place(
         conversation: Conversation,
         message: Message,
         handles: &[ShareHandle],

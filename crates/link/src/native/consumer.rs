@@ -38,6 +38,7 @@ mod staging;
 #[cfg(feature = "futures")]
 mod stream;
 
+pub(super) use pace::{LOOK_EVERY, SPIN};
 pub(super) use receive::spin_until;
 pub use several::{wait, wait_with};
 pub use staging::{HostCopy, Staging};

@@ -223,7 +223,7 @@ impl Brought {
             buffer.writes = promise.ready.value;
         }
         let copied = self.ferry.timeline.copy_and_write(from, &to, self.stream, promise.ready);
-        copied.inspect_err(|_| self.settle(buffer, promise.ready)).map_err(failed())?;
+        copied.inspect_err(|_| self.keep_by_hand(buffer, promise.ready)).map_err(failed())?;
         if let Some(buffer) = lock(&self.buffers).all.get_mut(buffer) {
             buffer.seq = seq;
         }
@@ -233,7 +233,7 @@ impl Brought {
 
     /// Keeps a promise that the stream may not keep.
     #[cold]
-    fn settle(&self, buffer: usize, point: TimelinePoint) {
+    fn keep_by_hand(&self, buffer: usize, point: TimelinePoint) {
         if self.ferry.timeline.write(&[self.stream], point).is_err() {
             // The copy may have been put in: the device must be done with it. One that is lost is.
             let _ = self.ferry.accelerator.settle();

@@ -318,23 +318,24 @@ impl Leaving {
     }
 }
 
+/// Between two attempts, of a device that can't be asked while somebody captures.
+pub(crate) const ASK_AGAIN_EVERY: Duration = Duration::from_millis(20);
+
 /// How a device came to rest.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Settled {
+pub(crate) enum Settled {
     Done,
     Lost,
 }
 
 /// Waits until the device has done everything that this process gave it, or is lost.
-fn settle(accelerator: &dyn Accelerator) -> Settled {
-    /// Between two attempts, of a device that can't be asked while somebody captures.
-    const AGAIN: Duration = Duration::from_millis(20);
+pub(crate) fn settle(accelerator: &dyn Accelerator) -> Settled {
     loop {
         match accelerator.settle() {
             Ok(()) => return Settled::Done,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Settled::Lost,
             // Nothing tells when it can be asked.
-            Err(_) => std::thread::sleep(AGAIN),
+            Err(_) => std::thread::sleep(ASK_AGAIN_EVERY),
         }
     }
 }

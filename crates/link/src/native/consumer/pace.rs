@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 /// How long one look at a word lasts at least: a copy of a frame within a card takes about half of it.
-pub(super) const SPIN: Duration = Duration::from_micros(50);
+pub(crate) const SPIN: Duration = Duration::from_micros(50);
 /// The longest sleep between two looks.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(1);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// What a sleep may overrun by: the kernel's own tolerance for timers, and the time of waking up.
-const OVERRUN: Duration = Duration::from_micros(120);
+pub(super) const OVERRUN: Duration = Duration::from_micros(120);
 
 /// How long the device took of late, from the publication of a frame until that was there.
 #[derive(Debug, Default)]

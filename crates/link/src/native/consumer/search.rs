@@ -127,7 +127,7 @@ impl Subscriber {
             }
             Reply::Message(message, handles) => {
                 let every = self.read == Read::Every;
-                let attachment = Attachment::settle(conversation, message, &handles, every, self.wanted)?;
+                let attachment = Attachment::take_place(conversation, message, &handles, every, self.wanted)?;
                 let Cursor { received, missed, .. } = self.cursor;
                 self.cursor = Cursor {
                     received,

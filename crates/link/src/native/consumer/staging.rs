@@ -12,6 +12,7 @@ use uncopy_core::{CopyReason, CopyRecord, Device, Layout, Stream};
 use uncopy_os::{OsError, SharedMemory, SlotMemory, fork_generation, slot_align_bytes};
 use uncopy_tensor::{Accelerator, Region, Tensor, Timeline, TimelinePoint};
 
+use super::pace::{LOOK_EVERY, OVERRUN, SPIN};
 use super::receive::spin_until;
 use super::{Frame, SLICE, Waiting};
 use crate::error::LinkError;
@@ -20,12 +21,6 @@ use crate::native::frame_memory::on_device;
 use crate::service::{ask_until_done, lock};
 use crate::site::{self, is_left_out};
 
-/// How long one look at a word lasts before the thread sleeps again.
-const SPIN: Duration = Duration::from_micros(50);
-/// What a sleep may overrun by.
-const OVERRUN: Duration = Duration::from_micros(120);
-/// The longest sleep between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Buffers that are kept while nobody uses them.
 const MOST_IDLE: usize = 3;
 /// Bytes of the page whose words say which copies are done.

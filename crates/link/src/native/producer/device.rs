@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use uncopy_core::{CopyReason, CopyRecord, DType, Device, Layout, Stream};
 use uncopy_os::{SlotMemory, kill_point};
@@ -17,7 +16,7 @@ use crate::accelerators;
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
-use crate::native::attachment::{captures_of, is_lost};
+use crate::native::attachment::{ASK_AGAIN_EVERY, captures_of, is_lost, settle};
 use crate::native::consumer::Waiting;
 use crate::native::control::Live;
 use crate::native::frame_memory::on_device;
@@ -595,19 +594,13 @@ impl DeviceLoan {
 
     /// Waits until `captures` are over and the device has done everything, and keeps the promise by hand. Names no stream:
     /// they may be gone by now.
-    pub(super) fn settle(&self, control: Live<'_>, captures: &[Box<dyn Capture>]) {
-        /// Between two attempts, of a device that can't be asked while somebody captures.
-        const AGAIN: Duration = Duration::from_millis(20);
+    pub(super) fn keep_when_idle(&self, control: Live<'_>, captures: &[Box<dyn Capture>]) {
         // To settle would end them.
         while !captures.iter().all(|capture| capture.is_over()) {
-            std::thread::sleep(AGAIN);
+            std::thread::sleep(ASK_AGAIN_EVERY);
         }
-        while let Err(error) = self.slots.accelerator.settle() {
-            if error.kind() == io::ErrorKind::BrokenPipe {
-                break;
-            }
-            std::thread::sleep(AGAIN);
-        }
+        // Of a device that is lost nothing more comes, either.
+        let _ = settle(&*self.slots.accelerator);
         for part in [Part::Device, Part::Mirror] {
             order::keep_promise(&control, self.slot, self.promise.ready.value, part);
         }

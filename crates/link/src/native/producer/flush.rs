@@ -7,14 +7,10 @@ use uncopy_os::fork_generation;
 
 use super::Publisher;
 use crate::error::LinkError;
-use crate::native::consumer::{Waiting, spin_until};
+use crate::native::consumer::{LOOK_EVERY, SPIN, Waiting, spin_until};
 use crate::native::order::{self, Part};
 use crate::site::{self, is_left_out};
 
-/// How long one look at the words lasts: a copy of a frame within a card takes about half of it.
-const SPIN: Duration = Duration::from_micros(50);
-/// The longest sleep between two looks. Nothing wakes who waits for a device.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Between two times that the caller is asked whether to go on.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 

@@ -127,7 +127,7 @@ fn give_back_when_idle(loan: DeviceLoan, server: Arc<Server>, slot: usize) {
     // On this thread: the streams are there until this has returned.
     let captures = loan.captures();
     let settle = move || {
-        loan.settle(server.control(), &captures);
+        loan.keep_when_idle(server.control(), &captures);
         server.give_back(slot);
     };
     if let Err(error) = spawn_quiet("uncopy-settle", settle) {
