@@ -771,7 +771,8 @@ def reads_in_a_stream_that_goes_first(how):
                 card.begin_capture(stream.ptr)
                 frame = None
                 card.end_capture(stream.ptr)
-                # A second capture is as good as the first, also if the link comes to look in its midst.
+                # A second capture is as good as the first, also if the link comes to look in its midst, which it does every few
+                # milliseconds: nothing tells when.
                 card.begin_capture(stream.ptr)
                 time.sleep(0.03)
                 card.end_capture(stream.ptr)

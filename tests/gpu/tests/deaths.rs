@@ -3,16 +3,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-use uncopy_gpu_tests::scene;
-use uncopy_tests::{Event, Stage};
+use uncopy_gpu_tests::scene::{self, FORM, all_right};
+use uncopy_tests::Stage;
 
 const PEER: &str = env!("CARGO_BIN_EXE_gpu-peer");
-const FORM: &str = "256x256x4";
-
-fn all_right(event: &Event) {
-    assert_eq!(event.name(), "verified", "{event}");
-    assert_eq!(event.number("wrong"), 0, "{event}");
-}
 
 fn stage() -> Option<Stage> {
     scene::has_card().then(|| scene::stage(PEER))

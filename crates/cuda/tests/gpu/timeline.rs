@@ -94,24 +94,36 @@ fn f27_a_word_is_written_after_every_stream_that_was_named() {
     }
 }
 
-fn after_every_stream() {
-    let device = device().unwrap();
-    let streams: [Stream; 4] = std::array::from_fn(|_| device.stream().unwrap());
-    let [slow, slower, writer, reader] = streams;
-    let memory = device.allocate(LEN_BYTES).unwrap();
-    let words = Words::new(&device);
+/// Two streams write a half each, `write` has a word written after both, and a third stream reads once that is there.
+fn two_streams_fill(
+    device: &CudaDevice,
+    memory: &Region,
+    [slow, slower, reader]: [Stream; 3],
+    words: &Words,
+    write: impl Fn(u32),
+) {
     let half = LEN_BYTES / 2;
-    let halves = [memory.region().part(0, half, ()).unwrap(), memory.region().part(half, half, ()).unwrap()];
+    let halves = [memory.part(0, half, ()).unwrap(), memory.part(half, half, ()).unwrap()];
     for value in 1..4 {
         let bytes = pattern(LEN_BYTES, value);
         for ((stream, to), from) in [slow, slower].into_iter().zip(&halves).zip(bytes.chunks(half)) {
             let source = bytes_of(&Region::from_vec(from.to_vec()), half);
             device.copy(&source, to, stream).unwrap();
         }
-        words.timeline.write(&[slow, slower, writer], at(0, value)).unwrap();
+        write(value);
         words.await_on_cpu(at(0, value));
-        assert!(read_after(&device, &memory.region(), LEN_BYTES, reader) == bytes, "frame {value} is torn");
+        assert!(read_after(device, memory, LEN_BYTES, reader) == bytes, "frame {value} is torn");
     }
+}
+
+fn after_every_stream() {
+    let device = device().unwrap();
+    let streams: [Stream; 4] = std::array::from_fn(|_| device.stream().unwrap());
+    let [slow, slower, writer, reader] = streams;
+    let memory = device.allocate(LEN_BYTES).unwrap();
+    let words = Words::new(&device);
+    let write = |value| words.timeline.write(&[slow, slower, writer], at(0, value)).unwrap();
+    two_streams_fill(&device, &memory.region(), [slow, slower, reader], &words, write);
 }
 
 #[test]
@@ -215,18 +227,8 @@ fn after_everything() {
     let [slow, slower, reader]: [Stream; 3] = std::array::from_fn(|_| device.stream().unwrap());
     let memory = device.allocate(LEN_BYTES).unwrap();
     let Some(words) = words_after_everything(&device) else { return };
-    let half = LEN_BYTES / 2;
-    let halves = [memory.region().part(0, half, ()).unwrap(), memory.region().part(half, half, ()).unwrap()];
-    for value in 1..4 {
-        let bytes = pattern(LEN_BYTES, value);
-        for ((stream, to), from) in [slow, slower].into_iter().zip(&halves).zip(bytes.chunks(half)) {
-            let source = bytes_of(&Region::from_vec(from.to_vec()), half);
-            device.copy(&source, to, stream).unwrap();
-        }
-        words.timeline.write_after_all(None, at(0, value)).unwrap();
-        words.await_on_cpu(at(0, value));
-        assert!(read_after(&device, &memory.region(), LEN_BYTES, reader) == bytes, "frame {value} is torn");
-    }
+    let write = |value| words.timeline.write_after_all(None, at(0, value)).unwrap();
+    two_streams_fill(&device, &memory.region(), [slow, slower, reader], &words, write);
 }
 
 #[test]

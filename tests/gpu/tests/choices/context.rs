@@ -93,7 +93,7 @@ fn f31_a_driver_without_events_of_contexts_is_refused_with_what_to_try() {
     let Some(stage) = standin_stage() else { return };
     for lack in [("WITHOUT", "cuCtxRecordEvent"), ("VERSION", "12040")] {
         let mut producer = stage.open(&["produce", "cam"]);
-        let mut consumer = open_with(&stage, &["consume", "cam", "--bare", "--context"], lack);
+        let mut consumer = open_with(&stage, &["consume", "cam", "--bare", "--context"], &[lack]);
         for _ in 0..2 {
             producer.tell(&format!("run {FORM} 1"));
             producer.expect("ran");
@@ -105,7 +105,7 @@ fn f31_a_driver_without_events_of_contexts_is_refused_with_what_to_try() {
         }
         consumer.quit();
         // Who does not ask for it needs it not.
-        let mut other = open_with(&stage, &["consume", "cam", "--bare"], lack);
+        let mut other = open_with(&stage, &["consume", "cam", "--bare"], &[lack]);
         producer.tell(&format!("run {FORM} 1"));
         producer.expect("ran");
         other.tell("take 20000");
@@ -121,7 +121,7 @@ fn f29_an_event_that_can_not_be_recorded_loses_no_slot_and_tears_no_frame() {
     for fault in ["cuCtxRecordEvent:2=304", "cuCtxRecordEvent:2+=304", "cuStreamWaitEvent:2=304"] {
         let mut producer = stage.open(&["produce", "cam", "--slots", "2", "--block"]);
         let role = ["consume", "cam", "--context", "--every"];
-        let mut consumer = open_with(&stage, &role, ("FAULTS", fault));
+        let mut consumer = open_with(&stage, &role, &[("FAULTS", fault)]);
         producer.tell(&format!("run {FORM} 10"));
         consumer.tell("unnamed 10");
         let verified = consumer.expect("verified");
@@ -139,7 +139,7 @@ fn a_frame_that_is_held_again_while_its_device_is_waited_for_is_kept_for_the_sec
         let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
         let role = [&["consume", "cam"], choice].concat();
         // Unless the driver refuses once, such a reader never waits for its device.
-        let mut consumer = open_with(&stage, &role, ("FAULTS", "cuCtxRecordEvent:1=304"));
+        let mut consumer = open_with(&stage, &role, &[("FAULTS", "cuCtxRecordEvent:1=304")]);
         for _ in 0..3 {
             producer.tell(&format!("run {FORM} 1"));
             producer.expect("ran");
@@ -161,7 +161,7 @@ fn f29_a_reader_that_loses_its_device_as_it_gives_a_frame_back_holds_nobody_up()
     let Some(stage) = standin_stage() else { return };
     let mut producer = stage.open(&["produce", "cam", "--slots", "2", "--block"]);
     let lost = ("FAULTS", "cuCtxRecordEvent:1=700!");
-    let mut consumer = open_with(&stage, &["consume", "cam", "--context", "--bare"], lost);
+    let mut consumer = open_with(&stage, &["consume", "cam", "--context", "--bare"], &[lost]);
     producer.tell(&format!("run {FORM} 6"));
     consumer.tell("take 20000");
     consumer.expect("took");

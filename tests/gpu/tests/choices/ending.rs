@@ -37,7 +37,7 @@ fn f02_the_last_frame_of_a_process_that_closes_its_link_and_ends_arrives_whole()
 fn f02_the_last_mirror_of_a_process_that_closes_its_link_and_ends_arrives_whole() {
     let Some(stage) = standin_stage() else { return };
     // The fourth stream makes mirrors, after the device's own and two of the peer's.
-    let mut producer = open_with(&stage, &["produce", "cam", "--mirror"], ("LAG_US", "0,0,0,400000"));
+    let mut producer = open_with(&stage, &["produce", "cam", "--mirror"], &[("LAG_US", "0,0,0,400000")]);
     let mut consumer = stage.open(&["consume", "cam", "--host"]);
     producer.tell(&format!("run {FORM} 1"));
     producer.expect("ran");
@@ -131,7 +131,7 @@ fn a_flush_ends_when_the_device_is_lost() {
     let Some(stage) = standin_stage() else { return };
     // The first call of this function finds the device lost. No link makes it.
     for lose in ["break", "break-unseen"] {
-        let mut producer = open_with(&stage, &["produce", "cam"], ("FAULTS", "cuStreamQuery:1+=700!"));
+        let mut producer = open_with(&stage, &["produce", "cam"], &[("FAULTS", "cuStreamQuery:1+=700!")]);
         producer.tell(&format!("stall {NEVER_MS} {FORM}"));
         producer.expect("ran");
         producer.tell(lose);

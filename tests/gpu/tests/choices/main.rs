@@ -9,13 +9,10 @@ mod read_only;
 #[cfg(feature = "skip-waits")]
 mod waits;
 
-use uncopy_gpu_tests::scene;
-use uncopy_tests::{Peer, Stage};
+use uncopy_gpu_tests::scene::{self, FORM, NEVER_MS, open_with};
+use uncopy_tests::Stage;
 
 const PEER: &str = env!("CARGO_BIN_EXE_gpu-peer");
-const FORM: &str = "256x256x4";
-/// Longer than any test: work that never comes to be done.
-const NEVER_MS: u32 = 600_000;
 
 /// A stage, where there is a device.
 fn stage() -> Option<Stage> {
@@ -24,19 +21,5 @@ fn stage() -> Option<Stage> {
 
 /// A stage, where the driver is one that can be told what it lacks.
 fn standin_stage() -> Option<Stage> {
-    if scene::has_card() && !scene::is_standin() {
-        println!("SKIP a card can't be told to lack something; the stand-in driver can");
-        return None;
-    }
-    stage()
-}
-
-/// Opens a peer with a setting of the stand-in, named without its prefix.
-#[track_caller]
-fn open_with(stage: &Stage, role: &[&str], (name, value): (&str, &str)) -> Peer {
-    let mut peer = stage.peer_in(role, |command| {
-        command.env(format!("UNCOPY_STANDIN_{name}"), value);
-    });
-    peer.expect("open");
-    peer
+    if scene::can_be_told_to_fail() { stage() } else { None }
 }

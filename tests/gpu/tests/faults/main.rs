@@ -41,14 +41,11 @@ mod words;
 
 use std::path::Path;
 
-use uncopy_gpu_tests::scene;
+use uncopy_gpu_tests::scene::{self, FORM, NEVER_MS, all_right, is_frame, open_with};
 use uncopy_tests::stage::eventually;
 use uncopy_tests::{Event, Peer, Stage};
 
 const PEER: &str = env!("CARGO_BIN_EXE_gpu-peer");
-const FORM: &str = "256x256x4";
-/// Longer than any test: work that never comes to be done.
-const NEVER_MS: u32 = 600_000;
 
 /// A stage, where there is a device.
 fn stage() -> Option<Stage> {
@@ -57,37 +54,7 @@ fn stage() -> Option<Stage> {
 
 /// A stage, where the driver is one that can be told to fail and to be late.
 fn standin_stage() -> Option<Stage> {
-    if scene::has_card() && !scene::is_standin() {
-        println!("SKIP a card can't be told to fail; the stand-in driver can");
-        return None;
-    }
-    stage()
-}
-
-/// Opens a peer with settings of the stand-in: `LAG_US`, `FAULTS` and so on, without their prefix.
-#[track_caller]
-fn open_with(stage: &Stage, role: &[&str], settings: &[(&str, &str)]) -> Peer {
-    let mut peer = stage.peer_in(role, |command| {
-        for (name, value) in settings {
-            command.env(format!("UNCOPY_STANDIN_{name}"), value);
-        }
-    });
-    peer.expect("open");
-    peer
-}
-
-#[track_caller]
-fn all_right(event: &Event) {
-    assert_eq!(event.name(), "verified", "{event}");
-    assert_eq!(event.number("wrong"), 0, "{event}");
-    assert!(event.number("frames") > 0, "{event}");
-}
-
-/// A frame that was looked at: whole, and with this number.
-#[track_caller]
-fn is_frame(event: &Event, seq: u64) {
-    assert_eq!(event.name(), "took", "{event}");
-    assert_eq!((event.number("seq"), event.value("right")), (seq, &true.into()), "{event}");
+    if scene::can_be_told_to_fail() { stage() } else { None }
 }
 
 /// What a peer says that was asked for a frame that nobody may be given.

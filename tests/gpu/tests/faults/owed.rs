@@ -1,20 +1,40 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Work that one process owes to the streams of another, and never does.
 
+use uncopy_tests::{Peer, Stage};
+
 use crate::{FORM, NEVER_MS, open_with, stage, standin_stage};
 
 /// The first call of this function finds the device lost. No link makes it.
 const LOST: (&str, &str) = ("FAULTS", "cuStreamQuery:1+=700!");
 
-#[test]
-fn f02_a_stream_of_a_reader_that_has_left_does_not_wait_for_a_dead_producer() {
-    let Some(stage) = stage() else { return };
-    let mut producer = stage.open(&["produce", "cam"]);
+/// A producer with these settings that never finishes a frame, and a consumer whose stream waits for it.
+fn with_a_stream_that_waits(stage: &Stage, producer: &[(&str, &str)]) -> (Peer, Peer) {
+    let mut producer = open_with(stage, &["produce", "cam"], producer);
     let mut consumer = stage.open(&["consume", "cam"]);
     producer.tell(&format!("stall {NEVER_MS} {FORM}"));
     producer.expect("ran");
     consumer.tell("take-on 20000");
     consumer.expect("took-on");
+    (producer, consumer)
+}
+
+/// A producer of two slots, and a consumer with these settings that has dropped a frame which its stream never stops to
+/// read.
+fn with_a_stream_that_reads(stage: &Stage, consumer: &[(&str, &str)]) -> (Peer, Peer) {
+    let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
+    let mut consumer = open_with(stage, &["consume", "cam"], consumer);
+    producer.tell(&format!("run {FORM} 1"));
+    producer.expect("ran");
+    consumer.tell(&format!("use 1 {NEVER_MS}"));
+    consumer.expect("used");
+    (producer, consumer)
+}
+
+#[test]
+fn f02_a_stream_of_a_reader_that_has_left_does_not_wait_for_a_dead_producer() {
+    let Some(stage) = stage() else { return };
+    let (mut producer, mut consumer) = with_a_stream_that_waits(&stage, &[]);
     consumer.tell("close");
     consumer.expect("closed");
     consumer.tell("sync");
@@ -26,12 +46,7 @@ fn f02_a_stream_of_a_reader_that_has_left_does_not_wait_for_a_dead_producer() {
 #[test]
 fn f02_a_stream_of_a_reader_that_stays_does_not_wait_for_a_dead_producer() {
     let Some(stage) = stage() else { return };
-    let mut producer = stage.open(&["produce", "cam"]);
-    let mut consumer = stage.open(&["consume", "cam"]);
-    producer.tell(&format!("stall {NEVER_MS} {FORM}"));
-    producer.expect("ran");
-    consumer.tell("take-on 20000");
-    consumer.expect("took-on");
+    let (mut producer, mut consumer) = with_a_stream_that_waits(&stage, &[]);
     consumer.tell("sync");
     producer.kill();
     consumer.expect("synced");
@@ -41,12 +56,7 @@ fn f02_a_stream_of_a_reader_that_stays_does_not_wait_for_a_dead_producer() {
 #[test]
 fn f02_a_stream_of_a_reader_that_has_joined_a_successor_does_not_wait_for_the_dead() {
     let Some(stage) = stage() else { return };
-    let mut first = stage.open(&["produce", "cam"]);
-    let mut consumer = stage.open(&["consume", "cam"]);
-    first.tell(&format!("stall {NEVER_MS} {FORM}"));
-    first.expect("ran");
-    consumer.tell("take-on 20000");
-    consumer.expect("took-on");
+    let (mut first, mut consumer) = with_a_stream_that_waits(&stage, &[]);
     let mut second = stage.open(&["produce", "cam", "--takeover", "--life", "2"]);
     second.tell(&format!("run {FORM} 3"));
     second.expect("ran");
@@ -64,12 +74,7 @@ fn f02_a_stream_of_a_reader_that_has_joined_a_successor_does_not_wait_for_the_de
 #[test]
 fn f03_a_stream_of_a_producer_that_has_closed_does_not_wait_for_a_dead_reader() {
     let Some(stage) = stage() else { return };
-    let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
-    let mut consumer = stage.open(&["consume", "cam"]);
-    producer.tell(&format!("run {FORM} 1"));
-    producer.expect("ran");
-    consumer.tell(&format!("use 1 {NEVER_MS}"));
-    consumer.expect("used");
+    let (mut producer, mut consumer) = with_a_stream_that_reads(&stage, &[]);
     // The second of these is written where the reader's stream reads.
     producer.tell(&format!("run {FORM} 2"));
     producer.expect("ran");
@@ -84,12 +89,7 @@ fn f03_a_stream_of_a_producer_that_has_closed_does_not_wait_for_a_dead_reader() 
 #[test]
 fn f02_a_stream_of_a_producer_that_goes_on_does_not_wait_for_a_dead_reader() {
     let Some(stage) = stage() else { return };
-    let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
-    let mut consumer = stage.open(&["consume", "cam"]);
-    producer.tell(&format!("run {FORM} 1"));
-    producer.expect("ran");
-    consumer.tell(&format!("use 1 {NEVER_MS}"));
-    consumer.expect("used");
+    let (mut producer, mut consumer) = with_a_stream_that_reads(&stage, &[]);
     producer.tell(&format!("run {FORM} 4"));
     producer.expect("ran");
     producer.tell("idle");
@@ -102,12 +102,7 @@ fn f02_a_stream_of_a_producer_that_goes_on_does_not_wait_for_a_dead_reader() {
 /// `how` the device is found lost.
 fn reader_loses_its_device(how: &str, then: &[(&str, &[&str])]) {
     let Some(stage) = standin_stage() else { return };
-    let mut producer = stage.open(&["produce", "cam", "--slots", "2"]);
-    let mut consumer = open_with(&stage, &["consume", "cam"], &[LOST]);
-    producer.tell(&format!("run {FORM} 1"));
-    producer.expect("ran");
-    consumer.tell(&format!("use 1 {NEVER_MS}"));
-    consumer.expect("used");
+    let (mut producer, mut consumer) = with_a_stream_that_reads(&stage, &[LOST]);
     producer.tell(&format!("run {FORM} 2"));
     producer.expect("ran");
     consumer.tell(how);
@@ -192,12 +187,7 @@ fn f29_readers_are_told_when_their_producer_loses_its_device() {
 #[test]
 fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device() {
     let Some(stage) = standin_stage() else { return };
-    let mut producer = open_with(&stage, &["produce", "cam"], &[LOST]);
-    let mut consumer = stage.open(&["consume", "cam"]);
-    producer.tell(&format!("stall {NEVER_MS} {FORM}"));
-    producer.expect("ran");
-    consumer.tell("take-on 20000");
-    consumer.expect("took-on");
+    let (mut producer, mut consumer) = with_a_stream_that_waits(&stage, &[LOST]);
     consumer.tell("sync");
     producer.tell("break");
     producer.expect("broken");
@@ -211,12 +201,7 @@ fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device() {
 /// A producer loses its device while a reader's stream waits for it, and makes no call of the link.
 fn producer_loses_its_device_and_stays(how: &str) {
     let Some(stage) = standin_stage() else { return };
-    let mut producer = open_with(&stage, &["produce", "cam"], &[LOST]);
-    let mut consumer = stage.open(&["consume", "cam"]);
-    producer.tell(&format!("stall {NEVER_MS} {FORM}"));
-    producer.expect("ran");
-    consumer.tell("take-on 20000");
-    consumer.expect("took-on");
+    let (mut producer, mut consumer) = with_a_stream_that_waits(&stage, &[LOST]);
     consumer.tell("sync");
     producer.tell(how);
     producer.expect("broken");
@@ -241,12 +226,7 @@ fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device_and
 #[test]
 fn f29_a_stream_goes_on_when_the_producer_that_it_waits_for_loses_its_device_and_closes() {
     let Some(stage) = standin_stage() else { return };
-    let mut producer = open_with(&stage, &["produce", "cam"], &[LOST]);
-    let mut consumer = stage.open(&["consume", "cam"]);
-    producer.tell(&format!("stall {NEVER_MS} {FORM}"));
-    producer.expect("ran");
-    consumer.tell("take-on 20000");
-    consumer.expect("took-on");
+    let (mut producer, mut consumer) = with_a_stream_that_waits(&stage, &[LOST]);
     consumer.tell("sync");
     producer.tell("break-unseen");
     producer.expect("broken");

@@ -3,8 +3,9 @@
 //! frame memory for ever nor loses its place.
 
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
-use uncopy_tests::{Peer, wire};
+use uncopy_tests::{Peer, Stage, wire};
 
 use crate::{FORM, nothing_is_left, open_with, standin_stage};
 
@@ -32,18 +33,23 @@ fn overwrite(process: &Peer, words: u64, value: u32) {
     }
 }
 
+/// A producer, and a reader that has put a reading of a frame into a stream, which lasts so long.
+fn with_a_reading(stage: &Stage, log: &Path, lasts_ms: u32) -> (Peer, Peer) {
+    let mut producer = stage.open(&["produce", "cam"]);
+    let mut reader = open_with(stage, &["consume", "cam"], &[("LOG", log.to_str().unwrap())]);
+    producer.tell(&format!("run {FORM} 1"));
+    producer.expect("ran");
+    reader.tell(&format!("use 1 {lasts_ms}"));
+    reader.expect("used");
+    (producer, reader)
+}
+
 /// A reader has read in a stream to the end; then these words are overwritten, and it leaves. `then` says what becomes of
 /// the producer; the reader's memory must go.
 fn leaves_after_overwriting(words: u64, then: impl FnOnce(Peer) -> Option<Peer>) {
     let Some(stage) = standin_stage() else { return };
     let log = stage.path("log");
-    let settings = [("LOG", log.to_str().unwrap())];
-    let mut producer = stage.open(&["produce", "cam"]);
-    let mut reader = open_with(&stage, &["consume", "cam"], &settings);
-    producer.tell(&format!("run {FORM} 1"));
-    producer.expect("ran");
-    reader.tell("use 1 0");
-    reader.expect("used");
+    let (producer, mut reader) = with_a_reading(&stage, &log, 0);
     reader.tell("sync");
     reader.expect("synced");
     // Before the ticket that was taken, and after it: far away.
@@ -76,14 +82,8 @@ fn f15_a_reader_whose_done_ticket_is_overwritten_lets_its_memory_go_when_the_pro
 fn f15_a_reader_keeps_its_memory_until_its_stream_is_done_whoever_is_dead() {
     let Some(stage) = standin_stage() else { return };
     let log = stage.path("log");
-    let settings = [("LOG", log.to_str().unwrap())];
-    let mut producer = stage.open(&["produce", "cam"]);
-    let mut reader = open_with(&stage, &["consume", "cam"], &settings);
-    producer.tell(&format!("run {FORM} 1"));
-    producer.expect("ran");
     // Longer than words are believed.
-    reader.tell("use 1 1500");
-    reader.expect("used");
+    let (mut producer, mut reader) = with_a_reading(&stage, &log, 1500);
     reader.tell("close");
     reader.expect("closed");
     producer.kill();

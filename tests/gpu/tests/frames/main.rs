@@ -7,17 +7,10 @@ mod staged;
 #[cfg(feature = "skip-waits")]
 mod waits;
 
-use uncopy_gpu_tests::scene;
-use uncopy_tests::{Event, Peer, Stage};
+use uncopy_gpu_tests::scene::{self, FORM, all_right};
+use uncopy_tests::{Peer, Stage};
 
 const PEER: &str = env!("CARGO_BIN_EXE_gpu-peer");
-const FORM: &str = "256x256x4";
-
-fn all_right(event: &Event) {
-    assert_eq!(event.name(), "verified", "{event}");
-    assert_eq!(event.number("wrong"), 0, "{event}");
-    assert!(event.number("frames") > 0, "{event}");
-}
 
 fn pair(stage: &Stage, producer: &[&str], consumer: &[&str]) -> (Peer, Peer) {
     let producer = stage.open(&[&["produce", "cam"], producer].concat());

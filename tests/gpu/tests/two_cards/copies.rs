@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Copies on another card: how long they are kept, which is made when, and how they are waited for.
 
+use uncopy_gpu_tests::scene::NEVER_MS;
+
 use crate::{FORM, Way, all_right_by, is_frame, stage, standin_stage};
 
-/// Longer than any test: work that never comes to be done.
-const NEVER_MS: u32 = 600_000;
 /// A copy takes that long, so that it is not made when it is asked for.
 const SLOW: (&str, &str) = ("UNCOPY_STANDIN_LAG_US", "20000");
 

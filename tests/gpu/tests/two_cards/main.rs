@@ -24,11 +24,10 @@ mod waits;
 
 use std::process::Command;
 
-use uncopy_gpu_tests::scene;
+use uncopy_gpu_tests::scene::{self, FORM, all_right, is_frame};
 use uncopy_tests::{Event, Peer, Stage};
 
 const PEER: &str = env!("CARGO_BIN_EXE_gpu-peer");
-const FORM: &str = "256x256x4";
 
 /// How a consumer on the second card gets frames of the first.
 #[derive(Clone, Copy, PartialEq)]
@@ -106,25 +105,7 @@ fn second_reaches_first() -> bool {
 
 /// The same, where the driver is one that can be told to fail.
 fn standin_stage(way: Way) -> Option<Stage> {
-    if scene::has_two_cards() && !scene::is_standin() {
-        println!("SKIP a card can't be told to fail; the stand-in driver can");
-        return None;
-    }
-    stage(way)
-}
-
-/// A frame that was looked at: whole, and with this number.
-#[track_caller]
-fn is_frame(event: &Event, seq: u64) {
-    assert_eq!(event.name(), "took", "{event}");
-    assert_eq!((event.number("seq"), event.value("right")), (seq, &true.into()), "{event}");
-}
-
-#[track_caller]
-fn all_right(event: &Event) {
-    assert_eq!(event.name(), "verified", "{event}");
-    assert_eq!(event.number("wrong"), 0, "{event}");
-    assert!(event.number("frames") > 0, "{event}");
+    if scene::can_be_told_to_fail() { stage(way) } else { None }
 }
 
 /// Every frame was right, on the second card, and copied or not.
