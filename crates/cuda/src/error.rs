@@ -32,6 +32,25 @@ pub enum CudaError {
         /// What it answered.
         code: DriverCode,
     },
+    /// There is not enough memory on the device for what was to be shared.
+    #[error(
+        "{call} failed: {code}: {asked_bytes} bytes were asked for on {device}, where {free_bytes} of {total_bytes} are \
+         free; have frameworks give back what they keep (torch.cuda.empty_cache()), or use fewer slots or smaller frames"
+    )]
+    NoMemory {
+        /// The call, as `cuda.h` names it.
+        call: &'static str,
+        /// What it answered.
+        code: DriverCode,
+        /// The device.
+        device: Device,
+        /// Bytes that were wanted.
+        asked_bytes: usize,
+        /// Bytes of the device that nobody had.
+        free_bytes: usize,
+        /// Bytes of the device.
+        total_bytes: usize,
+    },
     /// This driver has no such call.
     #[error("this CUDA driver has no {symbol}: install a newer driver")]
     Missing {
@@ -190,7 +209,7 @@ impl CudaError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             CudaError::NoCuda(reason) => reason.kind(),
-            CudaError::Driver { code, .. } => code.kind(),
+            CudaError::Driver { code, .. } | CudaError::NoMemory { code, .. } => code.kind(),
             CudaError::Missing { .. }
             | CudaError::Unsupported { .. }
             | CudaError::Strides { .. }
@@ -215,7 +234,7 @@ impl CudaError {
     /// The kind that the traits of `uncopy_tensor::accelerator` promise; see the table above.
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {
-            CudaError::Driver { code, .. } => code.io_kind(),
+            CudaError::Driver { code, .. } | CudaError::NoMemory { code, .. } => code.io_kind(),
             CudaError::Capturing { .. } | CudaError::CaptureInTheWay { .. } => io::ErrorKind::ResourceBusy,
             CudaError::System { source, .. } => source.kind(),
             _ => io_kind_of(self.kind()),
@@ -225,7 +244,9 @@ impl CudaError {
     /// The driver's answer, when it was asked and failed.
     pub fn code(&self) -> Option<DriverCode> {
         match self {
-            CudaError::Driver { code, .. } | CudaError::TooSmall { code, .. } => Some(*code),
+            CudaError::Driver { code, .. }
+            | CudaError::NoMemory { code, .. }
+            | CudaError::TooSmall { code, .. } => Some(*code),
             _ => None,
         }
     }

@@ -7,10 +7,10 @@ use uncopy_core::{Device, Stream};
 use uncopy_tensor::{Access, DeviceMemory, Export, Region, ShareHandle};
 
 use super::CudaDevice;
-use crate::CudaError;
 use crate::driver::context::Entered;
 use crate::raw::CUdevice;
 use crate::site::Site;
+use crate::{CudaError, DriverCode};
 
 /// Memory of ours. The descriptor and the region each keep it.
 pub(super) struct SharedDeviceMemory {
@@ -42,6 +42,23 @@ impl DeviceMemory for SharedDeviceMemory {
 ///
 /// It is exported at once, since some systems (WSL2) promise sharing and refuse it only then.
 pub(super) fn allocate(device: &CudaDevice, len_bytes: usize) -> Result<SharedDeviceMemory, CudaError> {
+    try_allocate(device, len_bytes).map_err(|error| with_what_is_free(device, len_bytes, error))
+}
+
+/// Adds to a refusal what was asked for and what there is, unless the driver does not say.
+#[cold]
+fn with_what_is_free(device: &CudaDevice, asked_bytes: usize, error: CudaError) -> CudaError {
+    let CudaError::Driver { call, code: code @ DriverCode::OUT_OF_MEMORY } = error else { return error };
+    match device.context.memory_bytes() {
+        Ok((free_bytes, total_bytes)) => {
+            let device = Device::cuda(device.context.ordinal());
+            CudaError::NoMemory { call, code, device, asked_bytes, free_bytes, total_bytes }
+        }
+        Err(_) => error,
+    }
+}
+
+fn try_allocate(device: &CudaDevice, len_bytes: usize) -> Result<SharedDeviceMemory, CudaError> {
     device.can_share_memory()?;
     let entered = device.context.enter()?;
     let _relaxed = entered.relaxed()?;
@@ -111,7 +128,7 @@ fn other_device(owner: CUdevice, found: String) -> CudaError {
 
 fn rounded_up(len_bytes: usize, granularity_bytes: usize) -> Result<usize, CudaError> {
     let rounded = len_bytes.max(1).checked_next_multiple_of(granularity_bytes);
-    let code = crate::DriverCode::OUT_OF_MEMORY;
+    let code = DriverCode::OUT_OF_MEMORY;
     rounded
         .filter(|bytes| isize::try_from(*bytes).is_ok())
         .ok_or(CudaError::Driver { call: "cuMemCreate", code })

@@ -38,6 +38,9 @@ fn f28_more_memory_than_the_card_has_is_out_of_memory_and_takes_nothing() {
     for len_bytes in [total_bytes * 2, usize::MAX] {
         let error = device.allocate(len_bytes).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+        let said = error.to_string();
+        let told = [format!("{len_bytes} bytes were asked for"), format!("of {total_bytes} are free")];
+        assert!(told.iter().all(|words| said.contains(words)), "{said}");
     }
     device.allocate(1).unwrap();
 }
