@@ -19,11 +19,25 @@ const WORDS_LEN_BYTES: usize = 4096;
 /// What a stream writes there.
 const WRITTEN: u32 = 0x5a0c_231b;
 
+/// Where the kernel module tells its release. Not on WSL2, whose driver is Windows'.
+const MODULE: &str = "/proc/driver/nvidia/version";
+
+/// The release in what the kernel module says of itself: the first word that is numbers with dots.
+fn release_in(text: &str) -> Option<String> {
+    let is_release = |word: &&str| {
+        word.contains('.')
+            && word.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    text.split_whitespace().find(is_release).map(str::to_owned)
+}
+
 /// What `--json` says of GPUs.
 #[derive(Serialize, Default)]
 pub(super) struct Gpus {
     /// What the driver supports, such as `13.0`; `null` without a driver.
     driver: Option<String>,
+    /// The release of its kernel module, such as `580.159.04`; `null` where the system does not tell.
+    release: Option<String>,
     /// Why there is none that can be used.
     absent: Option<String>,
     cards: Vec<Card>,
@@ -70,9 +84,11 @@ pub(super) fn look() -> (Vec<Finding>, Gpus) {
         }
     };
     let version = driver.version();
-    let mut gpus = Gpus { driver: Some(version.to_string()), ..Gpus::default() };
-    let mut findings =
-        vec![Finding::ok(TOPIC, Heading::Driver, format!("the driver supports CUDA {version}"))];
+    let release = std::fs::read_to_string(MODULE).ok().as_deref().and_then(release_in);
+    let known = release.as_ref().map(|release| format!(" {release}")).unwrap_or_default();
+    let says = format!("the driver{known} supports CUDA {version}");
+    let mut gpus = Gpus { driver: Some(version.to_string()), release, ..Gpus::default() };
+    let mut findings = vec![Finding::ok(TOPIC, Heading::Driver, says)];
     let count = match driver.device_count() {
         Ok(count) => count,
         Err(error) => {
@@ -361,6 +377,16 @@ mod tests {
         let (doubtful, text) = said(&poor, Err(why));
         assert_eq!(doubtful, [Heading::Sharing]);
         assert!(text.contains("(VMM)") && text.contains("stream memory operations"), "{text}");
+    }
+
+    #[test]
+    fn the_release_is_found_in_what_either_kind_of_kernel_module_says() {
+        let texts = [
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue Oct  7 17:41:02 UTC 2025\nGCC version: gcc 13.3.0",
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build",
+        ];
+        assert_eq!(texts.map(release_in), [Some("580.159.04".to_owned()), Some("580.159.04".to_owned())]);
+        assert_eq!(release_in("no module is loaded. v1.x 1..2"), None);
     }
 
     #[test]
