@@ -54,7 +54,7 @@ constexpr About ROWS[] = {
      "a copy into pinned memory that both share and a written word; the consumer's CPU reads the word"},
     {Row::SignalKnown, "signal_known", "signal_call", false, false,
      "four bytes set on the card and a written word; the consumer's CPU reads the word"},
-    {Row::CopyKnown60Hz, "copy_known_60hz", nullptr, true, true, "copy_known, 60 times a second"},
+    {Row::CopyKnown60Hz, "copy_known_60hz", "copy_call_60hz", true, true, "copy_known, 60 times a second"},
     {Row::Futex60Hz, "futex_60hz", nullptr, false, true,
      "a futex wake of a sleeping process, 60 times a second, without any GPU"},
     {Row::CopyDone, "copy_done", nullptr, true, false, "copy on the card, waited for in the same process"},

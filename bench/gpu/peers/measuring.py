@@ -57,6 +57,10 @@ def take_place(side: int) -> None:
 class Page:
     """Shared words; either process may write any."""
 
+    lets_threads_run = False
+    """Set where another thread of the process has work to do: the one of a queue sends what was put into it. A spin then
+    makes a system call each time, after which the next call of the driver takes longer; else it spins as the floors do."""
+
     def __init__(self, path: str):
         with open(path, "r+b") as file:
             self.words = memoryview(mmap.mmap(file.fileno(), PAGE_LEN_BYTES)).cast("Q")
@@ -64,8 +68,8 @@ class Page:
     def spin_until(self, word: int, value: int) -> None:
         while self.words[word] != value:
             self.end_if_other_failed()
-            # Other threads of this process may have work: the one of a queue sends what was put into it.
-            time.sleep(0)
+            if self.lets_threads_run:
+                time.sleep(0)
 
     def end_if_other_failed(self) -> None:
         if self.words[FAILED]:

@@ -35,6 +35,7 @@ def of_size(size, frames):
         queue.put(tensor)
 
     with Pair(consume, frames, queue) as pair:
+        pair.page.lets_threads_run = True
         calls = producer_rounds(pair.page, frames, make, send)
         waits = pair.result()
     what = "a copied tensor put into a torch.multiprocessing.Queue until its data is there"

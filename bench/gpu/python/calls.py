@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """uncopy in Python with torch tensors: what the calls cost, and when the other process has a frame."""
 
+import ctypes
 import os
 import tempfile
 import time
@@ -14,7 +15,7 @@ DIRECTORY = "UNCOPY_RUNTIME_DIR"
 def measure(sizes, frames, paced_frames):
     with tempfile.TemporaryDirectory(prefix="uncopy-calls-") as directory:
         os.environ[DIRECTORY] = directory
-        rows = [row for size in sizes for row in of_size(size, frames)]
+        rows = [row for size in sizes for row in of_size(size, frames) + bare(size, frames)]
         return rows + [row for size in sizes for row in paced(size, paced_frames)]
 
 
@@ -60,12 +61,52 @@ def of_size(size, frames):
     return rows
 
 
+def bare(size, frames):
+    """What any Python call that copies costs here: the driver's two calls by ctypes, and torch's own copy."""
+    import torch
+
+    source, other = tensor(size), tensor(size)
+    word = torch.zeros(1, dtype=torch.int32).pin_memory()
+    stream = torch.cuda.Stream()
+    driver = ctypes.CDLL("libcuda.so.1")
+    address, u32 = ctypes.c_uint64, ctypes.c_uint32
+    copy = driver.cuMemcpyDtoDAsync_v2
+    copy.argtypes = [address, address, ctypes.c_size_t, address]
+    write = driver.cuStreamWriteValue32_v2
+    write.argtypes = [address, address, u32, u32]
+    copied = (other.data_ptr(), source.data_ptr(), source.nbytes, stream.cuda_stream)
+    written = (stream.cuda_stream, word.data_ptr())
+
+    def call_driver(number):
+        if copy(*copied) or write(*written, number, 0):
+            raise RuntimeError("the driver refused a call")
+
+    def call_torch(number):
+        other.copy_(source, non_blocking=True)
+
+    rows = []
+    for name, call, what in [
+        ("bare_call_python", call_driver, "the driver's calls for a copy and a written word, by ctypes"),
+        ("torch_copy_call_python", call_torch, "torch's copy_ from one tensor to another: the call"),
+    ]:
+        took = []
+        for number in range(1, measuring.WARM_UP + frames + 1):
+            source.fill_(number % measuring.VALUES)
+            torch.cuda.synchronize()
+            begun = time.perf_counter_ns()
+            call(number)
+            took.append(time.perf_counter_ns() - begun)
+            torch.cuda.synchronize()
+        rows.append(time_row(name, size, took[measuring.WARM_UP :], what))
+    return rows
+
+
 def consume(page, frames):
     import uncopy
 
     # The floors' consumer spins, too: whom the producer has to wake is measured sixty times a second.
     with uncopy.subscribe("calls", timeout=30.0, spin=1.0) as sub:
-        held = sub.newest()
+        held = None
 
         def receive():
             nonlocal held
@@ -126,7 +167,7 @@ def consume_paced(page, frames):
     import uncopy
 
     with uncopy.subscribe("calls", timeout=30.0) as sub:
-        held = sub.newest()
+        held = None
 
         def receive():
             nonlocal held

@@ -41,6 +41,7 @@ pub const PAIRS: &[Pair] = &[
     pair("signal_known", Reference::Floor("signal_known"), "four bytes and a written word"),
     pair("send_call_rust", Reference::Floor("copy_call"), "the calls for a copy and a written word"),
     pair("send_call_python", Reference::Floor("copy_call"), "the calls for a copy and a written word"),
+    pair("send_call_60hz_rust", Reference::Floor("copy_call_60hz"), "the calls for it, paced alike"),
     pair("loan_call_rust", Reference::Floor("fill_ring_call"), "the calls for a kernel and a written word"),
     pair(
         "send_known_60hz",
