@@ -54,7 +54,11 @@ def delete(struct):
 
 
 def _export(array, out):
-    out[0] = ctypes.addressof(handed_out(ctypes.cast(array, ctypes.py_object).value.memory))
+    tensor = ctypes.cast(array, ctypes.py_object).value
+    struct = handed_out(tensor.memory)
+    if tensor.negated:
+        struct.code, struct.bits, struct.shape[0] = 2, 32, 1
+    out[0] = ctypes.addressof(struct)
     return 0
 
 
@@ -104,17 +108,17 @@ def pointer_in(capsule):
 
 
 class Tensor:
-    """A torch tensor over memory of the card."""
+    """A torch tensor over memory of the card: of bytes, or with `negated` of one float that stands for another."""
 
     __module__ = "torch"
     __dlpack_c_exchange_api__ = new_capsule(ctypes.addressof(TABLE), ctypes.addressof(TABLE_NAME), None)
-    requires_grad = False
 
-    def __init__(self, memory):
-        self.memory = memory
+    def __init__(self, memory, negated=False):
+        self.memory, self.negated = memory, negated
 
     def is_neg(self):
-        return False
+        assert self.negated, "asked of a tensor that can't be negated"
+        return True
 
     def __dlpack__(self, **_):
         raise AssertionError("the exchange table was passed over")

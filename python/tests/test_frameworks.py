@@ -83,14 +83,20 @@ def test_tensors_whose_memory_is_not_their_values_are_refused(pair, torch):
         (numbers.conj(), "conj"),
         (numbers.conj().imag, "resolve_neg"),
         (numbers[:1].conj().imag, "resolve_neg"),
-        (torch.zeros(3, requires_grad=True), "detach"),
-        (torch.nn.Parameter(torch.zeros(3)), "detach"),
         (torch.zeros(3, device="meta"), "meta"),
         (torch.zeros(3).to_sparse(), "strided"),
     ):
         with pytest.raises(uncopy.InvalidArgument, match=message):
             pub.send(tensor)
     assert pub.stats.published == 0
+
+
+def test_tensors_that_require_a_gradient_are_sent_as_they_are(pair, torch):
+    pub, sub = pair
+    for tensor in (torch.full((3,), 2.5, requires_grad=True), torch.nn.Parameter(torch.full((3,), 2.5))):
+        pub.send(tensor)
+        assert (sub.recv(timeout=5.0).numpy() == 2.5).all()
+        assert tensor.requires_grad
 
 
 def test_a_frame_is_a_tensor_in_place(pair, torch):

@@ -161,13 +161,19 @@ def test_what_torch_has_still_to_apply_is_refused(pair, made):
     torch = made.torch
     number = torch.ones(4, device="cuda", dtype=torch.complex64) * 1j
     refused = {
-        "detach": torch.ones(4, device="cuda", requires_grad=True),
         "resolve_conj": number.conj(),
         "resolve_neg": number.conj().imag,
     }
     for advice, tensor in refused.items():
         with pytest.raises(uncopy.InvalidArgument, match=advice):
             pub.send(tensor)
+
+
+def test_what_requires_a_gradient_is_sent_as_it_is(pair, made):
+    pub, sub = pair
+    tensor = made.torch.full((4,), 2.5, device="cuda", requires_grad=True)
+    pub.send(tensor)
+    assert (sub.recv(timeout=30).numpy() == 2.5).all() and tensor.requires_grad
 
 
 def test_a_link_goes_from_the_host_to_the_card_and_back(pair, made):

@@ -18,6 +18,7 @@ use uncopy::dlpack::{self, DLManagedTensor, DLManagedTensorVersioned};
 use uncopy::{Device, DeviceKind, Tensor};
 
 use super::route::{Keywords, Producer, Route, remember};
+use super::torch;
 use crate::error::{ArrayError, type_name_of};
 
 pub(crate) fn tensor_from_producer(
@@ -27,13 +28,13 @@ pub(crate) fn tensor_from_producer(
     if producer.tells_device {
         refuse_device(array, device_of(array)?)?;
     }
-    if producer.torch && array.call_method0(intern!(array.py(), "is_neg"))?.is_truthy()? {
-        return Err(ArrayError::NegativeBit { type_name: type_name_of(array) });
-    }
     let answer = ask(array, producer).map_err(|cause| ArrayError::refused(array, cause))?;
     let tensor = tensor_from_capsule(array, &answer)?;
     // A producer without `__dlpack_device__`, or one that said something else.
     refuse_device(array, tensor.device())?;
+    if producer.torch {
+        torch::check_values(array, &tensor)?;
+    }
     Ok(if producer.immutable { tensor.read_only() } else { tensor })
 }
 
@@ -48,7 +49,7 @@ pub(super) fn device_of(array: &Bound<'_, PyAny>) -> Result<Device, ArrayError> 
     Ok(Device::new(DeviceKind(kind), id.unwrap_or(0)))
 }
 
-fn refuse_device(array: &Bound<'_, PyAny>, device: Device) -> Result<(), ArrayError> {
+pub(super) fn refuse_device(array: &Bound<'_, PyAny>, device: Device) -> Result<(), ArrayError> {
     if device.is_host_accessible() {
         return Ok(());
     }

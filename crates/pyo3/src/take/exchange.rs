@@ -16,6 +16,9 @@ use pyo3::types::{PyCapsule, PyType};
 use uncopy::dlpack::{self, DLPackExchangeAPI, DLPackExchangeAPIHeader};
 use uncopy::{Device, DeviceKind, Stream, Tensor};
 
+use super::dlpack::refuse_device;
+use super::route::Producer;
+use super::torch;
 use crate::error::ArrayError;
 
 /// The exchange table of a type. It lives as long as the process.
@@ -96,6 +99,22 @@ impl Exchange {
             _ => Err(ArrayError::refused(array, error_of(array.py()))),
         }
     }
+}
+
+/// An array in host memory by the exchange table of its type, if that has one.
+pub(crate) fn tensor_on_host(
+    array: &Bound<'_, PyAny>,
+    producer: Producer,
+) -> Option<Result<Tensor, ArrayError>> {
+    let exchange = producer.exchange?;
+    Some(exchange.tensor(array).and_then(|tensor| {
+        refuse_device(array, tensor.device())?;
+        if producer.torch {
+            torch::check_values(array, &tensor)?;
+            torch::check_gradient(array)?;
+        }
+        Ok(if producer.immutable { tensor.read_only() } else { tensor })
+    }))
 }
 
 /// CUDA devices of which torch has told its stream before, one bit each: it will tell it again, and set no exception.

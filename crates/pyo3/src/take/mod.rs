@@ -11,6 +11,7 @@ mod exchange;
 mod numpy;
 mod ordered;
 mod route;
+mod torch;
 
 pub use cuda::tensor_from_address;
 pub use exchange::{learn_torch, torch_current_stream, torch_stream_of};
@@ -36,6 +37,7 @@ use route::Route;
 /// | object | route |
 /// |---|---|
 /// | NumPy array | buffer protocol; ml_dtypes (bfloat16, fp8) through a view as unsigned integers |
+/// | of a type with an exchange table (torch from 2.10) | the table |
 /// | has `__dlpack__` | `__dlpack_device__` first, then `__dlpack__(max_version=(1, 3))`, without the keyword where the type refused it before; never with a stream |
 /// | has the buffer protocol | buffer protocol |
 ///
@@ -47,7 +49,11 @@ use route::Route;
 pub fn tensor_from_python(array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
     match route::route_of(array)? {
         Route::NumPy => numpy::tensor_from_numpy(array),
-        Route::Dlpack(producer) => dlpack::tensor_from_producer(array, producer),
+        Route::Dlpack(producer) => match exchange::tensor_on_host(array, producer) {
+            // `__dlpack__` refuses too, in words for users.
+            None | Some(Err(ArrayError::Refused { .. })) => dlpack::tensor_from_producer(array, producer),
+            Some(taken) => taken,
+        },
         Route::Buffer => buffer::tensor_from_buffer(array, None),
         Route::Cuda(_) => {
             let (tensor, _) = cuda::tensor_from_interface(array)?;

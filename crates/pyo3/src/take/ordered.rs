@@ -16,12 +16,12 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use uncopy::{DTypeCode, Device, DeviceKind, Stream, Tensor, dlpack};
+use uncopy::{Device, DeviceKind, Stream, Tensor, dlpack};
 
 use super::cuda::{self, Made};
 use super::exchange::Exchange;
 use super::route::{Keywords, Producer, Route, Streams, Unnamed, remember, route_of};
-use super::tensor_from_python;
+use super::{tensor_from_python, torch};
 use crate::error::{ArrayError, type_name_of};
 use crate::stream::{StreamOwner, owner_of_stream};
 
@@ -52,6 +52,7 @@ impl Taken {
 /// - **Stream**: `named` if the caller names one; else the stream that the array or its framework works in on the array's
 ///   device, or `own(device)`, a stream of the caller's that was made to wait for the array.
 /// - **Nothing waits** on the processor, and no framework's stream is touched.
+/// - **For reading**: torch tensors that require a gradient are taken, too.
 ///
 /// # Errors
 ///
@@ -97,40 +98,17 @@ fn by_table(
 ) -> Result<Taken, ArrayError> {
     let tensor = exchange.tensor(array)?;
     let device = tensor.device();
-    if device.is_host_accessible() {
-        // Its `__dlpack__` checks more than the table does.
-        return on_host(array);
-    }
     refuse_other_kinds(array, device)?;
     if producer.torch {
-        check_torch(array, &tensor)?;
+        torch::check_values(array, &tensor)?;
     }
+    let tensor = if producer.immutable { tensor.read_only() } else { tensor };
     let stream = match named {
+        _ if device.is_host_accessible() => return Ok(Taken::on_host(tensor)),
         Some(stream) => stream,
         None => exchange.current_stream(array, device)?,
     };
-    let tensor = if producer.immutable { tensor.read_only() } else { tensor };
     Ok(Taken::in_stream(tensor, stream))
-}
-
-/// What `torch.Tensor.__dlpack__` refuses and the exchange table does not, and the negative bit, which neither does.
-fn check_torch(array: &Bound<'_, PyAny>, tensor: &Tensor) -> Result<(), ArrayError> {
-    let py = array.py();
-    let refused = |what| ArrayError::Pending { type_name: type_name_of(array), what };
-    if array.getattr(intern!(py, "requires_grad"))?.is_truthy()? {
-        return Err(refused("requires a gradient, which a frame can't carry: pass tensor.detach()"));
-    }
-    if tensor.layout().dtype().code == DTypeCode::COMPLEX
-        && array.call_method0(intern!(py, "is_conj"))?.is_truthy()?
-    {
-        return Err(refused(
-            "has its conjugate bit set, so memory holds other numbers: call .resolve_conj() first",
-        ));
-    }
-    if array.call_method0(intern!(py, "is_neg"))?.is_truthy()? {
-        return Err(ArrayError::NegativeBit { type_name: type_name_of(array) });
-    }
-    Ok(())
 }
 
 fn by_dlpack(
@@ -155,7 +133,7 @@ fn by_dlpack(
             let capsule = array.py().import("torch.utils.dlpack")?.call_method1("to_dlpack", (array,));
             let capsule = capsule.map_err(|cause| ArrayError::refused(array, cause))?;
             let tensor = super::dlpack::tensor_from_capsule(array, &capsule)?;
-            check_torch(array, &tensor)?;
+            torch::check_values(array, &tensor)?;
             (tensor, stream)
         }
         Streams::Cupy => {
