@@ -36,6 +36,8 @@ OTHER_SIZES = ",".join(
 def measure(bundle: Bundle, cases: Cases, runs: list[dict], rounds: int, mps: dict[str, str] | None = None) -> None:
     """Appends what each program printed to `runs`. With `mps`, its clients' environment, only what the goals need."""
     part = PART if mps is None else "mps"
+    if mps is None:
+        prove(bundle, cases)
     programs = [*floors(bundle, cases, part), *ours(bundle, cases, part)]
     if mps is None:
         programs += others.programs(bundle, cases)
@@ -58,6 +60,22 @@ def measure(bundle: Bundle, cases: Cases, runs: list[dict], rounds: int, mps: di
     for program in programs:
         if program.name not in failed:
             cases.passed(part, f"{program.name} measured")
+
+
+def prove(bundle: Bundle, cases: Cases) -> None:
+    """Shows that the check of frames notices a build that overwrites what is held."""
+    for proof in bundle.manifest["proofs"]:
+        command = [bundle.program(proof["program"]), *proof["arguments"]]
+        document, why = document_of(run(command, env=bundle.environment(), limit_s=120))
+        if document is None:
+            cases.failed(PART, proof["name"], why)
+            continue
+        found = {row["name"]: row["p50"] for row in document["rows"] if row["name"].startswith("frames_not_right")}
+        missed = [name for name, count in found.items() if count == 0]
+        if missed or not found:
+            cases.failed(PART, proof["name"], f"nothing wrong was found in {', '.join(missed) or 'no row'}")
+        else:
+            cases.passed(PART, proof["name"], ", ".join(f"{name}: {count:.0f}" for name, count in found.items()))
 
 
 def document_of(done: Finished) -> tuple[dict | None, str]:

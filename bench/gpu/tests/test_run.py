@@ -75,6 +75,7 @@ def manifest():
         "archive": "programs.tar.gz",
         "tests": [test],
         "measures": [],
+        "proofs": [],
         "soaks": [],
         "wheel": None,
         "cuda_link": None,

@@ -42,11 +42,15 @@ pub fn program(repo: &Repo, metadata: &Metadata, program: &Program) -> Result<Re
         return Ok(Err(format!("there is no package {} yet", program.package)));
     };
     let mut command = cargo(repo);
-    command.args(["build", "--release", "--locked", "--message-format", "json"]);
+    command.args(["build", "--locked", "--message-format", "json"]);
+    if !program.is_debug {
+        command.arg("--release");
+    }
     command.args(["--package", program.package, "--bin", program.name]);
     command.args(features_of(package, program.features));
     let built = built_in(&output_of(command)?, program.package);
     let found = built.into_iter().find(|built| built.name == program.name);
+    let found = found.map(|built| Built { name: program.called.to_string(), ..built });
     Ok(found.ok_or_else(|| format!("cargo built no program {}", program.name)))
 }
 

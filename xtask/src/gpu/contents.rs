@@ -50,11 +50,28 @@ pub struct Program {
     pub package: &'static str,
     pub name: &'static str,
     pub features: &'static [&'static str],
+    /// Its name in the bundle.
+    pub called: &'static str,
+    /// Built without optimisation, as what breaks a promise has to be.
+    pub is_debug: bool,
 }
 
 pub const PROGRAMS: &[Program] = &[
-    Program { package: "uncopy-cli", name: "uncopy", features: &["cuda"] },
-    Program { package: "uncopy-bench", name: "uncopy-bench", features: &["cuda"] },
+    Program { package: "uncopy-cli", name: "uncopy", features: &["cuda"], called: "uncopy", is_debug: false },
+    Program {
+        package: "uncopy-bench",
+        name: "uncopy-bench",
+        features: &["cuda"],
+        called: "uncopy-bench",
+        is_debug: false,
+    },
+    Program {
+        package: "uncopy-bench",
+        name: "uncopy-bench",
+        features: &["cuda", "leases-off"],
+        called: "uncopy-bench-leases-off",
+        is_debug: true,
+    },
 ];
 
 /// A call of one of the [`PROGRAMS`].
@@ -77,6 +94,14 @@ pub const MEASURES: &[Call] = &[
         needs: ("uncopy-bench", "cuda"),
     },
 ];
+
+/// Each prints rows of figures, too, some of which must *not* be what they are to be: a check that can't fail is none.
+pub const PROOFS: &[Call] = &[Call {
+    name: "frames with leases off",
+    program: "uncopy-bench-leases-off",
+    arguments: &["gpu-frames", "--small", "20000", "--large", "4000", "--latest", "4000"],
+    needs: ("uncopy-bench", "leases-off"),
+}];
 
 /// Each is given its minutes as the last argument.
 pub const SOAKS: &[Call] = &[Call {
@@ -116,8 +141,8 @@ mod tests {
 
     #[test]
     fn each_call_is_of_a_program_that_is_packed() {
-        for call in MEASURES.iter().chain(SOAKS) {
-            let program = PROGRAMS.iter().find(|program| program.name == call.program).unwrap();
+        for call in MEASURES.iter().chain(PROOFS).chain(SOAKS) {
+            let program = PROGRAMS.iter().find(|program| program.called == call.program).unwrap();
             assert_eq!(program.package, call.needs.0, "{}", call.name);
             assert!(program.features.contains(&call.needs.1), "{} is built with what it needs", call.name);
         }

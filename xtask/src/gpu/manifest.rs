@@ -16,6 +16,8 @@ pub struct Manifest {
     pub archive: String,
     pub tests: Vec<Test>,
     pub measures: Vec<Call>,
+    /// Whose figures must not be right.
+    pub proofs: Vec<Call>,
     pub soaks: Vec<Call>,
     /// Wheels, by their paths in the bundle.
     pub wheel: Option<String>,

@@ -45,6 +45,7 @@ pub fn run(repo: &Repo, options: &Options) -> Result<bool, Error> {
     bundle.add_tests(&metadata)?;
     bundle.add_programs(&metadata)?;
     bundle.manifest.measures = bundle.calls(&metadata, contents::MEASURES);
+    bundle.manifest.proofs = bundle.calls(&metadata, contents::PROOFS);
     bundle.manifest.soaks = bundle.calls(&metadata, contents::SOAKS);
     let is_startable = bundle.check_glibc(options.glibc)?;
     bundle.archive_programs()?;
@@ -108,9 +109,9 @@ impl<'a> Bundle<'a> {
 
     fn add_programs(&mut self, metadata: &Metadata) -> Result<(), Error> {
         for program in contents::PROGRAMS {
-            println!("building {}", program.name);
+            println!("building {}", program.called);
             match build::program(self.repo, metadata, program)? {
-                Err(why) => self.leave_out(program.name, why),
+                Err(why) => self.leave_out(program.called, why),
                 Ok(built) => self.add_program(&built)?,
             }
         }

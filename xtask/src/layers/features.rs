@@ -4,16 +4,16 @@
 
 use super::{Check, metadata::Metadata};
 
-/// Such a feature, the crates whose promises it breaks, and the only crate that may ask for it.
+/// Such a feature, the crates whose promises it breaks, and the only crates that may ask for it.
 struct Breaking {
     feature: &'static str,
     of: &'static [&'static str],
-    only_for: &'static str,
+    only_for: &'static [&'static str],
 }
 
 const BREAKING: &[Breaking] = &[
-    Breaking { feature: "leases-off", of: &["uncopy-link"], only_for: "uncopy-tests" },
-    Breaking { feature: "skip-waits", of: &["uncopy-cuda", "uncopy-link"], only_for: "uncopy-gpu-tests" },
+    Breaking { feature: "leases-off", of: &["uncopy-link"], only_for: &["uncopy-tests", "uncopy-bench"] },
+    Breaking { feature: "skip-waits", of: &["uncopy-cuda", "uncopy-link"], only_for: &["uncopy-gpu-tests"] },
 ];
 
 pub fn check(metadata: &Metadata) -> Check {
@@ -25,7 +25,7 @@ pub fn check(metadata: &Metadata) -> Check {
 fn reached(breaking: &Breaking, metadata: &Metadata) -> Vec<String> {
     let Breaking { feature, of, only_for } = breaking;
     let mut wrong = Vec::new();
-    for package in metadata.members().filter(|package| package.name != *only_for) {
+    for package in metadata.members().filter(|package| !only_for.contains(&package.name.as_str())) {
         let is_own = of.contains(&package.name.as_str());
         for (name, enables) in &package.features {
             let enabled =
