@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask figures`: each goal beside what was measured, as a table and as the picture of the docs.
+//! `cargo xtask figures`: each goal beside what was measured, as a table and as the pictures of the docs.
 //!
 //! It measures nothing: it reads `bench/goals.toml` and the newest results of each topic below `bench/results`.
 
+mod canvas;
 mod goals;
+mod goals_picture;
 mod judge;
-mod svg;
+mod lettering;
+mod panels;
+mod sizes_picture;
 
 use crate::{
-    bench::results::{self, Results},
+    bench::results::{self, Machine, Results},
     error::{Error, write_text},
     repo::Repo,
 };
 use goals::Kind;
 use judge::{Row, judge};
 
-/// Where the picture goes.
-const PICTURE: &str = "docs/figures.svg";
+/// Where the pictures go.
+const GOALS: &str = "docs/figures.svg";
+const SIZES: &str = "docs/sizes.svg";
 
 /// Whose results to judge by.
 #[derive(clap::Args)]
@@ -38,11 +43,28 @@ pub fn run(repo: &Repo, options: &Options) -> Result<bool, Error> {
     for note in notes(&rows, &results) {
         println!("{note}");
     }
-    let picture = repo.join(PICTURE);
-    write_text(&picture, &svg::draw(&rows, &origin(&rows, &results)))?;
-    let met = rows.iter().filter(|row| row.verdict.is_good()).count();
-    println!("{met} of {} goals met; drawn in {PICTURE}", rows.len());
-    Ok(met == rows.len())
+    let (count, met) = (rows.len(), rows.iter().filter(|row| row.verdict.is_good()).count());
+    write_text(&repo.join(GOALS), &goals_picture::draw(&sections(rows, &results)))?;
+    write_text(&repo.join(SIZES), &sizes_picture::draw(&panels::all(&results)))?;
+    println!("{met} of {count} goals met; drawn in {GOALS} and {SIZES}");
+    Ok(met == count)
+}
+
+/// The goals of one kind of machine.
+pub struct Section<'r> {
+    pub name: &'static str,
+    /// Where its figures come from.
+    pub origin: String,
+    pub rows: Vec<Row<'r>>,
+}
+
+/// The rows by the machines that can measure them.
+fn sections<'r>(rows: Vec<Row<'r>>, results: &[Results]) -> [Section<'r>; 2] {
+    let (on_gpu, on_cpu): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.goal.on == Kind::Gpu);
+    [("Frames in host memory", on_cpu), ("Frames on a GPU", on_gpu)].map(|(name, rows)| {
+        let origin = origin(newest(&rows, results));
+        Section { name, origin, rows }
+    })
 }
 
 /// Goal, what was measured, and the verdict, in columns.
@@ -92,24 +114,22 @@ fn newest<'a>(rows: &[Row<'_>], results: &'a [Results]) -> Vec<&'a Results> {
     topics.iter().filter_map(|topic| results.iter().find(|r| r.topic == *topic && !r.is_quick)).collect()
 }
 
-/// Where the figures come from, in one line.
-fn origin(rows: &[Row<'_>], results: &[Results]) -> String {
-    let mut machines: Vec<String> = newest(rows, results)
-        .iter()
-        .map(|r| {
-            let kind = if r.machine.is_virtual { "virtual machine, " } else { "" };
-            let card = r.machine.gpu.as_ref().map_or(String::new(), |gpu| {
-                format!("{}, driver {}, CUDA {}, ", gpu.card, gpu.driver, gpu.cuda)
-            });
-            format!(
-                "{}: {card}{kind}{}, {} cores, Linux {}",
-                r.machine.name, r.machine.cpu, r.machine.cores, r.machine.kernel
-            )
-        })
-        .collect();
+/// The machines that results come from, in words.
+fn origin<'r>(results: impl IntoIterator<Item = &'r Results>) -> String {
+    let mut machines: Vec<String> = results.into_iter().map(|results| machine(&results.machine)).collect();
     machines.sort();
     machines.dedup();
     if machines.is_empty() { "nothing has been measured yet".to_string() } else { machines.join("; ") }
+}
+
+fn machine(machine: &Machine) -> String {
+    let kind = if machine.is_virtual { "virtual machine, " } else { "" };
+    let card = machine
+        .gpu
+        .as_ref()
+        .map_or(String::new(), |gpu| format!("{}, driver {}, CUDA {}, ", gpu.card, gpu.driver, gpu.cuda));
+    let Machine { name, cpu, cores, kernel, .. } = machine;
+    format!("{name}: {card}{kind}{cpu}, {cores} cores, Linux {kernel}")
 }
 
 #[cfg(test)]
@@ -138,5 +158,18 @@ mod tests {
         for part in ["2.00 x (200 ns / 100 ns)", "at most 1.6 x", "short, 1.25 of the goal"] {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn goals_of_a_gpu_stand_apart_with_the_machine_that_measured_them() {
+        let goals = goals::load(&Repo::this()).unwrap();
+        let ours = figure("hand_over_spinning", Unit::Ns, &[200.0], Some(&[100.0]));
+        let measured = [results("latency", "2000", vec![ours])];
+        let rows: Vec<Row<'_>> = goals.iter().map(|goal| judge(goal, &measured)).collect();
+        let [on_cpu, on_gpu] = sections(rows, &measured);
+        assert!(on_cpu.rows.iter().all(|row| row.goal.on == Kind::Cpu) && !on_cpu.rows.is_empty());
+        assert_eq!(on_cpu.rows.len() + on_gpu.rows.len(), goals.len());
+        assert!(on_cpu.origin.contains(&measured[0].machine.name), "{}", on_cpu.origin);
+        assert_eq!(on_gpu.origin, "nothing has been measured yet");
     }
 }
