@@ -21,31 +21,31 @@ use uncopy_tests::wire::{self, Description, kind};
 use crate::stage;
 
 /// For an answer that is there already.
-const PATIENCE: Duration = Duration::from_millis(200);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 /// For one that may never come.
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// What a WELCOME says of frame memory, and the descriptors that come with it.
-struct Lie {
-    kind: u32,
-    stride: u64,
-    len: u64,
-    mirror_len: u64,
-    uuid: [u8; 16],
-    handles: Vec<ShareHandle>,
+pub(crate) struct Lie {
+    pub(crate) kind: u32,
+    pub(crate) stride: u64,
+    pub(crate) len: u64,
+    pub(crate) mirror_len: u64,
+    pub(crate) uuid: [u8; 16],
+    pub(crate) handles: Vec<ShareHandle>,
 }
 
 fn uuid() -> [u8; 16] {
     uncopy_cuda::list_devices().unwrap()[0].uuid.0
 }
 
-fn memory_of(len_bytes: usize) -> (Box<dyn DeviceMemory>, ShareHandle) {
+pub(crate) fn memory_of(len_bytes: usize) -> (Box<dyn DeviceMemory>, ShareHandle) {
     let memory = CudaDevice::with_ordinal(0).unwrap().allocate(len_bytes).unwrap();
     let handle = memory.share().unwrap();
     (memory, handle)
 }
 
-fn memfd(len_bytes: u64) -> ShareHandle {
+pub(crate) fn memfd(len_bytes: u64) -> ShareHandle {
     let file = memfd_create("uncopy-test-forged", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     rustix::fs::ftruncate(&file, len_bytes).unwrap();
     ShareHandle::from(file)
@@ -53,33 +53,46 @@ fn memfd(len_bytes: u64) -> ShareHandle {
 
 impl Lie {
     /// The truth, but for what a test changes: slots on this device, in `handle`.
-    fn with(handle: ShareHandle) -> Self {
+    pub(crate) fn with(handle: ShareHandle) -> Self {
         let len = (SLOTS * STRIDE) as u64;
         Self { kind: 1, stride: STRIDE as u64, len, mirror_len: 0, uuid: uuid(), handles: vec![handle] }
     }
 
-    fn message(&self, props: &Props) -> Vec<u8> {
+    pub(crate) fn welcome(&self, props: &Props) -> Vec<u8> {
         let mut body = props.welcome.place.to_le_bytes().to_vec();
         body.extend(props.welcome.slots.to_le_bytes());
         body.extend(props.welcome.control_len.to_le_bytes());
-        body.extend(props.welcome.epoch.to_le_bytes());
+        body.extend(self.epoch(props.welcome.epoch));
+        wire::message(kind::WELCOME, &body)
+    }
+
+    /// The body of an EPOCH, and the end of a WELCOME's.
+    pub(crate) fn epoch(&self, epoch: u32) -> Vec<u8> {
+        let mut body = epoch.to_le_bytes().to_vec();
         body.extend(self.kind.to_le_bytes());
         for number in [self.stride, self.len, self.mirror_len] {
             body.extend(number.to_le_bytes());
         }
         body.extend(self.uuid);
-        wire::message(kind::WELCOME, &body)
+        body
     }
 }
 
 /// What a reader receives that joins a producer of this lie, whose first frame is there already.
 fn said_of(stage: &Stage, lie: Lie) -> Result<Frame, LinkError> {
-    said_with(stage, Props::new("cam"), lie, PATIENCE)
+    said_with(stage, Props::new("cam"), 0, lie, PATIENCE)
 }
 
-fn said_with(stage: &Stage, props: Props, lie: Lie, patience: Duration) -> Result<Frame, LinkError> {
-    wire::publish(props.control.words(), 0, &Description::of_bytes(&[64, 64]));
-    let message = lie.message(&props);
+/// The same of a producer whose first frame lies in that slot.
+pub(crate) fn said_with(
+    stage: &Stage,
+    props: Props,
+    slot: usize,
+    lie: Lie,
+    patience: Duration,
+) -> Result<Frame, LinkError> {
+    wire::publish(props.control.words(), slot, &Description::of_bytes(&[64, 64]));
+    let message = lie.welcome(&props);
     let handles = Mutex::new(lie.handles);
     let server = Server::start(&stage.runtime_dir(), "cam", move |guest, heard| {
         if heard.get(4..6) == Some(&kind::HELLO.to_le_bytes()) {
@@ -106,7 +119,7 @@ fn is_refused(stage: &Stage, what: &str, lie: Lie, kind: ErrorKind) -> String {
 
 /// The device of this process works, and what a truthful producer says is believed.
 #[track_caller]
-fn the_truth_is_believed(stage: &Stage) {
+pub(crate) fn the_truth_is_believed(stage: &Stage) {
     let (memory, handle) = memory_of(SLOTS * STRIDE);
     let frame = said_of(stage, Lie::with(handle)).expect("nothing is wrong with this one");
     assert_eq!(frame.device(), Device::cuda(0));
@@ -244,7 +257,7 @@ fn joins_with_random_words(words: std::ops::Range<usize>) {
             }
         }
         // A frame or none: what is in it is the producer's word.
-        drop(said_with(&stage, props, Lie::with(handle), MOMENT));
+        drop(said_with(&stage, props, 0, Lie::with(handle), MOMENT));
     }
     the_truth_is_believed(&stage);
 }

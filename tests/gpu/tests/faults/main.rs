@@ -9,6 +9,7 @@
 //! | `claims` | loans that are dropped while their stream can take no work |
 //! | `eviction` | readers that are in the way for too long |
 //! | `forged` | a producer that lies about memory of a device |
+//! | `handles` | memory that was freed, that is the reader's own, or whose process is dead |
 //! | `layouts` | padded rows, and records of copies |
 //! | `memory` | no memory is left, or its owner is gone |
 //! | `mirrors` | frames in host memory that a device has not finished |
@@ -30,6 +31,7 @@ mod calls;
 mod claims;
 mod eviction;
 mod forged;
+mod handles;
 mod layouts;
 mod memory;
 mod mirrors;
