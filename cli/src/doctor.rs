@@ -98,7 +98,9 @@ pub(crate) fn run(options: &Options, session: &Session<'_>) -> Result<(), CliErr
     let failures = count(Level::Fail);
     if options.json {
         let worst = findings.iter().map(|finding| finding.level).max();
-        session.console.json(&serde_json::json!({ "findings": findings, "worst": worst, "gpus": gpus }))?;
+        let wsl2 = kernel::is_wsl2();
+        let said = serde_json::json!({ "findings": findings, "worst": worst, "wsl2": wsl2, "gpus": gpus });
+        session.console.json(&said)?;
     } else {
         findings.iter().try_for_each(|finding| print(finding, session))?;
         let (fine, warnings) = (count(Level::Ok), units::count(count(Level::Warn), "warning"));

@@ -67,6 +67,8 @@ struct Card {
     stream_memory_operations: bool,
     host_registration: bool,
     legacy_ipc_events: bool,
+    /// The driver gave a legacy handle of memory: tried.
+    legacy_ipc_memory: bool,
     /// `on`, `off`, `likely_on` or `likely_off`.
     mps: &'static str,
     mig: bool,
@@ -99,9 +101,9 @@ pub(super) fn look() -> (Vec<Finding>, Gpus) {
     for ordinal in 0..count {
         match DeviceReport::of(ordinal) {
             Ok(report) => {
-                let trial = tried(&report);
-                gpus.cards.push(Card::of(&report, trial.is_ok()));
-                findings.extend(findings_of(&report, trial));
+                let (trial, legacy) = (tried(&report), legacy_tried(&report));
+                gpus.cards.push(Card::of(&report, trial.is_ok(), legacy.is_ok()));
+                findings.extend(findings_of(&report, trial, legacy));
             }
             Err(error) => findings.push(unreadable(&error)),
         }
@@ -200,6 +202,12 @@ fn tried(report: &DeviceReport) -> Result<(), String> {
     }
 }
 
+/// Asks for a legacy handle of memory, as programs do that share memory by `cuIpcGetMemHandle`; the driver's answer.
+fn legacy_tried(report: &DeviceReport) -> Result<(), String> {
+    let device = CudaDevice::with_ordinal(report.device.id).map_err(|error| error.to_string())?;
+    device.context().try_legacy_memory_handle().map_err(|error| error.to_string())
+}
+
 /// What frames on it would need and the driver says that it has not.
 fn lacks(report: &DeviceReport) -> Vec<&'static str> {
     let needed = [
@@ -211,7 +219,7 @@ fn lacks(report: &DeviceReport) -> Vec<&'static str> {
     needed.into_iter().filter(|(has, _)| !has).map(|(_, what)| what).collect()
 }
 
-fn findings_of(report: &DeviceReport, trial: Result<(), String>) -> Vec<Finding> {
+fn findings_of(report: &DeviceReport, trial: Result<(), String>, legacy: Result<(), String>) -> Vec<Finding> {
     let device = report.device;
     let (major, minor) = report.compute_capability;
     let memory = units::size(report.total_memory_bytes as u64);
@@ -238,13 +246,22 @@ fn findings_of(report: &DeviceReport, trial: Result<(), String>) -> Vec<Finding>
         }
         Err(why) => findings.push(no_links(report, &why)),
     }
-    let legacy = if report.has_legacy_ipc_events { "has" } else { "has no" };
-    findings.push(Finding::ok(
-        TOPIC,
-        Heading::Sharing,
-        format!("{device} {legacy} legacy IPC events; links don't need them"),
-    ));
+    findings.push(legacy_finding(report, legacy));
     findings
+}
+
+/// Nothing of ours is wrong without legacy IPC, so that it is never a warning.
+fn legacy_finding(report: &DeviceReport, tried: Result<(), String>) -> Finding {
+    let device = report.device;
+    let memory = match tried {
+        Ok(()) => {
+            format!("legacy IPC works on {device}: the driver gave a handle of memory (cuIpcGetMemHandle)")
+        }
+        Err(why) => format!("legacy IPC is refused on {device}: {why}"),
+    };
+    let events =
+        if report.has_legacy_ipc_events { "events can be shared too" } else { "events can't be shared" };
+    Finding::ok(TOPIC, Heading::Sharing, format!("{memory}; {events}; links need neither"))
 }
 
 fn no_links(report: &DeviceReport, why: &str) -> Finding {
@@ -286,7 +303,7 @@ impl Reaching {
 }
 
 impl Card {
-    fn of(report: &DeviceReport, carries_links: bool) -> Self {
+    fn of(report: &DeviceReport, carries_links: bool, legacy_ipc_memory: bool) -> Self {
         let (major, minor) = report.compute_capability;
         Self {
             device: report.device.to_string(),
@@ -300,6 +317,7 @@ impl Card {
             stream_memory_operations: report.has_stream_memory_operations,
             host_registration: report.has_host_registration,
             legacy_ipc_events: report.has_legacy_ipc_events,
+            legacy_ipc_memory,
             mps: match report.mps {
                 Mps::On => "on",
                 Mps::Off => "off",
@@ -343,7 +361,7 @@ mod tests {
     }
 
     fn said(report: &DeviceReport, trial: Result<(), String>) -> (Vec<Heading>, String) {
-        let found = findings_of(report, trial);
+        let found = findings_of(report, trial, Ok(()));
         let doubtful = found.iter().filter(|finding| finding.level != Level::Ok);
         let text = found.iter().map(|finding| finding.says.as_str()).collect::<Vec<_>>().join("\n");
         (doubtful.map(|finding| finding.see).collect(), text)
@@ -399,6 +417,22 @@ mod tests {
     fn a_part_of_a_divided_card_is_known_as_one() {
         let (doubtful, text) = said(&DeviceReport { is_mig: true, ..report() }, Ok(()));
         assert!(doubtful.is_empty() && text.contains("MIG"), "{text}");
+    }
+
+    #[test]
+    fn legacy_ipc_works_or_is_refused_in_the_drivers_words_and_is_no_reason_to_worry() {
+        let works = legacy_finding(&report(), Ok(()));
+        assert!(
+            works.says.contains("legacy IPC works on cuda:1")
+                && works.says.contains("events can be shared too")
+        );
+        let poor = DeviceReport { has_legacy_ipc_events: false, ..report() };
+        let why = "cuIpcGetMemHandle failed: CUDA_ERROR_NOT_SUPPORTED (801)".to_owned();
+        let refused = legacy_finding(&poor, Err(why.clone()));
+        assert!(
+            refused.says.contains(&format!("legacy IPC is refused on cuda:1: {why}; events can't be shared"))
+        );
+        assert_eq!([works.level, refused.level], [Level::Ok; 2]);
     }
 
     #[test]

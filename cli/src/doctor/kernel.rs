@@ -30,7 +30,33 @@ pub(super) fn look() -> Vec<Finding> {
         .collect();
     findings.push(process_handles());
     findings.push(peer_handles());
+    findings.push(wsl2(&release()));
     findings
+}
+
+/// The kernel's own.
+fn release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a kernel of this release is that of WSL2, which says so in its name.
+pub(super) fn is_wsl2() -> bool {
+    is_of_wsl2(&release())
+}
+
+fn is_of_wsl2(release: &str) -> bool {
+    release.to_ascii_lowercase().contains("microsoft")
+}
+
+/// Said in any case: whoever reads a report from elsewhere must not guess.
+fn wsl2(release: &str) -> Finding {
+    let says = match is_of_wsl2(release) {
+        true => {
+            format!("this is WSL2 (kernel {release}): links carry frames in host memory, and none on a GPU")
+        }
+        false => format!("this is not WSL2 (kernel {release})"),
+    };
+    Finding::ok(TOPIC, Heading::Wsl2, says)
 }
 
 fn sealed_memory() -> Result<String, String> {
@@ -147,6 +173,13 @@ fn peer_handles() -> Finding {
 mod tests {
     use super::*;
     use crate::doctor::Level;
+
+    #[test]
+    fn whether_this_is_wsl2_is_said_in_any_case() {
+        let said = |release| wsl2(release).says;
+        assert!(said("5.15.153.1-microsoft-standard-WSL2").starts_with("this is WSL2 (kernel 5.15.153.1-"));
+        assert_eq!(said("6.8.0-45-generic"), "this is not WSL2 (kernel 6.8.0-45-generic)");
+    }
 
     #[test]
     fn a_kernel_that_runs_links_passes_every_trial() {

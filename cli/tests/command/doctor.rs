@@ -32,6 +32,18 @@ fn every_finding_has_a_topic_a_level_and_a_sentence() {
 }
 
 #[test]
+fn whether_this_is_wsl2_is_told_in_words_and_as_data() {
+    let place = Place::new();
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let is_wsl2 = release.contains("microsoft");
+    let data = place.run(&["doctor", "--json"]).ended_with(0).json();
+    assert_eq!(data["wsl2"], is_wsl2, "{data}");
+    let text = place.run(&["doctor"]).ended_with(0).text();
+    let words = if is_wsl2 { "this is WSL2" } else { "this is not WSL2" };
+    assert!(text.contains(&format!("{words} (kernel {})", release.trim())), "{text}");
+}
+
+#[test]
 fn without_a_driver_the_reason_is_told_and_nothing_fails() {
     let place = Place::new();
     // Found before any other, and no library.

@@ -235,6 +235,53 @@ fn doctor_tries_what_a_link_does_on_each_card() {
 }
 
 #[test]
+fn doctor_tries_legacy_ipc_and_quotes_the_driver_where_it_is_refused() {
+    if card().is_none() {
+        return;
+    }
+    let place = Place::new();
+    // Of a card either is true: some virtual ones refuse it.
+    let text = place.run(&["doctor"]).ended_with(0).text();
+    assert!(
+        text.contains("legacy IPC works on cuda:0") || text.contains("legacy IPC is refused on cuda:0"),
+        "{text}"
+    );
+    if standin().is_none() {
+        return;
+    }
+    assert!(text.contains("legacy IPC works on cuda:0: the driver gave a handle of memory"), "{text}");
+    let data = place.run(&["doctor", "--json"]).ended_with(0).json();
+    assert_eq!(data["gpus"]["cards"][0]["legacy_ipc_memory"], true, "{data}");
+    for (faults, words) in [
+        (
+            "cuIpcGetMemHandle:1=801",
+            "legacy IPC is refused on cuda:0: cuIpcGetMemHandle failed: CUDA_ERROR_NOT_SUPPORTED",
+        ),
+        ("cuMemAlloc_v2:1=2", "legacy IPC is refused on cuda:0: cuMemAlloc"),
+    ] {
+        let text = with(place.command(&["doctor"]), "UNCOPY_STANDIN_FAULTS", faults).ended_with(0).text();
+        assert!(text.contains(words), "{text}");
+        // It is no reason to worry: links don't need it.
+        assert!(
+            text.contains("links need neither") && text.contains("was shared by descriptor (VMM)"),
+            "{text}"
+        );
+        let data = with(place.command(&["doctor", "--json"]), "UNCOPY_STANDIN_FAULTS", faults).json();
+        let card = &data["gpus"]["cards"][0];
+        assert_eq!(
+            (&card["legacy_ipc_memory"], &card["carries_links"]),
+            (&json!(false), &json!(true)),
+            "{data}"
+        );
+    }
+    let done = with(place.command(&["doctor"]), "UNCOPY_STANDIN_WITHOUT", "cuIpcGetMemHandle").ended_with(0);
+    assert!(
+        done.text().contains("legacy IPC is refused on cuda:0") && done.text().contains("cuIpcGetMemHandle"),
+        "{done:?}"
+    );
+}
+
+#[test]
 fn doctor_says_of_each_pair_of_cards_whether_they_reach_each_other() {
     if standin().is_none() {
         return;

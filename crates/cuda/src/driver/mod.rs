@@ -10,6 +10,7 @@
 //! | `stream.rs`, `event.rs` | queues and points in them |
 //! | `memory.rs` | memory that can be shared, and its mappings |
 //! | `host.rs` | host memory that a device reaches |
+//! | `legacy.rs` | whether the driver gives legacy handles of memory |
 //! | `work.rs` | what is put into streams |
 //! | `module.rs` | kernels, for tests and benchmarks |
 //!
@@ -33,6 +34,7 @@ pub(crate) mod context;
 pub(crate) mod event;
 pub(crate) mod fork;
 pub(crate) mod host;
+mod legacy;
 mod load;
 pub(crate) mod memory;
 pub(crate) mod module;

@@ -14,6 +14,7 @@ use crate::support::{Role, device, ours, pattern, play_in_child, read, standin, 
 pub const ROLES: &[Role] = &[
     ("memory/rolled-back", rolled_back),
     ("memory/import-rolled-back", import_rolled_back),
+    ("memory/legacy", legacy),
     ("memory/another-card", of_another_card),
     ("memory/address-space", address_space),
 ];
@@ -134,6 +135,34 @@ fn f16_a_handle_that_is_no_device_memory_is_refused_and_the_context_survives() {
     let memory = device.allocate(4096).unwrap();
     write(&device, &[5; 4096], &memory.region());
     assert_eq!(read(&device, &memory.region(), 4096), [5; 4096]);
+}
+
+#[test]
+fn a_legacy_handle_is_tried_and_nothing_of_it_stays() {
+    let Some(device) = device() else { return };
+    // Some cards refuse it; then the driver's answer is told.
+    match device.context().try_legacy_memory_handle() {
+        Ok(()) => {}
+        Err(error) => {
+            assert!(standin().is_none() && error.to_string().contains("cuIpcGetMemHandle"), "{error}")
+        }
+    }
+    if standin().is_some() {
+        play_in_child("memory/legacy", |command| {
+            command.env("UNCOPY_STANDIN_FAULTS", "cuIpcGetMemHandle:1=801");
+        });
+    }
+}
+
+fn legacy() {
+    let device = device().unwrap();
+    let free_bytes = || device.context().memory_bytes().unwrap().0;
+    let before = free_bytes();
+    let error = device.context().try_legacy_memory_handle().unwrap_err();
+    assert!(error.to_string().contains("cuIpcGetMemHandle failed"), "{error}");
+    assert_eq!(free_bytes(), before, "after {error}");
+    device.context().try_legacy_memory_handle().unwrap();
+    assert_eq!(free_bytes(), before);
 }
 
 #[test]
