@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import types
 import weakref
 
 import fake_frameworks as fake
@@ -833,6 +834,41 @@ def writes_in_a_stream_that_goes_first(how):
                     slot.publish()
                 slot = view = None
             assert sub.recv(timeout=10).numpy().tobytes() == content(number), how
+    print("passed")
+
+
+def out_of_memory_while_a_cache_holds_it(how):
+    """The error says what to call, nothing is called, and the frame is sent once the program has done so."""
+    card = Card()
+    fake.torch()
+    cache = [card.array(bytes(40 << 20))]
+    sys.modules["torch"].cuda = types.SimpleNamespace(empty_cache=cache.clear)
+    source = card.array(content(1))
+
+    def send(rows):
+        if how == "send":
+            pub.send(uncopy.wrap(source.ptr, (rows, 64), "uint8", device="cuda:0", owner=source))
+        else:
+            pub.loan((rows, 64), "uint8", device="cuda:0").publish()
+
+    pub, sub = pair()
+    with pub, sub:
+        for rows in (64, 1 << 17):
+            # Four slots of 8 MiB beside 40 of 64.
+            if rows > 64:
+                source = card.array(bytes(8 << 20))
+                try:
+                    send(rows)
+                except uncopy.OutOfMemory as error:
+                    assert isinstance(error, MemoryError)
+                    said = str(error)
+                else:
+                    raise AssertionError("there was no room, and it was taken")
+                assert "torch.cuda.empty_cache()" in said and "33554432 bytes were asked for" in said, said
+                assert len(cache) == 1, "a cache that is not ours was emptied"
+                sys.modules["torch"].cuda.empty_cache()
+            send(rows)
+            assert sub.recv(timeout=10).shape == (rows, 64)
     print("passed")
 
 

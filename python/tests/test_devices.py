@@ -125,6 +125,13 @@ def test_a_stream_object_that_goes_before_the_slot_or_the_source_is_kept_for_it(
 
 
 @on_standin
+@pytest.mark.fault("F28")
+@pytest.mark.parametrize("how", ["send", "loan"])
+def test_a_device_without_room_names_the_cache_that_may_hold_it_and_empties_none(how):
+    run("out_of_memory_while_a_cache_holds_it", how, MEMORY_MIB=64)
+
+
+@on_standin
 def test_mirrors_are_made_again_after_frames_in_host_memory():
     run("mirrors_again")
 
