@@ -50,6 +50,9 @@ enum Command {
     /// The same for some minutes; fails where a frame was not right.
     #[cfg(feature = "cuda")]
     GpuSoak(gpu::SoakOptions),
+    /// Kill processes with work on a GPU under way and print when who is left knew as JSON.
+    #[cfg(feature = "cuda")]
+    GpuDeaths(gpu::DeathsOptions),
     /// Time the parts of the producer's call on a GPU.
     #[cfg(feature = "cuda")]
     #[command(hide = true)]
@@ -73,6 +76,8 @@ fn main() -> ExitCode {
         Command::GpuFrames(options) => gpu::measure_frames(&options),
         #[cfg(feature = "cuda")]
         Command::GpuSoak(options) => gpu::soak(&options),
+        #[cfg(feature = "cuda")]
+        Command::GpuDeaths(options) => gpu::measure_deaths(&options),
         #[cfg(feature = "cuda")]
         Command::GpuParts => gpu::measure_parts(),
         Command::Side { role, arguments } => role.play(&side::Arguments::new(arguments)),

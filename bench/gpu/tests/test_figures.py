@@ -78,3 +78,25 @@ def test_two_cards_are_measured_where_there_are_two_and_named_where_not(monkeypa
         assert two == ["floors, two cards", "uncopy, two cards"] and skipped == []
     else:
         assert two == [] and skipped == [("uncopy, two cards", "two cards are needed, and 1 can be used")]
+
+
+@pytest.mark.parametrize("part", [figures.PART, "mps"])
+def test_what_takes_minutes_runs_once_whatever_the_size_and_not_under_mps(monkeypatch, part):
+    class Bundle:
+        home = bundled.HOME / "nowhere"
+        manifest = {
+            "measures": [{"name": name, "program": "uncopy-bench", "arguments": [f"gpu-{name}"]} for name in figures.ONCE]
+        }
+
+        def program(self, name):
+            return name
+
+        def environment(self):
+            return {}
+
+        def site(self):
+            return None, "none"
+
+    programs = [(program.command, program.rounds) for program in figures.ours(Bundle(), Cases(), part)]
+    once = [(["uncopy-bench", "gpu-frames"], 1), (["uncopy-bench", "gpu-deaths"], 1)]
+    assert programs == (once if part == figures.PART else [])

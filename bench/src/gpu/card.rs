@@ -4,6 +4,7 @@
 
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
+use std::time::Duration;
 
 use uncopy::{Accelerator, Device, DeviceMemory, Form, Region, Stream, Tensor};
 use uncopy_cuda::{CudaDevice, Kernel, Module, PinnedBuffer};
@@ -25,6 +26,7 @@ pub struct Card {
     count: Kernel<'static>,
     fill_pattern: Kernel<'static>,
     check_pattern: Kernel<'static>,
+    spin: Kernel<'static>,
 }
 
 impl Card {
@@ -47,6 +49,7 @@ impl Card {
         Ok(Self {
             fill_pattern: pattern.kernel(c"uncopy_fill").map_err(of_card)?,
             check_pattern: pattern.kernel(c"uncopy_check").map_err(of_card)?,
+            spin: pattern.kernel(c"uncopy_spin").map_err(of_card)?,
             stream: device.stream().map_err(|error| Failure::system("make a stream", error))?,
             fill: module.kernel(c"bench_fill").map_err(of_card)?,
             count: module.kernel(c"bench_count").map_err(of_card)?,
@@ -126,6 +129,14 @@ impl Card {
         self.launch(&self.check_pattern, &mut arguments)
     }
 
+    /// Keeps the stream busy for so long.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn spin(&self, time: Duration) -> Result<(), Failure> {
+        self.launch(&self.spin, &mut [time.as_nanos() as u64])
+    }
+
     /// Copies an array to host memory and waits for it.
     ///
     /// # Errors
@@ -143,7 +154,7 @@ impl Card {
             *place = std::ptr::from_mut(value).cast();
         }
         let places = places.get_mut(..arguments.len()).unwrap_or_default();
-        // SAFETY: every parameter of both kernels is 64 bits wide and the callers above pass as many as each takes; the
+        // SAFETY: every parameter of the kernels is 64 bits wide and the callers above pass as many as each takes; the
         // arrays live until the stream has been waited for.
         unsafe { kernel.launch(BLOCKS, THREADS, places, self.stream) }.map_err(of_card)
     }

@@ -7,6 +7,7 @@
 
 mod card;
 mod consumer;
+mod deaths;
 mod frames;
 mod parts;
 mod places;
@@ -18,6 +19,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 pub use consumer::play as play_side;
+pub use deaths::{Options as DeathsOptions, holder, measure as measure_deaths, mortal, waiter};
 pub use frames::{
     Options as FramesOptions, Soak as SoakOptions, measure as measure_frames, play as play_frames, soak,
 };

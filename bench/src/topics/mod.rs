@@ -88,6 +88,15 @@ pub enum Role {
     /// Checks frames on a GPU.
     #[cfg(feature = "cuda")]
     GpuFrames,
+    /// A producer that is killed with work on a GPU under way.
+    #[cfg(feature = "cuda")]
+    GpuMortal,
+    /// A consumer that waits for a frame of it.
+    #[cfg(feature = "cuda")]
+    GpuWaiter,
+    /// A consumer that is killed with work on a GPU under way.
+    #[cfg(feature = "cuda")]
+    GpuHolder,
 }
 
 impl Role {
@@ -107,6 +116,12 @@ impl Role {
             Self::Gpu => crate::gpu::play_side(arguments),
             #[cfg(feature = "cuda")]
             Self::GpuFrames => crate::gpu::play_frames(arguments),
+            #[cfg(feature = "cuda")]
+            Self::GpuMortal => crate::gpu::mortal(arguments),
+            #[cfg(feature = "cuda")]
+            Self::GpuWaiter => crate::gpu::waiter(arguments),
+            #[cfg(feature = "cuda")]
+            Self::GpuHolder => crate::gpu::holder(arguments),
         }
     }
 }

@@ -86,11 +86,17 @@ pub struct Call {
 /// Each prints rows of figures, as `bench/gpu/README.md` describes.
 pub const MEASURES: &[Call] = &[
     Call { name: "uncopy", program: "uncopy-bench", arguments: &["gpu"], needs: ("uncopy-bench", "cuda") },
-    // Once, and not under MPS: see `run/figures.py`.
+    // These once, and not under MPS: see `run/figures.py`.
     Call {
         name: "frames",
         program: "uncopy-bench",
         arguments: &["gpu-frames"],
+        needs: ("uncopy-bench", "cuda"),
+    },
+    Call {
+        name: "deaths",
+        program: "uncopy-bench",
+        arguments: &["gpu-deaths"],
         needs: ("uncopy-bench", "cuda"),
     },
 ];

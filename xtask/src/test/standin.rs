@@ -9,6 +9,7 @@ use crate::{error::Error, standin, toolchain::cargo};
 const ON_IT: &[(&str, &str, &str)] = &[
     ("crates/cuda", "uncopy-cuda", "skip-waits"),
     ("tests/gpu", "uncopy-gpu-tests", "skip-waits,kill-points"),
+    ("bench", "uncopy-bench", "cuda"),
 ];
 
 pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
