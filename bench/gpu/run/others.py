@@ -13,12 +13,14 @@ from bundle import Bundle
 from cases import Cases
 from program import Program, python_path
 
+ALL_SIZES = ",".join(f"{picture}_{dtype}" for picture in ("512", "1080p", "4k") for dtype in ("u8", "f16", "f32"))
 RUNTIMES = ("cudart64_13.dll", "cudart64_12.dll", "cudart64_110.dll")
 """The names by which cuda-link looks for the CUDA runtime, on Linux too."""
 
 
 def programs(bundle: Bundle, cases: Cases) -> list[Program]:
-    found = [of(bundle, "with_torch_mp.py", None, {})]
+    # Of every size, as the picture of them shows it.
+    found = [of(bundle, "with_torch_mp.py", None, {}, "--sizes", ALL_SIZES)]
     site, why_not = bundle.cuda_link_site()
     if site is None:
         cases.skipped("figures", "with_cuda_link", why_not)
@@ -27,11 +29,10 @@ def programs(bundle: Bundle, cases: Cases) -> list[Program]:
     return found
 
 
-def of(bundle: Bundle, script: str, site: Path | None, environment: dict[str, str]) -> Program:
+def of(bundle: Bundle, script: str, site: Path | None, environment: dict[str, str], *arguments: str) -> Program:
     path = bundle.home / "peers" / script
-    return Program(
-        path.stem, [sys.executable, "-B", path], python_path(bundle, site) | environment, rounds=1, limit_s=400
-    )
+    command = [sys.executable, "-B", path, *arguments]
+    return Program(path.stem, command, python_path(bundle, site) | environment, rounds=1, limit_s=400)
 
 
 def runtime_by_windows_names(bundle: Bundle) -> dict[str, str]:

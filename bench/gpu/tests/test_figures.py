@@ -7,6 +7,8 @@ import re
 import bundled
 import figures
 import machine
+import measuring
+import others
 import pytest
 from cases import Cases
 from process import Finished
@@ -100,3 +102,7 @@ def test_what_takes_minutes_runs_once_whatever_the_size_and_not_under_mps(monkey
     programs = [(program.command, program.rounds) for program in figures.ours(Bundle(), Cases(), part)]
     once = [(["uncopy-bench", "gpu-frames"], 1), (["uncopy-bench", "gpu-deaths"], 1)]
     assert programs == (once if part == figures.PART else [])
+
+
+def test_torch_is_measured_at_every_size_that_there_is():
+    assert others.ALL_SIZES.split(",") == measuring.SIZES
