@@ -41,8 +41,8 @@ pub(super) fn capture_of(
         Stream::LEGACY_DEFAULT => By::Legacy,
         stream => {
             let own = OwnStream::new(context)?;
-            events.order_always(&entered, stream, own.stream())?;
-            events.order_always(&entered, own.stream(), stream)?;
+            events.record_and_wait(&entered, stream, own.stream())?;
+            events.record_and_wait(&entered, own.stream(), stream)?;
             By::Own(own)
         }
     };

@@ -69,11 +69,12 @@ impl EventPool {
         later: Stream,
         site: Site,
     ) -> Result<(), CudaError> {
-        if site.is_skipped() { Ok(()) } else { self.order_always(entered, earlier, later) }
+        if site.is_skipped() { Ok(()) } else { self.record_and_wait(entered, earlier, later) }
     }
 
-    /// As [`order`](Self::order), for what is no order between two readers or writers.
-    pub(crate) fn order_always(
+    /// Records an event in `earlier` and has `later` wait for it. Unlike [`order`](Self::order) it has no site: it also
+    /// joins streams to a capture, which orders no reader or writer after another.
+    pub(crate) fn record_and_wait(
         &self,
         entered: &Entered<'_>,
         earlier: Stream,
