@@ -340,7 +340,7 @@ pub(super) enum To {
     Stream(usize),
 }
 
-/// A producer's processor: `producer/device.rs`.
+/// A producer's processor: `producer/device.rs` and `producer/device_loan.rs`.
 pub(super) struct Producer {
     link: Arc<Link>,
     writer: Writer,

@@ -28,13 +28,16 @@ use crate::form::{AsForm, Form};
 use crate::meta::Meta;
 
 mod device;
+mod device_loan;
 mod flush;
 mod loan;
 mod options;
 mod promises;
+mod retire;
 mod room;
 
-use device::{Target, on_stream};
+use device::Target;
+use device_loan::on_stream;
 use loan::ClaimMemory;
 pub use loan::{Claim, Loan};
 pub use options::{PublishOptions, publish};
@@ -226,10 +229,8 @@ impl Publisher {
             None => return Err(self.full()),
         };
         copy_packed(source, claim.bytes_mut()?)?;
-        let contiguous = source.layout().is_c_contiguous();
-        let reason = if contiguous { CopyReason::SEND } else { CopyReason::GATHER };
-        let len_bytes = form.len_bytes() as u64;
-        let record = CopyRecord { reason, from: source.device(), to: Device::CPU, len_bytes };
+        let is_packed = source.layout().is_c_contiguous();
+        let record = record_of_copy(form, is_packed, source.device(), Device::CPU);
         Ok(Sent::Published { seq: self.try_commit(&mut claim, &meta.copied(record))? })
     }
 
@@ -442,6 +443,13 @@ impl Publisher {
         self.small_frames = if small { self.small_frames.saturating_add(1) } else { 0 };
         Ok(seq)
     }
+}
+
+/// What a frame says of the copy by which it was sent, from an array that is packed already or is by the copy.
+#[inline]
+fn record_of_copy(form: &Form, is_packed: bool, from: Device, to: Device) -> CopyRecord {
+    let reason = if is_packed { CopyReason::SEND } else { CopyReason::GATHER };
+    CopyRecord { reason, from, to, len_bytes: form.len_bytes() as u64 }
 }
 
 impl Publisher {

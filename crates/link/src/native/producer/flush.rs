@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use uncopy_os::fork_generation;
 
 use super::Publisher;
+use super::retire::let_copied_sources_go;
 use crate::error::LinkError;
 use crate::native::consumer::{LOOK_EVERY, SPIN, Waiting, spin_until};
 use crate::native::order::{self, Part};
@@ -60,10 +61,7 @@ impl Publisher {
             return Ok(false);
         }
         let is_whole = self.wait_until_written(timeout, waiting);
-        let control = self.control.live();
-        for (slot, state) in self.slots.iter_mut().enumerate() {
-            state.let_sources_go(control, slot);
-        }
+        let_copied_sources_go(self.control.live(), &mut self.slots);
         is_whole
     }
 

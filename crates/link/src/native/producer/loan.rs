@@ -8,7 +8,7 @@ use uncopy_os::{SlotMut, spawn_quiet};
 use uncopy_tensor::Tensor;
 
 use super::Publisher;
-use super::device::{DeviceLoan, on_stream};
+use super::device_loan::{DeviceLoan, on_stream};
 use crate::error::LinkError;
 use crate::form::Form;
 use crate::meta::Meta;
