@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The producing end of a link: claims slots, publishes frames, starts epochs.
+//! The producing end of a link: claims slots; publishes them, in `commit`; starts epochs, in `epoch`.
 //!
 //! The frame path touches no socket and makes no system call unless somebody sleeps. Everything else (joining, dying,
 //! leaving) happens on the service thread, in [`server`](super::server).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use uncopy_core::{CopyReason, CopyRecord, Device, Stream};
-use uncopy_os::{
-    OsError, PidFd, WatchGuard, copy_packed, fork_generation, kill_point, monotonic_nanos, slot_align_bytes,
-    watch_read_only,
-};
-use uncopy_tensor::{Accelerator, Access, Tensor, Timeline};
+use uncopy_os::{OsError, PidFd, copy_packed, fork_generation, kill_point};
+use uncopy_tensor::{Accelerator, Tensor, Timeline};
 
 use super::consumer::Waiting;
 use super::control::{Control, Live};
-use super::description::{self, FormWords, Head};
+use super::description::FormWords;
 use super::frame_memory::{DeviceSlots, FrameMemory, Place, timeline_over};
 use super::ring::{self, Writer};
 use super::server::Server;
 use super::waker::Waker;
-use super::wire::{MAX_FRAME_BYTES, producer_state};
+use super::wire::producer_state;
 use crate::error::LinkError;
 use crate::form::{AsForm, Form};
 use crate::meta::Meta;
 
+mod commit;
 mod device;
 mod device_loan;
+mod epoch;
 mod flush;
 mod loan;
 mod options;
@@ -37,7 +36,7 @@ mod retire;
 mod room;
 
 use device::Target;
-use device_loan::on_stream;
+use epoch::Epoch;
 use loan::ClaimMemory;
 pub use loan::{Claim, Loan};
 pub use options::{PublishOptions, publish};
@@ -55,29 +54,6 @@ pub enum WhenFull {
     /// [`LinkError::NoFreeSlot`]. Frames that a consumer of [every frame](crate::Read::Every) has not received are
     /// kept.
     Block(Option<Duration>),
-}
-
-/// The frame memory of the current epoch.
-struct Epoch {
-    number: u32,
-    /// Explains the crash of a late write through a view; made when the first slot is protected. Ends before the
-    /// memory.
-    guard: Option<WatchGuard>,
-    memory: FrameMemory,
-}
-
-impl Epoch {
-    /// Makes a published slot read-only, because a view of its loan is alive. On a device nothing can.
-    fn protect(&mut self, name: &str, slot: usize) -> Result<(), LinkError> {
-        let FrameMemory::Host(memory) = &self.memory else { return Ok(()) };
-        self.guard.get_or_insert_with(|| {
-            let first = memory.address();
-            let note =
-                format!("a slot of link '{name}' that was published; write before the end of its loan");
-            watch_read_only((first, first + memory.len_bytes()), note)
-        });
-        Ok(memory.protect(slot, Access::ReadOnly)?)
-    }
 }
 
 /// What the producer remembers of one slot.
@@ -349,100 +325,6 @@ impl Publisher {
             published: false,
         })
     }
-
-    /// Publishes a claimed slot: it becomes the newest frame. Returns its number, from 1.
-    ///
-    /// # Errors
-    /// [`LinkError::MetaTooLarge`] or [`LinkError::TooManyCopyRecords`]; [`LinkError::ForeignClaim`] where the claim is
-    /// another publisher's or its epoch has ended. The frame is then not published and its slot is free again.
-    pub fn commit(&mut self, mut claim: Claim, meta: Meta) -> Result<u64, LinkError> {
-        self.commit_in_place(&mut claim, &meta)
-    }
-
-    /// As [`commit`](Self::commit), moving nothing: what is moved here arrives later there.
-    #[inline]
-    fn commit_in_place(&mut self, claim: &mut Claim, meta: &Meta) -> Result<u64, LinkError> {
-        let committed = self.try_commit(claim, meta);
-        let committed = match committed {
-            Ok(seq) => Ok(seq),
-            Err(error) => self.ending_if_lost(Err(error)),
-        };
-        self.server.log.noting(committed)
-    }
-
-    #[inline]
-    fn try_commit(&mut self, claim: &mut Claim, meta: &Meta) -> Result<u64, LinkError> {
-        self.check_usable()?;
-        let control = self.control.live();
-        control.about_to_publish();
-        meta.check()?;
-        let ours = Arc::ptr_eq(&claim.server, &self.server);
-        let current = self.epoch.as_mut().filter(|epoch| ours && epoch.number == claim.epoch);
-        let Some(epoch) = current else { return Err(LinkError::ForeignClaim) };
-        let words = match &self.form {
-            Some((_, words)) if words.number() == claim.form_number => words,
-            before => {
-                let words = FormWords::of(&claim.form, before.as_ref().map(|(_, words)| words));
-                &self.form.insert((Arc::clone(&claim.form), words)).1
-            }
-        };
-        let slot = claim.slot;
-        let with_mirror;
-        let mut meta = meta;
-        if let Some(ClaimMemory::Device(loan)) = &mut claim.memory {
-            // Before the frame is named: who waits for its content waits for what is bound to come.
-            let finished = loan.finish(&claim.form);
-            if let Some(record) = finished.map_err(|error| on_stream(&self.server, error, loan.stream()))? {
-                with_mirror = meta.clone().copied(record);
-                with_mirror.check()?;
-                meta = &with_mirror;
-            }
-        }
-        if let Some(state) = self.slots.get_mut(slot) {
-            if Arc::strong_count(&state.views) > 2 {
-                if let Some(ClaimMemory::Host(_)) = &claim.memory {
-                    drop(claim.memory.take());
-                }
-                // More owners than the slot and this claim: a view outlives the loan. Its writes are caught from here.
-                epoch.protect(self.server.name(), slot)?;
-            }
-            if state.form_number != words.number() {
-                state.form_number = words.number();
-                description::store_form(control, slot, words);
-            }
-        }
-        let seq = self.seq + 1;
-        if let Some(state) = self.slots.get_mut(slot) {
-            state.seq = seq;
-            if let Some(ClaimMemory::Device(_)) = &claim.memory {
-                state.shown = state.writes;
-            }
-        }
-        kill_point("producer.written");
-        let head = Head { seq, epoch: epoch.number, published_nanos: monotonic_nanos() };
-        description::store(control, slot, &head, words, meta);
-        kill_point("producer.described");
-        self.writer.publish(&control, slot, seq);
-        if self.server.attached() != 0 {
-            // Somebody on another processor is about to read the line that lies in our private cache.
-            control.demote(slot);
-        }
-        let asleep = ring::somebody_sleeps(&control);
-        let armed = ring::take_armed(&control);
-        kill_point("producer.published");
-        if asleep {
-            control.wake_first();
-        }
-        if armed != 0 {
-            self.server.ring(armed);
-        }
-        kill_point("producer.woken");
-        claim.published = true;
-        self.seq = seq;
-        let small = wastes(epoch.memory.stride_bytes(), claim.form.len_bytes());
-        self.small_frames = if small { self.small_frames.saturating_add(1) } else { 0 };
-        Ok(seq)
-    }
 }
 
 /// What a frame says of the copy by which it was sent, from an array that is packed already or is by the copy.
@@ -566,86 +448,6 @@ impl Publisher {
         };
         LinkError::NoFreeSlot { name: self.name().to_owned(), holders }
     }
-
-    /// Makes sure that the slots of the current epoch can take a frame of `form`.
-    fn prepare(&mut self, form: &Form, target: &Target) -> Result<(), LinkError> {
-        let shrinks = self.small_frames >= SHRINK_AFTER_FRAMES;
-        let is_there = |epoch: &Epoch| target.is_at(epoch.memory.place());
-        let is_in_place = self.epoch.as_ref().is_some_and(is_there);
-        if !shrinks && is_in_place && matches!(&self.form, Some((last, _)) if **last == *form) {
-            return Ok(());
-        }
-        self.check_form(form)?;
-        let stride = form.len_bytes().max(1).next_multiple_of(slot_align_bytes());
-        let have = self.epoch.as_ref().filter(|_| is_in_place).map(|epoch| epoch.memory.stride_bytes());
-        match have {
-            Some(have) if stride <= have && !shrinks => {}
-            Some(have) if stride <= have => {
-                self.small_frames = 0;
-                if wastes(have, stride)
-                    && let Err(error) = self.start_epoch(stride, target)
-                {
-                    // Less memory would be better; what there is serves as well.
-                    tracing::warn!(link = self.name(), %error, "memory could not be given back");
-                }
-            }
-            _ => {
-                self.start_epoch(stride, target)?;
-                self.small_frames = 0;
-            }
-        }
-        if !matches!(&self.form, Some((last, _)) if **last == *form) {
-            let words = FormWords::of(form, self.form.as_ref().map(|(_, words)| words));
-            self.form = Some((Arc::new(*form), words));
-        }
-        Ok(())
-    }
-
-    /// Whether this link carries frames of `form` at all.
-    fn check_form(&self, form: &Form) -> Result<(), LinkError> {
-        if let Some(fixed) = self.fixed.filter(|fixed| fixed != form) {
-            return Err(self.mismatch(&fixed, form));
-        }
-        if !form.is_writable() {
-            return Err(LinkError::FormNotWritable { form: Box::new(*form) });
-        }
-        let len_bytes = form.len_bytes();
-        if len_bytes > MAX_FRAME_BYTES {
-            return Err(LinkError::FrameTooLarge {
-                form: Box::new(*form),
-                len_bytes,
-                limit_bytes: MAX_FRAME_BYTES,
-            });
-        }
-        Ok(())
-    }
-
-    /// New frame memory: consumers get it over their sockets before a frame in it is published.
-    fn start_epoch(&mut self, stride: usize, target: &Target) -> Result<(), LinkError> {
-        let number = self.epoch.as_ref().map_or(1, |epoch| epoch.number.wrapping_add(1).max(1));
-        let memory = self.make_memory(stride, target)?;
-        kill_point("producer.epoch_made");
-        self.retire_memory();
-        for state in &mut self.slots {
-            // Views of the old memory keep that memory; the new slots have none.
-            state.views = Arc::default();
-        }
-        self.control.live().slot_stride().store(stride as u64, Relaxed);
-        self.control.live().show_memory(&memory.info());
-        self.control.live().epoch().store(number, Release);
-        self.server.announce(number, memory.clone());
-        kill_point("producer.epoch_told");
-        self.epoch = Some(Epoch { number, memory, guard: None });
-        Ok(())
-    }
-}
-
-/// Frames in a row that leave most of their slots empty before memory is given back.
-const SHRINK_AFTER_FRAMES: u32 = 256;
-
-/// Whether slots of `have` bytes are far too large for frames that need `need`.
-fn wastes(have: usize, need: usize) -> bool {
-    have > 1 << 20 && have / 4 >= need
 }
 
 impl Drop for Publisher {
