@@ -34,6 +34,7 @@ mod patience;
 mod receive;
 mod search;
 mod several;
+mod sleep;
 mod staging;
 #[cfg(feature = "futures")]
 mod stream;

@@ -165,9 +165,7 @@ impl Subscriber {
             step = DevicePace::next(not_yet);
             if asked.elapsed() >= ASK_EVERY {
                 asked = Instant::now();
-                if !wait.go_on()? {
-                    return Ok(false);
-                }
+                wait.go_on()?;
             }
         }
     }

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Taking a frame, and waiting for one: spin briefly, then sleep.
+//! Taking a frame, and waiting until there is one to take.
 
-use std::sync::atomic::Ordering::Acquire;
 use std::time::{Duration, Instant};
 
-use uncopy_os::{Woken, futex_wait_marked, kill_point, monotonic_nanos, on_time};
+use uncopy_os::monotonic_nanos;
 
 use super::device::{self, Look, Unready};
-use super::{JustWait, LONG_SLICE, Subscriber, Waiting, slice_after};
+use super::{Cursor, JustWait, LONG_SLICE, Subscriber, Waiting, slice_after};
 use crate::error::LinkError;
-use crate::native::attachment::Next;
+use crate::native::attachment::{Attachment, Next};
 use crate::native::frame::Frame;
-use crate::native::ring::{self, Cells};
 
 /// Of frames that need no sleep, one of so many is asked for its age.
 const FAST_FRAMES_PER_AGE: u64 = 16;
@@ -68,14 +66,7 @@ impl Subscriber {
                 // Also of a producer that has closed: its device may be about to finish.
                 Taken::Unready => self.wait_for_device(&mut wait)?,
                 _ if ended => {
-                    self.end_sleep(None);
-                    let deadline = wait.timeout.and_then(|timeout| {
-                        Instant::now().checked_add(timeout.saturating_sub(wait.gone(monotonic_nanos())))
-                    });
-                    match &mut wait.waiting {
-                        Some(waiting) => self.find_producer(deadline, *waiting)?,
-                        None => self.find_producer(deadline, &mut JustWait)?,
-                    }
+                    self.find_next_producer(&mut wait)?;
                     true
                 }
                 Taken::Frame(frame) => return Ok(frame),
@@ -111,52 +102,31 @@ impl Subscriber {
                 Some(unready) => Next::Frame(unready.lease, unready.description),
                 None => attachment.hold(after, attachment.every, &mut cursor.context)?,
             };
-            match next {
+            let lost = match next {
                 Next::Nothing => return Ok(Taken::Nothing),
                 Next::Later => return Ok(Taken::Later),
-                // There may be a later one that can be.
-                Next::Unreachable { seq } => {
-                    self.pass_over(seq);
-                    after = after.max(seq);
-                }
+                Next::Unreachable { seq } => seq,
                 Next::Frame(lease, description) => {
                     let (lease, description) = lease.brought(description)?;
-                    let seq = description.seq;
                     match device::look(&lease, self.for_stream)? {
-                        Look::There => {}
+                        Look::There => {
+                            let missed = cursor.missed_before(description.seq, attachment.every);
+                            let frame = Frame::new(lease, description, missed);
+                            cursor.note(&frame, attachment, self.asleep_since_nanos.is_none());
+                            return Ok(Taken::Frame(frame));
+                        }
                         Look::Unready => {
                             cursor.unready = Some(Unready::new(lease, description));
                             return Ok(Taken::Unready);
                         }
-                        Look::Torn => {
-                            drop(lease);
-                            self.pass_over(seq);
-                            after = after.max(seq);
-                            continue;
-                        }
+                        // It is given back before it is passed over.
+                        Look::Torn => description.seq,
                     }
-                    // What there was before a reader of the latest came is none of its business.
-                    let before = if attachment.every { cursor.seq } else { cursor.seq.max(cursor.joined_at) };
-                    let missed = seq.saturating_sub(before).saturating_sub(1);
-                    let frame = Frame::new(lease, description, missed);
-                    if seq > cursor.seq {
-                        cursor.seq = seq;
-                        cursor.received += 1;
-                        // What a number says is the producer's word; it may be any.
-                        cursor.missed = cursor.missed.saturating_add(missed);
-                        attachment.count_received(cursor.received, cursor.missed, seq);
-                        // The clock costs as much as a third of the rest, so that few are asked of those that come
-                        // fast.
-                        if self.asleep_since_nanos.is_none()
-                            && cursor.received.is_multiple_of(FAST_FRAMES_PER_AGE)
-                        {
-                            let frames = FAST_FRAMES_PER_AGE as u32;
-                            attachment.count_age(frame.published(), monotonic_nanos(), frames);
-                        }
-                    }
-                    return Ok(Taken::Frame(frame));
                 }
-            }
+            };
+            // There may be a later one that can be reached.
+            self.pass_over(lost);
+            after = after.max(lost);
         }
     }
 
@@ -201,109 +171,51 @@ impl Subscriber {
         }
     }
 
+    /// Looks for the next producer for as long as the wait lasts.
+    fn find_next_producer(&mut self, wait: &mut Wait<'_>) -> Result<(), LinkError> {
+        self.end_sleep(None);
+        let deadline = wait.deadline();
+        match &mut wait.waiting {
+            Some(waiting) => self.find_producer(deadline, *waiting),
+            None => self.find_producer(deadline, &mut JustWait),
+        }
+    }
+
     /// Waits for frame memory that is on its way. `false` when the time is over.
     fn wait_for_memory(&self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
         let Some(left) = wait.left() else { return Ok(false) };
         if let Some(attachment) = &self.attachment {
             attachment.wait_for_message(left)?;
         }
-        wait.go_on()
+        wait.go_on()?;
+        Ok(true)
+    }
+}
+
+impl Cursor {
+    /// How many frames went by unseen before this one. What there was before a reader of the latest came is none of its
+    /// business.
+    #[inline(always)]
+    fn missed_before(&self, seq: u64, every: bool) -> u64 {
+        let before = if every { self.seq } else { self.seq.max(self.joined_at) };
+        seq.saturating_sub(before).saturating_sub(1)
     }
 
-    /// Waits for a newer frame or the end of the producer: spins, then sleeps. `false` when the time is over.
-    fn wait_for_news(&mut self, wait: &mut Wait<'_>) -> Result<bool, LinkError> {
-        self.end_sleep(None);
-        let Some(attachment) = &self.attachment else { return Ok(true) };
-        let control = attachment.control.live();
-        let seq = self.cursor.after();
-        // One address, found once: the spin below does nothing but look at it.
-        let latest = control.latest();
-        let news = || {
-            ring::seq_of(latest.load(Acquire)) > seq
-                || attachment.ended().is_some()
-                || attachment.is_evicted()
-        };
-        if self.spin_pays && spin_until(self.spin.min(wait.timeout.unwrap_or(self.spin)), news) {
-            return Ok(true);
-        }
-        // Spinning in vain costs more than its time: the scheduler then wakes the sleeper elsewhere.
-        self.spin_pays = false;
-        let mut now = monotonic_nanos();
-        let mut due = if self.spin.is_zero() { None } else { self.cadence.next_look(now) };
-        loop {
-            let Some(left) = wait.left_at(now) else { return Ok(news()) };
-            let value = ring::announce_sleep(&control, attachment.place);
-            self.asleep_since_nanos = Some(now);
-            if news() {
-                return Ok(true);
-            }
-            let sleep = |limit: Duration| {
-                futex_wait_marked(control.latest_futex(), value as u32, Some(limit), ring::mark(value))
-            };
-            let until_due = due.as_ref().map(|due| Duration::from_nanos(due.start.saturating_sub(now)));
-            let woken = match until_due.filter(|until_due| *until_due < left) {
-                Some(until_due) => on_time(|| sleep(until_due)),
-                None => sleep(left),
-            };
-            let is_there = news();
-            if is_there {
-                kill_point("consumer.woken");
-                control.pass_wake_on(attachment.place);
-                if due.is_none() && self.cadence.asks_for_wakes() {
-                    self.cadence.note_wake(monotonic_nanos());
-                }
-            }
-            if let Some(due) = due.take() {
-                now = monotonic_nanos();
-                if now >= due.start {
-                    // Awake before the frame: the producer need not wake us.
-                    let is_seen = !is_there && {
-                        ring::end_sleep(&control, attachment.place);
-                        look_until(due.end, news)
-                    };
-                    self.cadence.note_look(&due, now, is_seen);
-                    if is_seen {
-                        return Ok(true);
-                    }
-                    // Whoever was woken all the same is asked below what for.
-                    if !is_there && woken == Woken::TimedOut {
-                        continue;
-                    }
-                }
-            }
-            let asked = matches!(woken, Woken::TimedOut | Woken::Interrupted);
-            if asked && !wait.go_on()? {
-                return Ok(false);
-            }
-            // What follows a wake-up is on the way of the frame: `end_sleep` comes when the frame is held.
-            if news() {
-                return Ok(true);
-            }
-            ring::end_sleep(&control, attachment.place);
-            self.asleep_since_nanos = None;
-            // A wake-up without news may be a `Waker`'s.
-            if woken == Woken::Woken && !wait.go_on()? {
-                return Ok(false);
-            }
-            now = monotonic_nanos();
-        }
-    }
-
-    /// Takes back the mark of a sleeper, if it is set, and notes whether a spin would have been enough. Counts the
-    /// age of the frame that it slept for: not before it is held and about to be handed out, and with the one reading
-    /// of the clock.
-    pub(super) fn end_sleep(&mut self, frame: Option<&Frame>) {
-        let (Some(since), Some(attachment)) = (self.asleep_since_nanos.take(), &self.attachment) else {
+    /// Counts a frame, unless it was received before, and in `attachment` too. `is_fast`: it was not slept for.
+    #[inline(always)]
+    fn note(&mut self, frame: &Frame, attachment: &Attachment, is_fast: bool) {
+        let seq = frame.seq();
+        if seq <= self.seq {
             return;
-        };
-        ring::end_sleep(&attachment.control.live(), attachment.place);
-        let now = monotonic_nanos();
-        self.spin_pays = Duration::from_nanos(now.saturating_sub(since)) < self.spin;
-        if let Some(frame) = frame {
-            attachment.count_age(frame.published(), now, 1);
-            if let Some(published) = frame.published().machine_nanos() {
-                self.cadence.note(frame.seq(), published);
-            }
+        }
+        self.seq = seq;
+        self.received += 1;
+        // What a number says is the producer's word; it may be any.
+        self.missed = self.missed.saturating_add(frame.missed());
+        attachment.count_received(self.received, self.missed, seq);
+        // The clock costs as much as a third of the rest, so that few are asked of those that come fast.
+        if is_fast && self.received.is_multiple_of(FAST_FRAMES_PER_AGE) {
+            attachment.count_age(frame.published(), monotonic_nanos(), FAST_FRAMES_PER_AGE as u32);
         }
     }
 }
@@ -325,7 +237,7 @@ impl Wait<'_> {
         self.left_at(monotonic_nanos())
     }
 
-    fn left_at(&self, now_nanos: u64) -> Option<Duration> {
+    pub(super) fn left_at(&self, now_nanos: u64) -> Option<Duration> {
         let gone = self.gone(now_nanos);
         let left = match self.timeout {
             Some(timeout) => Some(timeout.checked_sub(gone)?),
@@ -336,25 +248,21 @@ impl Wait<'_> {
         Some(left.map_or(slice, |left| left.min(slice)))
     }
 
-    /// Asks the caller whether to go on.
-    pub(super) fn go_on(&mut self) -> Result<bool, LinkError> {
-        let goes_on = self.waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
-        if goes_on { Ok(true) } else { Err(LinkError::Interrupted) }
+    /// When the time is over; `None` where it never is.
+    fn deadline(&self) -> Option<Instant> {
+        let left = self.timeout?.saturating_sub(self.gone(monotonic_nanos()));
+        Instant::now().checked_add(left)
     }
-}
 
-/// Looks for `news` until `end_nanos` on the monotonic clock. Returns whether there is news. The producer may be about to
-/// run on this very processor, and is let.
-fn look_until(end_nanos: u64, news: impl Fn() -> bool) -> bool {
-    const TURN: Duration = Duration::from_micros(2);
-    loop {
-        if spin_until(TURN, &news) {
-            return true;
-        }
-        if monotonic_nanos() >= end_nanos {
-            return false;
-        }
-        std::thread::yield_now();
+    /// Asks the caller whether to go on.
+    pub(super) fn go_on(&mut self) -> Result<(), LinkError> {
+        let goes_on = self.waiting.as_mut().is_none_or(|waiting| waiting.keep_waiting());
+        if goes_on { Ok(()) } else { Err(LinkError::Interrupted) }
+    }
+
+    /// The most of `spin` that the time of the wait allows.
+    pub(super) fn spin(&self, spin: Duration) -> Duration {
+        spin.min(self.timeout.unwrap_or(spin))
     }
 }
 
