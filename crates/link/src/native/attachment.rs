@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One consumer's place at one producer, and whether the producer is still there. What it holds is in `holds`, what
-//! the producer sends in `memory`.
+//! One consumer's place at one producer, and whether the producer is still there. How the place is taken is in
+//! `joining`, what it holds in `holds`, what the producer sends in `memory`.
 //!
 //! An attachment lives as long as its subscriber or any frame received through it. The last of them says goodbye.
 
@@ -9,27 +9,25 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use uncopy_core::ErrorKind;
-use uncopy_os::{EventFd, Mapping, PidFd, fork_generation, kill_point, monotonic_nanos};
-use uncopy_tensor::{Access, ShareHandle};
+use uncopy_os::{EventFd, PidFd, fork_generation, kill_point, monotonic_nanos};
 
 use self::maps::Maps;
 use self::memory::Inbox;
-use self::wanted::Wanted;
 use super::control::Control;
 use super::conversation::Conversation;
 use super::header::Header;
 use super::order;
 use super::ring;
-use super::wire::{self, MAX_CONSUMERS, MAX_SLOTS, Message, place, when_full};
+use super::wire::{MAX_SLOTS, Message, place};
 use crate::ages::bucket_of;
 use crate::error::LinkError;
-use crate::service::{self, Handler, Registration, lock};
-use crate::stamp::{Stamp, is_of_this_boot};
+use crate::service::{Handler, Registration, lock};
+use crate::stamp::Stamp;
 
 mod bringing;
 mod brought;
 mod holds;
+mod joining;
 mod maps;
 mod memory;
 mod placed;
@@ -119,109 +117,6 @@ impl Handler for AttachmentHandler {
 }
 
 impl Attachment {
-    /// Maps and checks everything that a welcome describes. On failure the place is given back.
-    pub(crate) fn take_place(
-        conversation: Conversation,
-        message: Message,
-        handles: &[ShareHandle],
-        every: bool,
-        wanted: Wanted,
-    ) -> Result<Arc<Self>, LinkError> {
-        kill_point("consumer.welcomed");
-        let conversation = Arc::new(conversation);
-        let name = conversation.name();
-        let corrupt = |detail: String| LinkError::Corrupt { name: name.to_owned(), detail };
-        let Message::Welcome { place, control_len, epoch, slots, memory } = message else {
-            return Err(corrupt(format!("its producer answered a greeting with {message:?}")));
-        };
-        let (Some(control), Ok(control_len)) = (handles.first(), usize::try_from(control_len)) else {
-            return Err(corrupt("its producer sent no control memory".to_owned()));
-        };
-        // Nobody has checked the number of slots yet.
-        let need = wire::control_len_bytes((slots as usize).min(MAX_SLOTS));
-        if control_len < need {
-            return Err(corrupt(format!(
-                "its producer says that {control_len} bytes of control memory serve {slots} slots; {need} do"
-            )));
-        }
-        let mapping = Mapping::open(control, control_len, Access::ReadWrite).map_err(|error| match error
-            .kind()
-        {
-            ErrorKind::PermissionDenied => corrupt(format!("its control memory can't be written: {error}")),
-            _ => error.into(),
-        })?;
-        let mapping = Arc::new(mapping);
-        let (control, header) = Control::open(mapping, name)?;
-        if header.slots != slots as usize || place as usize >= MAX_CONSUMERS {
-            return Err(corrupt(format!(
-                "{slots} slots and place {place}; the header has {} slots",
-                header.slots
-            )));
-        }
-        let pidfd = match conversation.connection().peer_pidfd()? {
-            // Before Linux 6.5 the kernel gives none; the identity in the header tells a reused pid apart.
-            None => PidFd::open_same(header.producer)?,
-            some => some,
-        };
-        let pidfd = pidfd.map(Arc::new);
-        let maps = Maps::new(&control, place, wanted, &conversation, &pidfd);
-        let mut inbox = Inbox::default();
-        if epoch != 0 {
-            if handles.len() < 2 {
-                return Err(corrupt("its producer sent no frame memory".to_owned()));
-            }
-            inbox.newest = epoch;
-            match maps.open(epoch, memory, handles.get(1..).unwrap_or_default()) {
-                Ok(map) => inbox.epochs.push(Arc::new(map)),
-                // Told with the first frame on it: the next may be elsewhere.
-                Err(error @ LinkError::DeviceUnreachable { .. }) => inbox.failed = Some((epoch, error)),
-                Err(error) => return Err(error),
-            }
-        }
-        let blocks = control.live().when_full().load(Relaxed) == when_full::BLOCK;
-        let attachment = Arc::new(Self {
-            name: name.to_owned(),
-            is_of_this_boot: is_of_this_boot(header.boot_id),
-            header,
-            control,
-            place,
-            every,
-            blocks,
-            generation: fork_generation(),
-            conversation: Arc::clone(&conversation),
-            maps,
-            pidfd,
-            inbox: Mutex::new(inbox),
-            ended: AtomicU32::new(LIVE),
-            ended_nanos: AtomicU64::new(0),
-            watches: Mutex::default(),
-            bell: Mutex::default(),
-            counts: [const { AtomicU32::new(0) }; MAX_SLOTS],
-        });
-        attachment.watch()?;
-        kill_point("consumer.attached");
-        Ok(attachment)
-    }
-
-    fn watch(self: &Arc<Self>) -> Result<(), LinkError> {
-        let handler: Arc<dyn Handler> = Arc::new(AttachmentHandler(Arc::downgrade(self)));
-        let mut watches = vec![service::watch(
-            Arc::clone(self.conversation.connection()) as _,
-            Arc::clone(&handler),
-            SOCKET_KEY,
-        )?];
-        if let Some(pidfd) = &self.pidfd {
-            watches.push(service::watch(Arc::clone(pidfd) as _, handler, PROCESS_KEY)?);
-        }
-        // The end may have been noticed already, between the first watch and here.
-        let mut kept = lock(&self.watches);
-        if self.ended().is_some() {
-            watches.drain(..1);
-        }
-        *kept = watches;
-        Ok(())
-    }
-
     /// Why the producer is gone, `None` while it is there.
     pub(crate) fn ended(&self) -> Option<Ended> {
         match self.ended.load(Acquire) {
