@@ -67,7 +67,7 @@ impl Consumer {
                 Ok(json!({ "event": "access", "writable": writable }))
             }
             ["staged", how @ ..] => self.stage(how),
-            other => self.obey_more(other),
+            other => self.suffer(other),
         }
     }
 
@@ -123,7 +123,7 @@ impl Producer {
                 drop(claim);
                 Ok(json!({ "event": "flushed", "whole": whole }))
             }
-            other => self.obey_more(other),
+            other => self.suffer(other),
         }
     }
 

@@ -37,8 +37,24 @@ use crate::card::Card;
 const LATE: Duration = Duration::from_millis(30);
 
 impl Consumer {
-    pub(super) fn obey_more(&mut self, words: &[&str]) -> Result<Value, LinkError> {
-        let millis = |word: &str| Duration::from_millis(word.parse().expect("milliseconds"));
+    /// Commands that a test of faults gives: to receive, to read, or to lose the device.
+    pub(super) fn suffer(&mut self, words: &[&str]) -> Result<Value, LinkError> {
+        match words {
+            ["take" | "take-on" | "keep-on" | "keep" | "takes" | "newest" | "poll" | "several", ..] => {
+                self.receive_as_told(words)
+            }
+            ["torn"] => {
+                let torn = self.held.as_ref().map(Frame::is_torn);
+                Ok(json!({ "event": "torn", "torn": torn }))
+            }
+            ["break" | "break-near" | "break-unseen"] => Ok(self.lose_device(words[0])),
+            ["sync"] => Ok(self.synced()),
+            _ => self.read_as_told(words),
+        }
+    }
+
+    /// Receives frames, in each way that there is, and looks at them at once or keeps them.
+    fn receive_as_told(&mut self, words: &[&str]) -> Result<Value, LinkError> {
         match words {
             ["take", wait] => {
                 let frame = self.sub.recv(millis(wait))?;
@@ -55,26 +71,13 @@ impl Consumer {
                 Ok(json!({ "event": "kept", "seq": seq }))
             }
             ["keep", frames] => {
-                for _ in 0..frames.parse().expect("a number of frames") {
+                for _ in 0..number(frames) {
                     self.kept.push(self.sub.recv(PATIENCE)?);
                 }
                 Ok(json!({ "event": "kept" }))
             }
-            ["several", wait] => {
-                let ready = uncopy::wait(&mut [&mut self.sub], Some(millis(wait)))?;
-                if ready.is_empty() {
-                    return Ok(json!({ "event": "silent" }));
-                }
-                let frame = self.sub.poll_recv()?.expect("who is named gives a frame");
-                Ok(took(&frame))
-            }
-            ["torn"] => {
-                let torn = self.held.as_ref().map(Frame::is_torn);
-                Ok(json!({ "event": "torn", "torn": torn }))
-            }
             ["takes", frames, wait] => {
-                let frames: u64 = frames.parse().expect("a number of frames");
-                for _ in 1..frames {
+                for _ in 1..number(frames) {
                     emit(&took(&self.sub.recv(millis(wait))?));
                 }
                 Ok(took(&self.sub.recv(millis(wait))?))
@@ -82,68 +85,91 @@ impl Consumer {
             ["newest"] => {
                 Ok(self.sub.newest()?.map_or_else(|| json!({ "event": "nothing" }), |frame| took(&frame)))
             }
+            ["poll", wait] => self.poll(millis(wait)),
+            ["several", wait] => self.wait_as_one_of_several(millis(wait)),
+            other => panic!("no command {other:?}"),
+        }
+    }
+
+    /// Has streams read frames that are dropped in bad moments.
+    fn read_as_told(&mut self, words: &[&str]) -> Result<Value, LinkError> {
+        match words {
             ["use", frames, busy] => {
-                let stream = self.streams[0];
-                for _ in 0..frames.parse().expect("a number of frames") {
-                    let frame = self.sub.recv(PATIENCE)?;
-                    let (Some(card), Some(counter)) = (&self.card, &self.counter) else { break };
-                    frame.used_on(stream);
-                    card.spin(millis(busy).as_nanos() as u64, stream);
-                    card.check(&frame.tensor()?, key_of(&frame), counter, stream);
-                }
-                Ok(json!({ "event": "used" }))
+                self.read_many(number(frames), millis(busy))?;
+                return Ok(json!({ "event": "used" }));
             }
-            ["drop-captured"] => {
-                let (frame, stream) = (self.sub.recv(PATIENCE)?, self.streams[0]);
-                self.frames += 1;
-                self.read_late(&frame, stream)?;
-                let card = self.card.as_ref().expect("a device");
-                card.begin_capture(stream);
-                drop(frame);
-                card.end_capture(stream);
-                Ok(json!({ "event": "dropped" }))
-            }
+            ["on-captured"] => return Ok(self.ask_while_captured()),
+            ["drop-captured"] => self.drop_captured()?,
             ["let-go"] => {
                 let frame = self.held.take().expect("a frame is held");
                 self.frames += 1;
                 self.read_late(&frame, self.streams[0])?;
-                Ok(json!({ "event": "dropped" }))
             }
-            ["destroy", "kept"] => {
-                self.drop_between_captures()?;
-                Ok(json!({ "event": "dropped" }))
-            }
-            ["destroy", how] => {
-                self.destroy(how)?;
-                Ok(json!({ "event": "dropped" }))
-            }
-            ["on-captured"] => {
-                let (card, stream) = (self.card.as_ref().expect("a device"), self.streams[0]);
-                card.begin_capture(stream);
-                let received = self.sub.recv_on(stream, PATIENCE);
-                card.end_capture(stream);
-                Ok(json!({ "event": "refused", "text": received.err().map(|error| error.to_string()) }))
-            }
-            ["sync"] => Ok(self.synced()),
-            ["poll", wait] => self.poll(millis(wait)),
-            ["break-near"] => {
-                let near = Card::at(0);
-                assert!(near.has_failed_unseen(near.stream()), "the stand-in was told to lose the device");
-                Ok(json!({ "event": "broken" }))
-            }
-            ["break-unseen"] => {
-                let card = self.card.as_ref().expect("a device");
-                assert!(card.has_failed_unseen(self.streams[0]), "the stand-in was told to lose the device");
-                Ok(json!({ "event": "broken" }))
-            }
-            ["break"] => {
-                let card = self.card.as_ref().expect("a device");
-                let broken = card.device().is_done(self.streams[0]);
-                let error = broken.expect_err("the stand-in was told to lose the device");
-                Ok(json!({ "event": "broken", "text": error.to_string() }))
-            }
+            ["destroy", "kept"] => self.drop_between_captures()?,
+            ["destroy", how] => self.destroy(how)?,
             other => panic!("no command {other:?}"),
         }
+        Ok(json!({ "event": "dropped" }))
+    }
+
+    /// Makes a call that finds a device lost: by the product, beside it, or on the first device.
+    fn lose_device(&self, how: &str) -> Value {
+        const TOLD: &str = "the stand-in was told to lose the device";
+        if how == "break-near" {
+            let near = Card::at(0);
+            assert!(near.has_failed_unseen(near.stream()), "{TOLD}");
+            return json!({ "event": "broken" });
+        }
+        let card = self.card.as_ref().expect("a device");
+        if how == "break-unseen" {
+            assert!(card.has_failed_unseen(self.streams[0]), "{TOLD}");
+            return json!({ "event": "broken" });
+        }
+        let error = card.device().is_done(self.streams[0]).expect_err(TOLD);
+        json!({ "event": "broken", "text": error.to_string() })
+    }
+
+    fn wait_as_one_of_several(&mut self, wait: Duration) -> Result<Value, LinkError> {
+        let ready = uncopy::wait(&mut [&mut self.sub], Some(wait))?;
+        if ready.is_empty() {
+            return Ok(json!({ "event": "silent" }));
+        }
+        let frame = self.sub.poll_recv()?.expect("who is named gives a frame");
+        Ok(took(&frame))
+    }
+
+    /// Has frames read by one stream that is busy for so long with each, and drops them.
+    fn read_many(&mut self, frames: u64, busy: Duration) -> Result<(), LinkError> {
+        let stream = self.streams[0];
+        for _ in 0..frames {
+            let frame = self.sub.recv(PATIENCE)?;
+            let (Some(card), Some(counter)) = (&self.card, &self.counter) else { break };
+            frame.used_on(stream);
+            card.spin(busy.as_nanos() as u64, stream);
+            card.check(&frame.tensor()?, key_of(&frame), counter, stream);
+        }
+        Ok(())
+    }
+
+    /// Has a late stream read a frame, which is dropped while that stream is captured.
+    fn drop_captured(&mut self) -> Result<(), LinkError> {
+        let (frame, stream) = (self.sub.recv(PATIENCE)?, self.streams[0]);
+        self.frames += 1;
+        self.read_late(&frame, stream)?;
+        let card = self.card.as_ref().expect("a device");
+        card.begin_capture(stream);
+        drop(frame);
+        card.end_capture(stream);
+        Ok(())
+    }
+
+    /// What is said to who receives for a stream that is being captured; the capture goes on.
+    fn ask_while_captured(&mut self) -> Value {
+        let (card, stream) = (self.card.as_ref().expect("a device"), self.streams[0]);
+        card.begin_capture(stream);
+        let received = self.sub.recv_on(stream, PATIENCE);
+        card.end_capture(stream);
+        json!({ "event": "refused", "text": received.err().map(|error| error.to_string()) })
     }
 
     /// Leaves the link while its streams work.
@@ -267,6 +293,14 @@ impl Consumer {
             }
         }
     }
+}
+
+fn millis(word: &str) -> Duration {
+    Duration::from_millis(word.parse().expect("milliseconds"))
+}
+
+fn number(word: &str) -> u64 {
+    word.parse().expect("a number of frames")
 }
 
 /// A frame, looked at now.

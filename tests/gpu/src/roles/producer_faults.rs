@@ -31,14 +31,31 @@ const LONG: Duration = Duration::from_millis(30);
 const PADDING: usize = 64;
 
 impl Producer {
-    pub(super) fn obey_more(&mut self, words: &[&str]) -> Result<Value, LinkError> {
+    /// Commands that a test of faults gives: to publish in odd ways, to drop loans in bad moments, or to lose the device.
+    pub(super) fn suffer(&mut self, words: &[&str]) -> Result<Value, LinkError> {
+        match words {
+            ["abandon-captured" | "abandon-beside" | "abandon-and-destroy", ..] => {
+                self.abandon_as_told(words)?;
+                Ok(json!({ "event": "abandoned" }))
+            }
+            ["break" | "break-unseen"] => Ok(self.lose_device(words[0])),
+            ["on-captured", form] => Ok(self.ask_while_captured(&uncopy_tests::form(form))),
+            _ => {
+                self.publish_as_told(words)?;
+                Ok(json!({ "event": "ran", "seq": self.out.seq() }))
+            }
+        }
+    }
+
+    /// Publishes what is no plain run of frames of one form.
+    fn publish_as_told(&mut self, words: &[&str]) -> Result<(), LinkError> {
         match words {
             ["alternate", one, other, frames] => {
                 let forms = [uncopy_tests::form(one), uncopy_tests::form(other)];
                 for at in 0..frames.parse().expect("a number of frames") {
                     self.publish(&forms[at as usize % 2], How::Send, at)?;
                 }
-                Ok(self.ran())
+                Ok(())
             }
             ["mixed", form, frames] => {
                 let form = uncopy_tests::form(form);
@@ -50,50 +67,37 @@ impl Producer {
                         }
                     }
                 }
-                Ok(self.ran())
+                Ok(())
             }
-            ["strided", form] => {
-                self.send_padded(&uncopy_tests::form(form))?;
-                Ok(self.ran())
-            }
+            ["strided", form] => self.send_padded(&uncopy_tests::form(form)),
             ["records", count, form, how] => {
-                let form = uncopy_tests::form(form);
-                self.publish_with_records(count.parse().expect("a number"), &form, *how == "loan")?;
-                Ok(self.ran())
+                let (count, form) = (count.parse().expect("a number"), uncopy_tests::form(form));
+                self.publish_with_records(count, &form, *how == "loan")
             }
-            ["abandon-captured", form] => {
-                let stream = self.streams[0];
-                let claim = self.scribble(&uncopy_tests::form(form), stream)?;
-                self.card.begin_capture(stream);
-                drop(claim);
-                self.card.end_capture(stream);
-                Ok(json!({ "event": "abandoned" }))
-            }
-            ["abandon-beside", form] => {
-                self.abandon_beside(&uncopy_tests::form(form))?;
-                Ok(json!({ "event": "abandoned" }))
-            }
-            ["abandon-and-destroy", how, form] => {
-                self.abandon_and_destroy(how, &uncopy_tests::form(form))?;
-                Ok(json!({ "event": "abandoned" }))
-            }
-            ["publish-and-destroy", how, form] => {
-                self.publish_and_destroy(how, &uncopy_tests::form(form))?;
-                Ok(self.ran())
-            }
-            ["break-unseen"] => {
-                let card = &self.card;
-                assert!(card.has_failed_unseen(self.streams[0]), "the stand-in was told to lose the device");
-                Ok(json!({ "event": "broken" }))
-            }
-            ["break"] => {
-                let broken = self.card.device().is_done(self.streams[0]);
-                let error = broken.expect_err("the stand-in was told to lose the device");
-                Ok(json!({ "event": "broken", "text": error.to_string() }))
-            }
-            ["on-captured", form] => Ok(self.ask_while_captured(&uncopy_tests::form(form))),
+            ["publish-and-destroy", how, form] => self.publish_and_destroy(how, &uncopy_tests::form(form)),
             other => panic!("no command {other:?}"),
         }
+    }
+
+    /// Drops a loan that streams still write, in a bad moment.
+    fn abandon_as_told(&mut self, words: &[&str]) -> Result<(), LinkError> {
+        match words {
+            ["abandon-captured", form] => self.abandon_captured(&uncopy_tests::form(form)),
+            ["abandon-beside", form] => self.abandon_beside(&uncopy_tests::form(form)),
+            ["abandon-and-destroy", how, form] => self.abandon_and_destroy(how, &uncopy_tests::form(form)),
+            other => panic!("no command {other:?}"),
+        }
+    }
+
+    /// Makes a call that finds the device lost: by the product, or beside it.
+    fn lose_device(&self, how: &str) -> Value {
+        const TOLD: &str = "the stand-in was told to lose the device";
+        if how == "break-unseen" {
+            assert!(self.card.has_failed_unseen(self.streams[0]), "{TOLD}");
+            return json!({ "event": "broken" });
+        }
+        let error = self.card.device().is_done(self.streams[0]).expect_err(TOLD);
+        json!({ "event": "broken", "text": error.to_string() })
     }
 
     /// Closes the link while its work goes on.
@@ -108,10 +112,6 @@ impl Producer {
             card.settle();
             emit(&json!({ "event": "idle" }));
         }
-    }
-
-    fn ran(&self) -> Value {
-        json!({ "event": "ran", "seq": self.out.seq() })
     }
 
     fn next_key(&self) -> u64 {
@@ -134,6 +134,16 @@ impl Producer {
         self.card.spin(LONG.as_nanos() as u64, stream);
         self.card.fill(&claim.tensor()?, u64::MAX, stream);
         Ok(claim)
+    }
+
+    /// Writes into a loan, and drops it while its stream is captured.
+    fn abandon_captured(&mut self, form: &Form) -> Result<(), LinkError> {
+        let stream = self.streams[0];
+        let claim = self.scribble(form, stream)?;
+        self.card.begin_capture(stream);
+        drop(claim);
+        self.card.end_capture(stream);
+        Ok(())
     }
 
     /// Drops a loan that holds what is no frame's once another stream than its own has written it.
