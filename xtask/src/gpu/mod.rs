@@ -19,3 +19,5 @@ pub use results::{Options as ResultsOptions, run as import};
 
 /// The results that these tasks make, and the goals that are judged by them.
 pub const TOPIC: &str = "gpu";
+/// That of results of a machine with several, which has other rows.
+const SEVERAL: &str = "gpus";

@@ -5,7 +5,7 @@
 //! end where it was measured under MPS. Rounds stay apart, so that a ratio is of one minute.
 
 use super::{
-    TOPIC,
+    SEVERAL, TOPIC,
     kept_cases::{self, Case, Run as CasesRun},
     pairs::{self, Reference},
 };
@@ -63,7 +63,7 @@ pub fn run(repo: &Repo, options: &Options) -> Result<bool, Error> {
     let results = document.into_results();
     print!("{}", results.table());
     let dir = if results.is_quick { repo.target().join("bench") } else { results::dir(repo) };
-    let kept = dir.join(&results.machine.name).join(format!("{TOPIC}.json"));
+    let kept = dir.join(&results.machine.name).join(format!("{}.json", results.topic));
     write_text(&kept, &results.to_json()?)?;
     println!("kept in {}", repo.shown(&kept));
     Ok(failed == 0)
@@ -215,7 +215,7 @@ impl Document {
         }
         let rounds = self.runs.iter().map(|run| run.round).max().unwrap_or(0);
         Results {
-            topic: TOPIC.to_string(),
+            topic: if self.machine.gpu.count > 1 { SEVERAL } else { TOPIC }.to_string(),
             is_quick: rounds < ROUNDS,
             versions: self.versions(),
             date: self.date,
