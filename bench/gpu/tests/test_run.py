@@ -38,7 +38,7 @@ esac""",
     "compute-sanitizer": """
 case "$*" in
 *planted*) exit 97;;
-*) shift 10; exec "$@";;
+*) while [ "${1#--}" != "$1" ]; do shift 2; done; exec "$@";;
 esac""",
     "nvidia-cuda-mps-control": """
 echo "$CUDA_MPS_PIPE_DIRECTORY $*" >>"$MPS_CALLS"
@@ -58,6 +58,7 @@ def bundle(tmp_path):
     programs = tmp_path / "programs"
     programs.mkdir()
     executable(programs / "gpu_links", f"printf '{LIBTEST}'")
+    executable(programs / "gpu_ends", f"case $* in --list) echo ending::it: test;; *) printf '{LIBTEST}';; esac")
     with tarfile.open(home / "programs.tar.gz", "w:gz") as tar:
         tar.add(programs, arcname="programs")
     (home / "manifest.json").write_text(json.dumps(manifest()))
@@ -126,6 +127,21 @@ def test_each_part_is_run_counted_and_written_down(bundle, tools):
     assert outcomes(results, "figures")["with_torch_mp"][0] == "failed" and code == 1
     closing = f"{count(results, 'passed')} passed, 1 failed, {count(results, 'skipped')} skipped"
     assert printed.splitlines()[-1] == closing
+
+
+def test_leaks_are_not_looked_for_in_tests_of_processes_that_end_with_work_under_way(bundle, tools):
+    document = manifest()
+    document["tests"] = [document["tests"][0] | {"program": "gpu_ends"}]
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    tool = tools / "compute-sanitizer"
+    tool.write_text(tool.read_text().replace("*) while", f'*) echo "$*" >>{bundle.parent / "asked"}; while'))
+    _, _, results = play(bundle, tools, "--only", "sanitizer")
+    names = [name for name in outcomes(results, "sanitizer") if "gpu_ends" in name]
+    assert names == ["memcheck gpu_ends", "memcheck gpu_ends ending::", "racecheck gpu_ends"]
+    with_leaks, of_ends, races = (bundle.parent / "asked").read_text().splitlines()
+    assert "--leak-check full" in with_leaks and with_leaks.endswith("--skip ending::")
+    assert "--leak-check" not in of_ends and of_ends.endswith(" ending::")
+    assert not races.endswith("ending::")
 
 
 def count(results, outcome):
