@@ -200,6 +200,14 @@ fn f08_a_consumer_that_hangs_is_evicted_keeps_what_it_holds_and_is_told_so() {
             Err(format!("{consumers:?}"))
         }
     });
+    // A halt is not told what is still on its way.
+    eventually("the bystander has received the last frame", || {
+        let consumers = stage.info("cam").consumers;
+        match consumers.iter().any(|c| c.pid == bystander.pid() && c.received == 201) {
+            true => Ok(()),
+            false => Err(format!("{consumers:?}")),
+        }
+    });
     let ran = bystander.halt(&["first"]);
     assert_eq!((ran.number("received"), ran.number("missed"), ran.number("torn")), (201, 0, 0));
     [hanging, bystander, producer].into_iter().for_each(|peer| drop(peer.quit()));
