@@ -62,6 +62,7 @@ mod quote;
 pub mod stream;
 pub mod typestr;
 pub mod uuid;
+pub mod want;
 
 pub use copies::{CopyReason, CopyRecord, MAX_COPY_RECORDS};
 pub use device::{Device, DeviceError, DeviceKind};
@@ -74,3 +75,4 @@ pub use pixel::{PixelError, PixelFormat};
 pub use stream::Stream;
 pub use typestr::{ByteOrder, Typestr, dtype_from_typestr, typestr_from_dtype};
 pub use uuid::DeviceUuid;
+pub use want::{Found, Misfit, Want, WantError, Wants};
