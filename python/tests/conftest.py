@@ -12,6 +12,8 @@ import pytest
 
 import uncopy
 
+from extensions import blackout, extensions, luminance, probe  # noqa: F401
+
 PROGRAMS = Path(__file__).parent / "programs.py"
 
 

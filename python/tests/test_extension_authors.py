@@ -1,49 +1,17 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""crates/pyo3 as the author of an extension module uses it: the example `blackout`, built and loaded."""
+"""crates/pyo3 as the author of an extension module uses it: arrays that are kept, and handed out again."""
 
 import ctypes
 import gc
-import json
-import shutil
-import subprocess
 import sys
 import threading
 import weakref
 import zlib
-from pathlib import Path
 
 import numpy
 import pytest
 
 from programs import taken
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    """Where the built example can be imported from."""
-    if shutil.which("cargo") is None:
-        pytest.skip("cargo is not on PATH, so the example module can't be built")
-    command = ["cargo", "build", "--locked", "--package", "uncopy-pyo3", "--example", "blackout"]
-    done = subprocess.run([*command, "--message-format=json"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    (built,) = [message for message in messages if message.get("target", {}).get("name") == "blackout"]
-    directory = tmp_path_factory.mktemp("blackout")
-    shutil.copy(built["filenames"][0], directory / "blackout.abi3.so")
-    return directory
-
-
-@pytest.fixture(scope="module")
-def blackout(directory):
-    sys.path.insert(0, str(directory))
-    try:
-        import blackout
-    finally:
-        sys.path.remove(str(directory))
-    return blackout
-
 
 def test_an_array_goes_through_in_place_with_all_that_it_is(blackout):
     array = numpy.arange(24, dtype="float32").reshape(2, 3, 4)[:, ::-1, 1:]
@@ -127,8 +95,8 @@ def test_a_deleter_may_run_without_the_gil_and_python_hears_of_it_later(blackout
     content.extend(b"!")
 
 
-def test_a_deleter_may_run_after_the_interpreter_has_ended(program, directory):
-    ended = program("give_back_late_from_extension", directory)
+def test_a_deleter_may_run_after_the_interpreter_has_ended(program, extensions):
+    ended = program("give_back_late_from_extension", extensions)
     assert ended.end() == (0, "ending\n", "")
 
 

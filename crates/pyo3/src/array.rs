@@ -43,6 +43,10 @@ impl From<Taken> for Array {
 }
 
 impl Array {
+    fn given(&self) -> give::Given {
+        give::Given::new(self.tensor.clone(), self.stream)
+    }
+
     /// The tensor inside.
     #[must_use]
     pub fn tensor(&self) -> &Tensor {
@@ -73,13 +77,7 @@ impl Array {
         dl_device: Option<&Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> Result<Bound<'py, PyCapsule>, ArrayError> {
-        let device = self.tensor.device();
-        if let (Some(reader), Some(maker)) = (give::reader_stream(device, stream)?, self.stream) {
-            let ordered = uncopy::order_streams(device, maker, reader);
-            ordered
-                .map_err(|source| ArrayError::Device { what: "ordering a stream after an array", source })?;
-        }
-        give::capsule_from_tensor(py, &self.tensor, stream, max_version, dl_device, copy)
+        self.given().capsule(py, stream, max_version, dl_device, copy)
     }
 
     fn __dlpack_device__(&self) -> (i32, i32) {

@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyException, PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use uncopy::dlpack::DlpackError;
-use uncopy::{DType, Device, ErrorKind, LayoutError, TensorError};
+use uncopy::{DType, Device, ErrorKind, LayoutError, Misfit, TensorError, WantError};
 
 use crate::exception::builtins_from_kind;
 
@@ -91,6 +91,41 @@ pub enum ArrayError {
         type_name: String,
         /// What is pending, and what to do.
         what: &'static str,
+    },
+    /// It is not what the function wants; the misfit says all that is wrong.
+    #[error("{type_name} {misfit}")]
+    Unfit {
+        /// Full name of the object's type.
+        type_name: String,
+        /// What it is, what was wanted, and which parts failed.
+        misfit: Box<Misfit>,
+    },
+    /// The same of a named argument.
+    #[error("{function}(): argument {}: {type_name} {misfit}", misfit.argument())]
+    Argument {
+        /// The function's name.
+        function: &'static str,
+        /// Full name of the object's type.
+        type_name: String,
+        /// What it is, what was wanted, and which parts failed.
+        misfit: Box<Misfit>,
+    },
+    /// What a function wants can't be read.
+    #[error(transparent)]
+    Want(#[from] WantError),
+    /// It is to be written, and is read-only.
+    #[error("the {type_name} is read-only, and is to be written: pass one that may be")]
+    Unwritable {
+        /// Full name of the object's type.
+        type_name: String,
+    },
+    /// Several indices lead to one item, so that it can't be written.
+    #[error(
+        "the {type_name} is broadcast, or its items overlap, so that it can't be written: pass a copy of its own"
+    )]
+    Overlap {
+        /// Full name of the object's type.
+        type_name: String,
     },
     /// A device or its driver refused.
     #[error("{what} failed: {source}")]
@@ -190,6 +225,11 @@ impl ArrayError {
             | Self::NotACapsule { .. }
             | Self::NegativeBit { .. }
             | Self::Pending { .. }
+            | Self::Unfit { .. }
+            | Self::Argument { .. }
+            | Self::Overlap { .. }
+            | Self::Unwritable { .. }
+            | Self::Want(_)
             | Self::Stream { .. } => ErrorKind::InvalidArgument,
             Self::NotOnHost { .. } => ErrorKind::Unsupported,
             Self::Elements { .. } | Self::NoWord { .. } => ErrorKind::InvalidDType,
@@ -243,13 +283,32 @@ impl ArrayError {
 impl From<ArrayError> for PyErr {
     /// The closest built-in exception: the first of its kind's, and `TypeError` for what is no array at all.
     fn from(error: ArrayError) -> PyErr {
-        let no_array = matches!(error, ArrayError::NotAnArray { .. } | ArrayError::NotACapsule { .. });
+        let no_array = matches!(
+            error,
+            ArrayError::NotAnArray { .. }
+                | ArrayError::NotACapsule { .. }
+                | ArrayError::Unfit { .. }
+                | ArrayError::Argument { .. }
+        );
         Python::attach(|py| {
             error.into_py_err(py, |py, kind| match builtins_from_kind(py, kind).into_iter().next() {
                 Some(first) if !no_array => first,
                 _ => py.get_type::<PyTypeError>(),
             })
         })
+    }
+}
+
+impl From<Box<ArrayError>> for ArrayError {
+    fn from(error: Box<ArrayError>) -> ArrayError {
+        *error
+    }
+}
+
+impl From<Box<ArrayError>> for PyErr {
+    #[cold]
+    fn from(error: Box<ArrayError>) -> PyErr {
+        (*error).into()
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`Region`] | a live piece of memory on some device | a share of whatever keeps the memory alive |
 //! | [`Tensor`] | an array in a region: dtype, shape, strides | a share of the region |
 //! | [`View`] | typed reading of a host tensor | nothing: it borrows the tensor |
+//! | [`ViewMut`] | typed writing of host memory that is lent | nothing |
 //! | [`ShareHandle`] | a handle to memory for another process | the handle, not the memory |
 //!
 //! # Who owns what, until when
@@ -73,6 +74,7 @@ mod region;
 mod share;
 mod tensor;
 mod view;
+mod view_mut;
 
 pub use accelerator::{Accelerator, Capture, DeviceMemory, Timeline, TimelinePoint};
 pub use dlpack::DlpackError;
@@ -85,3 +87,4 @@ pub use region::{Access, Region, has_addresses};
 pub use share::{Export, Import, Ready, ShareHandle};
 pub use tensor::Tensor;
 pub use view::{Iter, View};
+pub use view_mut::ViewMut;

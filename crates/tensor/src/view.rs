@@ -73,6 +73,19 @@ impl<'a, T: Element, const N: usize> View<'a, T, N> {
         Ok(View { base, shape, strides_elems, lent: PhantomData })
     }
 
+    /// A view of memory that is lent without a tensor, such as an array of another language for the time of a call. Strides
+    /// count elements.
+    ///
+    /// # Safety
+    ///
+    /// For `'a`, and for every index inside `shape`, `base` plus the sum of index times stride is an aligned `T` in one
+    /// allocation on the host, which may be read and which nobody writes. The product of `shape` times the size of `T` is at
+    /// most `isize::MAX`.
+    #[inline]
+    pub unsafe fn from_raw_parts(base: *const T, shape: [usize; N], strides_elems: [isize; N]) -> Self {
+        View { base, shape, strides_elems, lent: PhantomData }
+    }
+
     /// Elements along each axis.
     pub fn shape(&self) -> [usize; N] {
         self.shape

@@ -47,7 +47,7 @@ pub use uncopy_core::*;
 pub use uncopy_link::*;
 pub use uncopy_tensor::{
     Accelerator, Access, DeviceMemory, DlpackError, Element, Export, HostBuffer, Import, Ready, Region,
-    ShareHandle, SharedPages, Tensor, TensorError, Timeline, TimelinePoint, View, dlpack,
+    ShareHandle, SharedPages, Tensor, TensorError, Timeline, TimelinePoint, View, ViewMut, dlpack,
 };
 
 /// NVIDIA GPUs. Without a driver every call answers with the reason.

@@ -26,7 +26,9 @@ const ARROWS: &[Row] = &[
         package: "uncopy",
         may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda"],
     },
-    Row { package: "uncopy-pyo3", may_use: &["uncopy"] },
+    // They read at compile time what is checked at run time.
+    Row { package: "uncopy-pyo3-macros", may_use: &["uncopy-core"] },
+    Row { package: "uncopy-pyo3", may_use: &["uncopy", "uncopy-pyo3-macros"] },
     Row { package: "uncopy-cli", may_use: &["uncopy"] },
     Row { package: "uncopy-python", may_use: &["uncopy", "uncopy-pyo3", "uncopy-cli"] },
     Row { package: "uncopy-tests", may_use: LIBRARIES },
@@ -34,6 +36,7 @@ const ARROWS: &[Row] = &[
         package: "uncopy-bench",
         may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy", "uncopy-cuda"],
     },
+    Row { package: "uncopy-bench-arrays", may_use: &["uncopy", "uncopy-pyo3"] },
     // Its stages and scripts are those of the tests.
     Row { package: "uncopy-gpu-tests", may_use: &["uncopy", "uncopy-cuda", "uncopy-link", "uncopy-tests"] },
     // Its hostile peers are those of the tests.
@@ -48,8 +51,15 @@ const ARROWS: &[Row] = &[
 ];
 
 /// What nothing else may use, not even in its tests.
-const ENDS: &[&str] =
-    &["uncopy-tests", "uncopy-gpu-tests", "uncopy-bench", "uncopy-fuzz", "uncopy-standin", "xtask"];
+const ENDS: &[&str] = &[
+    "uncopy-tests",
+    "uncopy-gpu-tests",
+    "uncopy-bench",
+    "uncopy-bench-arrays",
+    "uncopy-fuzz",
+    "uncopy-standin",
+    "xtask",
+];
 
 /// Every member uses only what its row names.
 pub fn check(metadata: &Metadata) -> Check {

@@ -42,13 +42,16 @@ impl<'a> Found<'a> {
         true
     }
 
-    fn is_c(&self) -> bool {
+    /// Are the items side by side with the last axis fastest?
+    #[inline]
+    pub fn is_c_contiguous(&self) -> bool {
         self.strides_elems.is_none_or(|strides| {
             self.shape.contains(&0) || self.is_packed(self.shape.iter().zip(strides).rev())
         })
     }
 
-    fn is_f(&self) -> bool {
+    /// Are the items side by side with the first axis fastest?
+    pub fn is_f_contiguous(&self) -> bool {
         match self.strides_elems {
             Some(strides) => self.shape.contains(&0) || self.is_packed(self.shape.iter().zip(strides)),
             // Packed in C order is in F order too where at most one axis is longer than 1.
@@ -61,15 +64,17 @@ impl fmt::Display for Found<'_> {
     /// `float32[480, 640] on cpu`, with what makes it unlike a plain array.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{:?} on {}", self.dtype, self.shape, self.device)?;
-        if !self.is_c() {
+        if !self.is_c_contiguous() {
             write!(f, ", strides {:?}", self.strides_elems.unwrap_or_default())?;
         }
         if self.is_read_only { f.write_str(", read-only") } else { Ok(()) }
     }
 }
 
-/// The lengths of the axes that have a name, as far as they are known.
-type Lengths = [Option<usize>; MAX_AXIS_NAMES];
+/// The lengths of the axes that have a name; [`UNKNOWN`] before the first of a name.
+type Lengths = [usize; MAX_AXIS_NAMES];
+/// Longer than any axis.
+const UNKNOWN: usize = usize::MAX;
 
 impl Wants {
     /// Checks what was passed, one of each argument in their order. Arguments that are left out at the end are not checked.
@@ -77,7 +82,7 @@ impl Wants {
     /// # Errors
     /// The first argument that does not fit, with all that is wrong with it.
     pub fn check(&self, found: &[Found<'_>]) -> Result<(), Box<Misfit>> {
-        let mut lengths = Lengths::default();
+        let mut lengths = [UNKNOWN; MAX_AXIS_NAMES];
         for (at, (want, one)) in self.arguments.iter().zip(found).enumerate() {
             if !want.fits(one, want.device_of_same(found), &mut lengths) {
                 return self.misfit(at, found).map_or(Ok(()), Err);
@@ -90,7 +95,7 @@ impl Wants {
     #[cold]
     fn misfit(&self, at: usize, found: &[Found<'_>]) -> Option<Box<Misfit>> {
         let (want, one) = (self.arguments.get(at)?, found.get(at)?);
-        let mut lengths = Lengths::default();
+        let mut lengths = [UNKNOWN; MAX_AXIS_NAMES];
         for (earlier, found) in self.arguments.iter().zip(found).take(at) {
             earlier.fits(found, None, &mut lengths);
         }
@@ -146,8 +151,8 @@ impl Wants {
                 Axis::Exactly(wanted) if wanted == len => {}
                 Axis::Exactly(wanted) => wrong.push(format!("axis {at} is {len}, not {wanted}")),
                 Axis::Named(name) => match lengths.get_mut(name) {
-                    Some(known @ None) => *known = Some(len),
-                    Some(Some(known)) if *known != len => {
+                    Some(known) if *known == UNKNOWN => *known = len,
+                    Some(known) if *known != len => {
                         let name = self.axis_names.get(name).map_or("", String::as_str);
                         wrong.push(format!("axis {at} is {len}, and {name} is {known}"));
                     }
@@ -191,9 +196,9 @@ impl Want {
     fn takes_order(&self, found: &Found<'_>) -> bool {
         match self.order {
             Order::Any => true,
-            Order::C => found.is_c(),
-            Order::F => found.is_f(),
-            Order::Either => found.is_c() || found.is_f(),
+            Order::C => found.is_c_contiguous(),
+            Order::F => found.is_f_contiguous(),
+            Order::Either => found.is_c_contiguous() || found.is_f_contiguous(),
         }
     }
 
@@ -228,7 +233,11 @@ impl Axes {
             Axis::Any => true,
             Axis::Exactly(wanted) => wanted == len,
             Axis::Named(name) => match lengths.get_mut(name) {
-                Some(known) => *known.get_or_insert(len) == len,
+                Some(known) if *known == UNKNOWN => {
+                    *known = len;
+                    true
+                }
+                Some(known) => *known == len,
                 None => false,
             },
         })

@@ -11,12 +11,16 @@
 
 mod buffer;
 mod dlpack;
+mod framework;
+mod given;
 mod interface;
 
 use uncopy::{Layout, MAX_NDIM};
 
 pub use buffer::{fill_buffer, release_buffer};
 pub use dlpack::{capsule_from_tensor, device_from_tensor, legacy_capsule_without_read_only, reader_stream};
+pub use framework::Framework;
+pub use given::Given;
 pub use interface::{array_interface_from_tensor, cuda_array_interface_from_tensor, no_cuda_array_interface};
 
 /// Strides in bytes, as two of the protocols want them; `None` for items that are not whole bytes.

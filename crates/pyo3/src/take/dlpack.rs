@@ -17,8 +17,9 @@ use pyo3::types::{PyCapsule, PyDict};
 use uncopy::dlpack::{self, DLManagedTensor, DLManagedTensorVersioned};
 use uncopy::{Device, DeviceKind, Tensor};
 
-use super::route::{Keywords, Producer, Route, remember};
+use super::route::{Keywords, Producer, Route};
 use super::torch;
+use super::types::remember;
 use crate::error::{ArrayError, type_name_of};
 
 pub(crate) fn tensor_from_producer(

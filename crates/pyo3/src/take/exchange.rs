@@ -6,6 +6,7 @@
 //! Source: DLPack 1.3, `DLPackExchangeAPI`.
 #![expect(unsafe_code, reason = "fence: calls the functions of a producer's exchange table")]
 
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,10 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyType};
-use uncopy::dlpack::{self, DLPackExchangeAPI, DLPackExchangeAPIHeader};
+use uncopy::dlpack::{self, DLPackExchangeAPI, DLPackExchangeAPIHeader, DLTensor, DlpackError};
 use uncopy::{Device, DeviceKind, Stream, Tensor};
 
 use super::dlpack::refuse_device;
+use super::lent::Lent;
 use super::route::Producer;
 use super::torch;
 use crate::error::ArrayError;
@@ -80,6 +82,31 @@ impl Exchange {
         }
     }
 
+    /// An array of the table's type as it is now, without a share of it: for as long as the object is held and Python code
+    /// does not change it. `None` where the table can't say, and for more axes than there is room for. Orders no streams and checks no marks of the producer's.
+    #[inline]
+    pub(super) fn lent<const M: usize>(
+        self,
+        array: &Bound<'_, PyAny>,
+    ) -> Option<Result<Lent<M>, Box<ArrayError>>> {
+        // SAFETY: `of` found a table of this version, which is plain data and lives as long as the process.
+        let borrow = unsafe { (*self.0.as_ptr()).dltensor_from_py_object_no_sync }?;
+        let mut said = MaybeUninit::<DLTensor>::uninit();
+        // SAFETY: the object is alive and of the type whose table this is, the place is ours, and the interpreter is
+        // attached, as `Bound` says.
+        let status = unsafe { borrow(array.as_ptr().cast(), said.as_mut_ptr()) };
+        if status != 0 {
+            return Some(Err(Box::new(ArrayError::refused(array, error_of(array.py())))));
+        }
+        // SAFETY: the function returned 0, and so has filled the struct (DLPack 1.3).
+        let said = unsafe { said.assume_init_ref() };
+        // SAFETY: what it points to is the producer's and stays until control returns to it, which is after this function.
+        match unsafe { lent_from_dl_tensor(said) } {
+            Ok(lent) => lent.map(Ok),
+            Err(error) => Some(Err(Box::new(ArrayError::from(*error)))),
+        }
+    }
+
     /// The stream that the producer puts work into now, on this thread.
     pub(crate) fn current_stream(
         self,
@@ -115,6 +142,42 @@ pub(crate) fn tensor_on_host(
         }
         Ok(if producer.immutable { tensor.read_only() } else { tensor })
     }))
+}
+
+/// What a struct says, checked as far as a reader of the elements depends on it; `None` for more axes than there is room
+/// for.
+///
+/// # Safety
+/// `shape` and `strides` are null or have `ndim` entries.
+#[inline]
+unsafe fn lent_from_dl_tensor<const M: usize>(said: &DLTensor) -> Result<Option<Lent<M>>, Box<DlpackError>> {
+    let ndim = said.ndim;
+    let axes = usize::try_from(ndim).map_err(|_| DlpackError::Ndim { ndim })?;
+    if axes > 0 && said.shape.is_null() {
+        return Err(Box::new(DlpackError::NullShape { ndim }));
+    }
+    let address = said.data.cast::<u8>().wrapping_add(said.byte_offset as usize);
+    let Some(mut lent) = Lent::new(address, said.dtype, said.device, axes) else { return Ok(None) };
+    let mut packed = 1_isize;
+    for axis in (0..axes).rev() {
+        // SAFETY: not null, and the array has `ndim` entries.
+        let extent = unsafe { said.shape.wrapping_add(axis).read() };
+        let len = usize::try_from(extent).map_err(|_| DlpackError::NegativeExtent { axis, extent })?;
+        let stride = match said.strides.is_null() {
+            true => packed,
+            // SAFETY: as for the shape.
+            false => unsafe { said.strides.wrapping_add(axis).read() as isize },
+        };
+        packed = packed.wrapping_mul(len.cast_signed());
+        lent.set_axis(axis, len, stride);
+    }
+    if !lent.is_possible() {
+        return Err(Box::new(lent.layout().err().map_or(DlpackError::Ndim { ndim }, DlpackError::from)));
+    }
+    match said.data.is_null() && !lent.shape().contains(&0) {
+        true => Err(Box::new(DlpackError::NullData { len_elems: lent.shape().iter().product() })),
+        false => Ok(Some(lent)),
+    }
 }
 
 /// CUDA devices of which torch has told its stream before, one bit each: it will tell it again, and set no exception.
@@ -170,6 +233,33 @@ pub fn learn_torch(tensor_class: &Bound<'_, PyType>) -> bool {
         exchange.is_of_torch();
     }
     TORCH.get().is_some()
+}
+
+/// A tensor as torch's, by its table. Orders no streams.
+///
+/// # Errors
+/// [`ArrayError::NotACapsule`] where no table was [learned](learn_torch), and torch's.
+pub(crate) fn torch_from_tensor(py: Python<'_>, tensor: Tensor) -> Result<Bound<'_, PyAny>, ArrayError> {
+    let table = TORCH.get().map(|exchange| exchange.table());
+    let Some(make) = table.and_then(|table| table.managed_tensor_to_py_object_no_sync) else {
+        let type_name = "torch.Tensor".to_owned();
+        return Err(ArrayError::NotACapsule { type_name, found: "no exchange table".to_owned() });
+    };
+    let managed = dlpack::dlpack_versioned_from_tensor(tensor);
+    let mut made = ptr::null_mut();
+    // SAFETY: the struct was just made and is ours to give, the place is ours, and the interpreter is attached. The function
+    // takes the struct where it returns 0.
+    let status = unsafe { make(managed.as_ptr(), &raw mut made) };
+    if status != 0 {
+        // SAFETY: the struct was not taken, so that it is whole.
+        if let Some(delete) = unsafe { managed.read() }.deleter {
+            // SAFETY: its deleter was not called yet (DLPack 1.3: on an error the caller keeps the struct).
+            unsafe { delete(managed.as_ptr()) }
+        }
+        return Err(ArrayError::Python(error_of(py)));
+    }
+    // SAFETY: a new reference to an object, which nobody else counts.
+    Ok(unsafe { Bound::from_owned_ptr_or_err(py, made.cast()) }?)
 }
 
 fn no_function(array: &Bound<'_, PyAny>) -> ArrayError {

@@ -8,13 +8,19 @@ mod buffer;
 mod cuda;
 mod dlpack;
 mod exchange;
+mod lending;
+pub(crate) mod lent;
 mod numpy;
 mod ordered;
 mod route;
 mod torch;
+mod types;
 
 pub use cuda::tensor_from_address;
+pub(crate) use exchange::torch_from_tensor;
 pub use exchange::{learn_torch, torch_current_stream, torch_stream_of};
+pub use lending::Protocol;
+pub(crate) use lending::{Lease, Use, lend, lend_as_it_is, protocol_of};
 pub use ordered::{Taken, cupy_current_stream, taken_from_python};
 
 use pyo3::prelude::*;
@@ -48,7 +54,7 @@ use route::Route;
 /// on another device; and what the producer itself refuses.
 pub fn tensor_from_python(array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
     match route::route_of(array)? {
-        Route::NumPy => numpy::tensor_from_numpy(array),
+        Route::NumPy(_) => numpy::tensor_from_numpy(array),
         Route::Dlpack(producer) => match exchange::tensor_on_host(array, producer) {
             // `__dlpack__` refuses too, in words for users.
             None | Some(Err(ArrayError::Refused { .. })) => dlpack::tensor_from_producer(array, producer),

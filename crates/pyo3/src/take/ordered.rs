@@ -20,7 +20,8 @@ use uncopy::{Device, DeviceKind, Stream, Tensor, dlpack};
 
 use super::cuda::{self, Made};
 use super::exchange::Exchange;
-use super::route::{Keywords, Producer, Route, Streams, Unnamed, remember, route_of};
+use super::route::{Keywords, Producer, Route, Streams, Unnamed, route_of};
+use super::types::remember;
 use super::{tensor_from_python, torch};
 use crate::error::{ArrayError, type_name_of};
 use crate::stream::{StreamOwner, owner_of_stream};

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which protocol a type is asked by: decided once per exact type and remembered, the negative answer included.
 //!
-//! A type is remembered together with a strong reference, since the address of a type that went away is used again.
-
-use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+//! `types.rs` remembers.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,12 +9,14 @@ use pyo3::types::{PyString, PyType};
 
 use super::buffer::has_buffer;
 use super::exchange::Exchange;
+use super::numpy::{self, Fields};
+use super::types;
 use crate::error::ArrayError;
 
 /// How arrays of one type are taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Route {
-    NumPy,
+    NumPy(Fields),
     Dlpack(Producer),
     Buffer,
     /// The CUDA array interface, for types that have nothing better.
@@ -71,39 +70,21 @@ pub(crate) enum Keywords {
     Bare,
 }
 
-/// More types than any program has arrays of; a program that makes types all the time starts over.
-const MOST_TYPES: usize = 256;
-
-type Known = HashMap<usize, (Py<PyType>, Route)>;
-
-static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-
 /// The remembered route of an object's type, or a new one.
+#[inline]
 pub(crate) fn route_of(array: &Bound<'_, PyAny>) -> Result<Route, ArrayError> {
-    let ty = array.get_type();
-    // No Python code runs while the lock is held, so it can't be asked for twice by one thread.
-    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, route)) = known.get(&key_of(&ty)) {
-        return Ok(*route);
+    match types::known(array) {
+        Some(route) => Ok(*route),
+        None => new_route(array),
     }
-    drop(known);
+}
+
+#[cold]
+fn new_route(array: &Bound<'_, PyAny>) -> Result<Route, ArrayError> {
+    let ty = array.get_type();
     let route = learn(array, &ty)?;
-    remember(&ty, route);
+    types::remember(&ty, route);
     Ok(route)
-}
-
-/// Keeps what was found out about a type.
-pub(crate) fn remember(ty: &Bound<'_, PyType>, route: Route) {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    // Dropping a type may run Python code, so that happens after the lock is given back.
-    let forgotten = if known.len() >= MOST_TYPES { std::mem::take(&mut *known) } else { Known::new() };
-    let replaced = known.insert(key_of(ty), (ty.clone().unbind(), route));
-    drop(known);
-    drop((forgotten, replaced));
-}
-
-fn key_of(ty: &Bound<'_, PyType>) -> usize {
-    ty.as_ptr().addr()
 }
 
 fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, ArrayError> {
@@ -117,7 +98,7 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
         match (root_of(&module), module.as_str(), name.as_str()) {
             (_, "numpy.ma" | "numpy.ma.core", "MaskedArray") => return Ok(Route::Refused(MASKED)),
             (_, "numpy", "generic") => return Ok(Route::Refused(SCALAR)),
-            (_, "numpy", "ndarray") => return Ok(Route::NumPy),
+            (_, "numpy", "ndarray") => return Ok(Route::NumPy(numpy::fields_of(array))),
             ("torch", _, "Tensor") => (torch, streams) = (true, Streams::Torch),
             ("cupy", _, "ndarray") => streams = Streams::Cupy,
             ("jax" | "jaxlib", _, _) => immutable = true,

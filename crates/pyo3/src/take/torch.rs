@@ -15,18 +15,34 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use uncopy::{DTypeCode, Tensor};
 
+use super::lent::Lent;
 use crate::error::{ArrayError, type_name_of};
 
 /// Refuses a torch tensor whose memory does not hold its values.
 pub(super) fn check_values(array: &Bound<'_, PyAny>, tensor: &Tensor) -> Result<(), ArrayError> {
     let layout = tensor.layout();
-    let code = layout.dtype().code;
+    check_marks(array, layout.dtype().code, || layout.len_elems() <= 1 || !layout.is_c_contiguous())
+}
+
+/// The same of a tensor that is lent.
+#[inline]
+pub(super) fn check_lent<const M: usize>(array: &Bound<'_, PyAny>, lent: &Lent<M>) -> Result<(), ArrayError> {
+    let is_odd = || lent.shape().iter().product::<usize>() <= 1 || !lent.is_c_contiguous();
+    check_marks(array, lent.dtype.code, is_odd)
+}
+
+/// `is_odd`: not several items side by side.
+#[inline]
+fn check_marks(
+    array: &Bound<'_, PyAny>,
+    code: DTypeCode,
+    is_odd: impl FnOnce() -> bool,
+) -> Result<(), ArrayError> {
     if code == DTypeCode::COMPLEX && is(array, intern!(array.py(), "is_conj"))? {
         let what = "has its conjugate bit set, so memory holds other numbers: call .resolve_conj() first";
         return Err(ArrayError::Pending { type_name: type_name_of(array), what });
     }
-    let may_be_negated = matches!(code, DTypeCode::FLOAT | DTypeCode::COMPLEX)
-        && (layout.len_elems() <= 1 || !layout.is_c_contiguous());
+    let may_be_negated = matches!(code, DTypeCode::FLOAT | DTypeCode::COMPLEX) && is_odd();
     if may_be_negated && is(array, intern!(array.py(), "is_neg"))? {
         return Err(ArrayError::NegativeBit { type_name: type_name_of(array) });
     }

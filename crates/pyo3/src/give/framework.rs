@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Handing out an array as the one of a framework.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use uncopy::Tensor;
+
+use crate::arg::ArrayArg;
+use crate::array::Array;
+use crate::error::ArrayError;
+use crate::take::{Taken, learn_torch, torch_from_tensor, torch_stream_of};
+
+/// Whose array a function returns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum Framework {
+    /// `numpy.ndarray`; host memory only.
+    NumPy,
+    /// `torch.Tensor`.
+    Torch,
+    /// `cupy.ndarray`; CUDA devices only.
+    Cupy,
+    /// `jax.Array`, which never changes.
+    Jax,
+    /// [`Array`], which every framework reads.
+    Uncopy,
+}
+
+impl Framework {
+    /// The framework of an argument; [`Uncopy`](Self::Uncopy) for those that have no entry of their own here.
+    #[must_use]
+    pub fn of(argument: &ArrayArg<'_, '_>) -> Self {
+        let ty = argument.object().get_type();
+        for class in ty.mro() {
+            let Ok(class) = class.cast_into::<pyo3::types::PyType>() else { continue };
+            let module = class.module().map(|module| module.to_string_lossy().into_owned());
+            match module.as_deref().unwrap_or_default().split('.').next() {
+                Some("numpy") => return Self::NumPy,
+                Some("torch") => return Self::Torch,
+                Some("cupy") => return Self::Cupy,
+                Some("jax" | "jaxlib") => return Self::Jax,
+                _ => {}
+            }
+        }
+        Self::Uncopy
+    }
+
+    /// An array as one of this framework, which is imported if it was not. Shares: the result has the tensor's memory, and
+    /// keeps it. Work that the framework puts into its current stream comes after the work that makes the array.
+    ///
+    /// # Errors
+    ///
+    /// [`ArrayError::ReadOnly`] for a read-only tensor as torch's or CuPy's, which can't say so; [`ArrayError::NotOnHost`] for
+    /// one on a device as NumPy's; the framework's, also of being imported.
+    pub fn array<'py>(
+        self,
+        py: Python<'py>,
+        array: impl Into<Taken>,
+    ) -> Result<Bound<'py, PyAny>, ArrayError> {
+        let taken = array.into();
+        match self {
+            Self::NumPy => numpy(py, taken),
+            Self::Torch => torch(py, taken),
+            Self::Cupy => by_dlpack(py, intern!(py, "cupy"), writable(taken, "a CuPy array")?),
+            Self::Jax => by_dlpack(py, intern!(py, "jax.dlpack"), taken),
+            Self::Uncopy => Ok(Bound::new(py, Array::from(taken))?.into_any()),
+        }
+    }
+}
+
+impl From<Tensor> for Taken {
+    /// An array that is made already.
+    fn from(tensor: Tensor) -> Self {
+        Taken { tensor, stream: None, owner: None }
+    }
+}
+
+fn writable(taken: Taken, asked: &'static str) -> Result<Taken, ArrayError> {
+    let advice = "return it as an uncopy.Array, or a copy";
+    match taken.tensor.is_read_only() {
+        true => Err(ArrayError::ReadOnly { asked, advice }),
+        false => Ok(taken),
+    }
+}
+
+fn numpy(py: Python<'_>, taken: Taken) -> Result<Bound<'_, PyAny>, ArrayError> {
+    static FROM_DLPACK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let device = taken.tensor.device();
+    if !device.is_host_accessible() {
+        return Err(ArrayError::NotOnHost { type_name: "returned array".to_owned(), device });
+    }
+    let array = Bound::new(py, Array::from(taken))?;
+    let from_dlpack = FROM_DLPACK
+        .get_or_try_init(py, || PyResult::Ok(py.import("numpy")?.getattr("from_dlpack")?.unbind()))?;
+    Ok(from_dlpack.bind(py).call1((array,))?)
+}
+
+fn torch(py: Python<'_>, taken: Taken) -> Result<Bound<'_, PyAny>, ArrayError> {
+    static CLASS: PyOnceLock<bool> = PyOnceLock::new();
+    let has_table = CLASS.get_or_try_init(py, || {
+        let class = py.import("torch")?.getattr("Tensor")?.cast_into::<pyo3::types::PyType>()?;
+        PyResult::Ok(learn_torch(&class))
+    })?;
+    let taken = writable(taken, "a torch tensor")?;
+    if !*has_table {
+        return by_dlpack(py, intern!(py, "torch"), taken);
+    }
+    let device = taken.tensor.device();
+    if let (Some(maker), Some(reader)) = (taken.stream, torch_stream_of(py, device)) {
+        let ordered = uncopy::order_streams(device, maker, reader);
+        ordered.map_err(|source| ArrayError::Device {
+            what: "ordering torch's stream after an array",
+            source,
+        })?;
+    }
+    torch_from_tensor(py, taken.tensor)
+}
+
+fn by_dlpack<'py>(
+    py: Python<'py>,
+    module: &Bound<'py, pyo3::types::PyString>,
+    taken: Taken,
+) -> Result<Bound<'py, PyAny>, ArrayError> {
+    let array = Bound::new(py, Array::from(taken))?;
+    Ok(py.import(module)?.call_method1(intern!(py, "from_dlpack"), (array,))?)
+}
