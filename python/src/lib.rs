@@ -8,6 +8,7 @@
 //! | `lease`, `arrays`, `view` | what a frame holds, what is made of it, and what CuPy holds of it |
 //! | `streams` | streams of devices: what is passed, and what frameworks work in |
 //! | `wrap` | raw pointers as arrays |
+//! | `describe` | what an array is, whoever made it |
 //! | `several` | waiting for several links at once |
 //! | `end`, `ending` | who may use an end of a link, and how it is closed, also when the interpreter ends |
 //! | `waiting` | waits without the GIL, with Ctrl-C |
@@ -24,6 +25,7 @@
 mod arrays;
 mod checksum;
 mod cli;
+mod describe;
 mod end;
 mod ending;
 mod errors;
@@ -51,6 +53,8 @@ mod _uncopy {
     use crate::checksum::_crc32c;
     #[pymodule_export]
     use crate::cli::_run_cli;
+    #[pymodule_export]
+    use crate::describe::{PyDescription, describe};
     #[pymodule_export]
     use crate::ending::_end;
     #[pymodule_export]

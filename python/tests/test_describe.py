@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""What uncopy.describe says of arrays."""
+
+import array
+
+import numpy
+import pytest
+
+import uncopy
+
+
+def test_an_array_is_described_by_its_own_fields():
+    base = numpy.arange(24, dtype="int16").reshape(4, 6)[::-2, 1:]
+    what = uncopy.describe(base)
+    assert (what.shape, what.strides, what.dtype) == (base.shape, base.strides, "int16")
+    assert (what.device, what.stream, what.readonly, what.protocol) == ("cpu", None, False, "numpy")
+    assert (what.ptr, what.nbytes) == (base.ctypes.data, base.nbytes)
+    assert what == uncopy.describe(base) and what != uncopy.describe(base.copy())
+    assert repr(what) == f"<uncopy.Description int16[2, 5] strides [-12, 1] on cpu at {what.ptr:#x}, by numpy>"
+
+
+def test_the_protocol_is_the_cheapest_that_the_type_has():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    frozen = numpy.zeros(3)
+    frozen.setflags(write=False)
+    for one, protocol in (
+        (frozen, "numpy"),
+        (torch.zeros(3), "dlpack_table"),
+        (array.array("d", [1, 2]), "buffer"),
+        (b"bytes", "buffer"),
+        (uncopy.wrap(frozen.ctypes.data, (3,), "float64", owner=frozen, readonly=True), "dlpack"),
+    ):
+        assert uncopy.describe(one).protocol == protocol, one
+    assert uncopy.describe(frozen).readonly and uncopy.describe(b"bytes").readonly
+
+
+@pytest.mark.parametrize("what", (3, "text", [1, 2], numpy.float32(3), numpy.ma.zeros(2), None))
+@pytest.mark.fault("F39")
+def test_what_is_no_array_is_refused(what):
+    with pytest.raises(uncopy.InvalidArgument):
+        uncopy.describe(what)
