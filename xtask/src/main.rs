@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod capi;
 mod chaos;
 mod coverage;
 mod debian;
@@ -53,6 +54,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Build the stand-in for NVIDIA's driver into target/standin/.
     Standin,
+    /// Build libuncopy, for C and C++, and install it with its headers and its CMake package.
+    Capi(capi::Options),
     /// Build the Python wheel into dist/.
     Wheel,
     /// Make the Python environment .venv with these groups of packages (all when none is named).
@@ -92,6 +95,7 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Demo(options) => demo::run(&repo, &options),
         Task::Chaos(options) => chaos::run(&repo, &options),
         Task::Standin => standin::run(&repo),
+        Task::Capi(options) => capi::run(&repo, &options),
         Task::Wheel => wheel::run(&repo),
         Task::Env { groups } => env::run(&repo, &groups),
         Task::Fuzz(options) => fuzz::run(&repo, &options),

@@ -25,6 +25,9 @@ pub const CARGO_AUDIT: Tool = Tool { name: "cargo-audit", version: "0.22.2" };
 /// Builds fuzz targets and runs them.
 pub const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
 
+/// Makes the header of the C interface.
+pub const CBINDGEN: Tool = Tool { name: "cbindgen", version: "0.29.4" };
+
 impl Tool {
     /// The program, built when it is not there yet; an error is the reason why it is not.
     pub fn obtain(self, repo: &Repo) -> Result<PathBuf, String> {

@@ -30,6 +30,7 @@ const ARROWS: &[Row] = &[
     Row { package: "uncopy-pyo3-macros", may_use: &["uncopy-core"] },
     Row { package: "uncopy-pyo3", may_use: &["uncopy", "uncopy-pyo3-macros"] },
     Row { package: "uncopy-cli", may_use: &["uncopy"] },
+    Row { package: "uncopy-capi", may_use: &["uncopy"] },
     Row { package: "uncopy-python", may_use: &["uncopy", "uncopy-pyo3", "uncopy-cli"] },
     Row { package: "uncopy-tests", may_use: LIBRARIES },
     Row {
@@ -58,6 +59,7 @@ const ENDS: &[&str] = &[
     "uncopy-bench-arrays",
     "uncopy-fuzz",
     "uncopy-standin",
+    "uncopy-capi",
     "xtask",
 ];
 

@@ -85,7 +85,7 @@ fn unfenced(sources: &Sources) -> Check {
 
 fn listed(architecture: &str, sources: &Sources, exists: &dyn Fn(&str) -> bool) -> Check {
     let is_shipped = |path: &&String| {
-        ["crates/", "python/src/", "cli/src/"].iter().any(|dir| path.starts_with(dir))
+        ["crates/", "python/src/", "cli/src/", "capi/src/"].iter().any(|dir| path.starts_with(dir))
             && path.contains("/src/")
     };
     let mut fences: Vec<String> = sources

@@ -3,6 +3,7 @@
 //!
 //! A part that fails does not stop the others. What each part printed is in `target/xtask/PART.log`.
 
+mod capi;
 mod case;
 mod chaos;
 mod context;

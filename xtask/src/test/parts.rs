@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The parts of `cargo xtask test`, in the order in which they run. A new part is one entry here.
 
-use super::{case::Case, chaos, context::Context, demo, deps, python, rust, standin};
+use super::{capi, case::Case, chaos, context::Context, demo, deps, python, rust, standin};
 use crate::{error::Error, repo::Repo};
 
 /// What `--quick` does to a part.
@@ -74,6 +74,12 @@ pub const PARTS: &[Part] = &[
         quick: Quick::Whole,
         exists: |repo| repo.mentions("cli", "rs", "#[test]"),
         run: rust::cli,
+    },
+    Part {
+        name: "capi",
+        quick: Quick::Whole,
+        exists: |repo| repo.join("capi/src/lib.rs").is_file(),
+        run: capi::run,
     },
     Part {
         name: "wheel",

@@ -20,6 +20,8 @@ const NOT_UNIT: &[&str] = &[
     "--exclude",
     "uncopy-cli",
     "--exclude",
+    "uncopy-capi",
+    "--exclude",
     "uncopy-fuzz",
     "--exclude",
     "uncopy-standin",

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The producing end of a link.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uncopy::{
+    CaptureClock, Captured, Form, LinkError, MAX_META_BYTES, Meta, Publisher, Sent, Waiting, WhenFull,
+};
+
+use super::array::{self, Held, uncopy_array, uncopy_memory, wrapped};
+use super::call::{call, call_silently};
+use super::error::uncopy_status;
+use super::pointers::{Out, optional_text, read, slice, text};
+use super::sized::{SizedOut, read_optional, read_sized, sized_struct};
+use super::stream::stream_of;
+use super::values::{picture, uncopy_form};
+use super::waiting::{Attentive, Calls, time_of};
+use crate::end::End;
+use crate::failure::Failure;
+use crate::table::{FIRST_TYPE, Table};
+
+/// `uncopy_publish_options.when_full`: the incoming frame is dropped and counted; the producer never waits.
+pub const UNCOPY_WHEN_FULL_DROP: u32 = 0;
+/// `uncopy_publish_options.when_full`: the producer waits for room, and keeps frames that a consumer with
+/// `UNCOPY_READ_EVERY` has not received.
+pub const UNCOPY_WHEN_FULL_BLOCK: u32 = 1;
+
+/// `uncopy_meta.kind`: there are no bytes.
+pub const UNCOPY_META_NONE: u32 = 0;
+/// `uncopy_meta.kind`: bytes that only the two ends understand.
+pub const UNCOPY_META_RAW: u32 = 1;
+/// `uncopy_meta.kind`: UTF-8 JSON text, which the link does not parse.
+pub const UNCOPY_META_JSON: u32 = 2;
+/// The most bytes of metadata that a frame carries.
+pub const UNCOPY_MAX_META_BYTES: usize = 4096;
+const _: () = assert!(UNCOPY_MAX_META_BYTES == MAX_META_BYTES);
+
+/// `captured_clock`: the producer did not say when the content came to be.
+pub const UNCOPY_CLOCK_NONE: u32 = 0;
+/// `captured_clock`: `CLOCK_MONOTONIC` of this machine, comparable with `published_nanos`.
+pub const UNCOPY_CLOCK_MONOTONIC: u32 = 1;
+/// `captured_clock`: time since the Unix epoch.
+pub const UNCOPY_CLOCK_REALTIME: u32 = 2;
+/// `captured_clock`: a clock of the producer's own.
+pub const UNCOPY_CLOCK_OTHER: u32 = 3;
+
+/// The producing end of a link. A handle, used by one thread at a time: another one is told `UNCOPY_ERROR_UNSUPPORTED`.
+/// `uncopy_publisher_interrupt` and `uncopy_publisher_destroy` may come from any thread.
+pub struct uncopy_publisher(());
+
+/// What stands behind the handle.
+pub type PublisherEnd = End<Publisher, Calls>;
+
+static PUBLISHERS: Table<PublisherEnd> = Table::new("uncopy_publisher", FIRST_TYPE + 1);
+
+/// The publisher behind a handle.
+pub fn get(publisher: *const uncopy_publisher) -> Result<Arc<PublisherEnd>, Failure> {
+    PUBLISHERS.get(publisher.addr())
+}
+
+/// How to publish. Begin with `UNCOPY_PUBLISH_OPTIONS_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct uncopy_publish_options {
+    /// `sizeof(uncopy_publish_options)`.
+    pub size_bytes: u32,
+    /// 1.
+    pub version: u32,
+    /// Frames in shared memory, 2 to 64: 2 and those that consumers hold at once are a good choice. 0: 4.
+    pub slots: u32,
+    /// `UNCOPY_WHEN_FULL_*`: what happens when every slot is held.
+    pub when_full: u32,
+    /// How long a producer that blocks waits for room, in nanoseconds, `UNCOPY_FOREVER` unless told.
+    pub room_timeout_nanos: i64,
+    /// How long a consumer may keep slots from a producer that finds no room, without receiving a frame, before its place
+    /// is taken away, in nanoseconds; `UNCOPY_FOREVER` unless told.
+    pub evict_after_nanos: i64,
+    /// The form of every frame, any other being refused. NULL: each frame brings its own.
+    pub form: *const uncopy_form,
+    /// Another runtime directory than the user's own, for tests and containers. NULL: the user's own.
+    pub directory: *const c_char,
+    /// Called by a call that waits for room whenever a signal handler has run in its thread, and besides several times a
+    /// second: 0 ends the wait with `UNCOPY_ERROR_INTERRUPTED`. It must not throw, and must not use this publisher. NULL:
+    /// the wait goes on.
+    pub keep_waiting: Option<unsafe extern "C" fn(user: *mut c_void) -> i32>,
+    /// What `keep_waiting` is called with.
+    pub user: *mut c_void,
+    /// 1: the process that holds the name gives it up.
+    pub takeover: u8,
+    /// 1: each frame on a GPU is copied to host memory too, once for all consumers, and the copy is recorded.
+    pub mirror: u8,
+    /// 0.
+    pub reserved: [u8; 6],
+}
+sized_struct!(uncopy_publish_options, "UNCOPY_PUBLISH_OPTIONS_INIT", 72);
+
+/// What a frame carries beside its elements. Begin with `UNCOPY_META_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct uncopy_meta {
+    /// `sizeof(uncopy_meta)`.
+    pub size_bytes: u32,
+    /// 1.
+    pub version: u32,
+    /// Copied by the call.
+    pub bytes: *const c_void,
+    /// At most `UNCOPY_MAX_META_BYTES`.
+    pub len_bytes: u64,
+    /// `UNCOPY_META_*`: what the bytes are.
+    pub kind: u32,
+    /// `UNCOPY_CLOCK_*`: the clock of `captured_nanos`.
+    pub captured_clock: u32,
+    /// When the content came to be, in nanoseconds.
+    pub captured_nanos: i64,
+}
+sized_struct!(uncopy_meta, "UNCOPY_META_INIT", 40);
+
+/// How an array is sent. Begin with `UNCOPY_SEND_OPTIONS_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct uncopy_send_options {
+    /// `sizeof(uncopy_send_options)`.
+    pub size_bytes: u32,
+    /// 1.
+    pub version: u32,
+    /// `UNCOPY_PIXEL_*`.
+    pub pixel_format: u16,
+    /// `UNCOPY_ORIGIN_*`.
+    pub origin: u8,
+    /// `UNCOPY_CHANNELS_*`; 0: what the pixel format implies.
+    pub channel_order: u8,
+    /// 0.
+    pub reserved: u32,
+    /// The stream that an array on a device is copied in, ordered after the work that makes its content. NULL: the one
+    /// that the array was said to be made on, or the legacy default stream.
+    pub stream: *mut c_void,
+    /// NULL: none.
+    pub meta: *const uncopy_meta,
+}
+sized_struct!(uncopy_send_options, "UNCOPY_SEND_OPTIONS_INIT", 32);
+
+/// Counters of a publisher. Begin with `UNCOPY_PUBLISHER_STATS_INIT`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct uncopy_publisher_stats {
+    /// `sizeof(uncopy_publisher_stats)`; after the call, the bytes that were filled.
+    pub size_bytes: u32,
+    /// 1.
+    pub version: u32,
+    /// Frames published, which is also the number of the newest.
+    pub published: u64,
+    /// Frames dropped because every slot was held.
+    pub dropped: u64,
+    /// Consumers attached now.
+    pub consumers: u32,
+    /// Number of slots.
+    pub slots: u32,
+}
+sized_struct!(uncopy_publisher_stats, "UNCOPY_PUBLISHER_STATS_INIT", 32);
+
+/// Opens a link for publishing, under a name of up to 64 letters, digits, `.`, `_` and `-`. `options` may be NULL.
+///
+/// Owner: the caller, who ends the link with `uncopy_publisher_destroy`. Frame memory is made with the first frame, or now
+/// for a fixed form. The first end of a process starts one thread of uncopy's own, which ends with the last.
+///
+/// Errors: `UNCOPY_ERROR_NAME_TAKEN`, `UNCOPY_ERROR_INVALID_NAME`, `UNCOPY_ERROR_INVALID_ARGUMENT`,
+/// `UNCOPY_ERROR_PERMISSION_DENIED` for a runtime directory that is not private, `UNCOPY_ERROR_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_create(
+    name: *const c_char,
+    options: *const uncopy_publish_options,
+    out: *mut *mut uncopy_publisher,
+) -> uncopy_status {
+    call("uncopy_publisher_create", || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
+        // SAFETY: the contract of the header.
+        let name = unsafe { text("name", name) }?;
+        // SAFETY: the contract of the header.
+        let options = unsafe { read_optional("options", options) }?;
+        let mut asked = uncopy::publish(name);
+        let mut calls = Calls { keep_waiting: None, notice: None, user: std::ptr::null_mut() };
+        if let Some(options) = options {
+            calls = Calls { keep_waiting: options.keep_waiting, user: options.user, ..calls };
+            // SAFETY: the contract of the header.
+            asked = unsafe { with_options(asked, &options) }?;
+        }
+        let end = End::new(name, asked.open()?, calls);
+        out.put(PUBLISHERS.put(end).map(std::ptr::without_provenance_mut)?);
+        Ok(())
+    })
+}
+
+/// # Safety
+/// The pointers of `options` are null or lead to what they say.
+unsafe fn with_options(
+    asked: uncopy::PublishOptions,
+    options: &uncopy_publish_options,
+) -> Result<uncopy::PublishOptions, Failure> {
+    let room_timeout = time_of("room_timeout_nanos", options.room_timeout_nanos)?;
+    let when_full = match options.when_full {
+        UNCOPY_WHEN_FULL_DROP => WhenFull::Drop,
+        UNCOPY_WHEN_FULL_BLOCK => WhenFull::Block(room_timeout),
+        other => {
+            return Err(Failure::Argument(format!(
+                "when_full is UNCOPY_WHEN_FULL_DROP (0) or UNCOPY_WHEN_FULL_BLOCK (1), not {other}"
+            )));
+        }
+    };
+    let evict_after = time_of("evict_after_nanos", options.evict_after_nanos)?;
+    let mut asked = asked
+        .when_full(when_full)
+        .evict_after(evict_after)
+        .takeover(options.takeover != 0)
+        .mirror(options.mirror != 0);
+    if options.slots != 0 {
+        // `as` only widens.
+        asked = asked.slots(options.slots as usize);
+    }
+    if !options.form.is_null() {
+        // SAFETY: passed on.
+        let form: uncopy_form = unsafe { read("form", options.form) }?;
+        asked = asked.form(form.checked()?);
+    }
+    // SAFETY: passed on.
+    if let Some(directory) = unsafe { optional_text("directory", options.directory) }? {
+        asked = asked.directory(directory);
+    }
+    Ok(asked)
+}
+
+/// What a frame carries, from the caller's struct; null for nothing.
+///
+/// # Safety
+/// `meta` is null or leads to such a struct, whose bytes are there.
+pub unsafe fn meta_of(meta: *const uncopy_meta) -> Result<Meta, Failure> {
+    // SAFETY: passed on.
+    let given = unsafe { read_optional("meta", meta) }?;
+    let Some(given) = given else { return Ok(Meta::default()) };
+    let mut meta = Meta::default();
+    if given.captured_clock != UNCOPY_CLOCK_NONE {
+        let clock = u8::try_from(given.captured_clock).map_err(|_| {
+            Failure::Argument(format!(
+                "captured_clock is one of UNCOPY_CLOCK_*, not {}",
+                given.captured_clock
+            ))
+        })?;
+        meta = meta.captured(Captured { nanos: given.captured_nanos, clock: CaptureClock(clock) });
+    }
+    // Lossless on 64-bit targets.
+    let len = given.len_bytes as usize;
+    // More is refused by the link, with its words; so much is not even copied.
+    let len = len.min(UNCOPY_MAX_META_BYTES + 1);
+    // SAFETY: passed on.
+    let bytes = unsafe { slice::<u8>("meta->bytes", given.bytes.cast(), len) }?;
+    if given.len_bytes > UNCOPY_MAX_META_BYTES as u64 {
+        let (len_bytes, limit_bytes) = (given.len_bytes as usize, UNCOPY_MAX_META_BYTES);
+        return Err(LinkError::MetaTooLarge { len_bytes, limit_bytes }.into());
+    }
+    match given.kind {
+        UNCOPY_META_NONE if bytes.is_empty() => Ok(meta),
+        UNCOPY_META_NONE => Err(Failure::Argument(
+            "meta has bytes and no kind; say UNCOPY_META_RAW or UNCOPY_META_JSON".to_owned(),
+        )),
+        UNCOPY_META_RAW => Ok(meta.raw(bytes)),
+        UNCOPY_META_JSON => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(meta.json(text)),
+            Err(error) => Err(Failure::Argument(format!("JSON is UTF-8, and the metadata is not: {error}"))),
+        },
+        other => Err(Failure::Argument(format!("meta->kind is one of UNCOPY_META_*, not {other}"))),
+    }
+}
+
+/// Copies an array into a slot and publishes it: **one copy**, where the array is, recorded with the frame. It is packed in
+/// C order. Host and GPU alike. `options` may be NULL. `*seq` is the frame's number, from 1, or 0 when it was dropped
+/// because every slot was held, which is no failure.
+///
+/// Stream order: in host memory the copy is made when the call returns. On a device it is put into `options->stream` and
+/// the call returns; the memory of the array is kept until it is made, and given back by a later call. Work that is put into
+/// that stream afterwards may write to the array. The stream may be destroyed as soon as the call has returned.
+///
+/// Errors: `UNCOPY_ERROR_FORM_MISMATCH` on a link that was opened for another form, `UNCOPY_ERROR_INVALID_ARGUMENT` for
+/// metadata that is too long and for a stream that is being captured, `UNCOPY_ERROR_NO_FREE_SLOT` when a producer that
+/// blocks found no room in time, `UNCOPY_ERROR_SUPERSEDED` after a takeover, `UNCOPY_ERROR_INTERRUPTED`,
+/// `UNCOPY_ERROR_OUT_OF_MEMORY`, `UNCOPY_ERROR_UNSUPPORTED` where the array's device can't be used,
+/// `UNCOPY_ERROR_DEVICE_LOST`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_send(
+    publisher: *mut uncopy_publisher,
+    array: *const uncopy_array,
+    options: *const uncopy_send_options,
+    seq: *mut u64,
+) -> uncopy_status {
+    call("uncopy_publisher_send", || {
+        // SAFETY: the contract of the header.
+        let seq = unsafe { Out::at("seq", seq, 0) }?;
+        let end = get(publisher)?;
+        let held = array::get(array)?;
+        // SAFETY: the contract of the header.
+        unsafe { send(&end, &held, options, &seq) }
+    })
+}
+
+/// `uncopy_publisher_send` of memory that need not be an array: `memory->release` is not called, and memory on a device stays
+/// until the copy in its stream is made, which `uncopy_publisher_flush` waits for.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_send_memory(
+    publisher: *mut uncopy_publisher,
+    memory: *const uncopy_memory,
+    options: *const uncopy_send_options,
+    seq: *mut u64,
+) -> uncopy_status {
+    call("uncopy_publisher_send_memory", || {
+        // SAFETY: the contract of the header.
+        let seq = unsafe { Out::at("seq", seq, 0) }?;
+        let end = get(publisher)?;
+        // SAFETY: the contract of the header.
+        let memory = unsafe { read_sized("memory", memory) }?;
+        // SAFETY: the contract of the header: it is there until the copy is made.
+        let held = unsafe { wrapped(&memory, ()) }?;
+        // SAFETY: the contract of the header.
+        unsafe { send(&end, &held, options, &seq) }
+    })
+}
+
+/// # Safety
+/// `options` is null or leads to such a struct, whose metadata is there.
+unsafe fn send(
+    end: &PublisherEnd,
+    held: &Held,
+    options: *const uncopy_send_options,
+    seq: &Out<u64>,
+) -> Result<(), Failure> {
+    // SAFETY: passed on.
+    let options = unsafe { read_optional("options", options) }?;
+    let tensor = held.tensor();
+    let mut form = Form::from_layout(tensor.layout().to_c_contiguous());
+    let mut meta = Meta::default();
+    let mut stream = held.made_on();
+    if let Some(options) = options {
+        form = picture(form, options.pixel_format, options.origin, options.channel_order);
+        // SAFETY: passed on.
+        meta = unsafe { meta_of(options.meta) }?;
+        stream = if options.stream.is_null() { stream } else { Some(stream_of(options.stream)) };
+    }
+    if tensor.device().is_host_accessible() && stream.is_some() {
+        return Err(Failure::Argument(
+            "stream is for arrays on a device, and this is in host memory".to_owned(),
+        ));
+    }
+    let sent = end.with(|publisher| {
+        let mut attentive = Attentive(end);
+        let waiting: Option<&mut dyn Waiting> = Some(&mut attentive);
+        Ok(match stream {
+            Some(stream) => publisher.send_on(&form, tensor, meta, stream, waiting)?,
+            None => publisher.send_with(&form, tensor, meta, waiting)?,
+        })
+    })?;
+    seq.put(match sent {
+        Sent::Published { seq } => seq,
+        Sent::Dropped => 0,
+    });
+    Ok(())
+}
+
+/// Waits until at least `wanted` consumers are attached, at most `timeout_nanos` nanoseconds or `UNCOPY_FOREVER`.
+///
+/// Errors: `UNCOPY_ERROR_TIMED_OUT`, `UNCOPY_ERROR_SUPERSEDED`, `UNCOPY_ERROR_INTERRUPTED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_wait_for_consumers(
+    publisher: *mut uncopy_publisher,
+    wanted: u32,
+    timeout_nanos: i64,
+) -> uncopy_status {
+    /// Between two times that the caller is asked whether to go on.
+    const SLICE: Duration = Duration::from_millis(80);
+    call("uncopy_publisher_wait_for_consumers", || {
+        let end = get(publisher)?;
+        let timeout = time_of("timeout_nanos", timeout_nanos)?;
+        let begun = Instant::now();
+        end.with(|publisher| {
+            loop {
+                let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+                let slice = left.unwrap_or(SLICE).min(SLICE);
+                // `as` only widens.
+                match publisher.wait_for_consumers(wanted as usize, slice) {
+                    Err(LinkError::FewConsumers { name, wanted, found, .. }) => {
+                        if let Some(waited) = timeout.filter(|timeout| begun.elapsed() >= *timeout) {
+                            return Err(LinkError::FewConsumers { name, wanted, found, waited }.into());
+                        }
+                    }
+                    done => return Ok(done?),
+                }
+                if !Attentive(&end).keep_waiting() {
+                    return Err(LinkError::Interrupted.into());
+                }
+            }
+        })
+    })
+}
+
+/// Waits until devices have written every frame that was published and is still there, at most `timeout_nanos` nanoseconds
+/// or `UNCOPY_FOREVER`. `*written` is 1 when they have, 0 when the time is over. At once for frames in host memory. From then
+/// on the frames need this process no longer, and arrays that were sent are given back.
+///
+/// Errors: `UNCOPY_ERROR_INTERRUPTED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_flush(
+    publisher: *mut uncopy_publisher,
+    timeout_nanos: i64,
+    written: *mut i32,
+) -> uncopy_status {
+    call("uncopy_publisher_flush", || {
+        // SAFETY: the contract of the header.
+        let written = unsafe { Out::at("written", written, 0) }?;
+        let end = get(publisher)?;
+        let timeout = time_of("timeout_nanos", timeout_nanos)?;
+        let done = end.with(|publisher| Ok(publisher.flush_with(timeout, &mut Attentive(&end))?))?;
+        written.put(done.into());
+        Ok(())
+    })
+}
+
+/// The counters of a publisher.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_get_stats(
+    publisher: *mut uncopy_publisher,
+    stats: *mut uncopy_publisher_stats,
+) -> uncopy_status {
+    call("uncopy_publisher_get_stats", || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { SizedOut::at("stats", stats) }?;
+        let (stats, slots) = get(publisher)?.with(|publisher| Ok((publisher.stats(), publisher.slots())))?;
+        out.put(uncopy_publisher_stats {
+            size_bytes: 0,
+            version: 0,
+            published: stats.published,
+            dropped: stats.dropped,
+            // Lossless: at most 16 and 64.
+            consumers: stats.consumers as u32,
+            slots: slots as u32,
+        });
+        Ok(())
+    })
+}
+
+/// Ends the wait that goes on in another thread, or else the next one, with `UNCOPY_ERROR_INTERRUPTED`. From any thread; not
+/// from a signal handler, for which `keep_waiting` is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_interrupt(publisher: *mut uncopy_publisher) -> uncopy_status {
+    call("uncopy_publisher_interrupt", || {
+        get(publisher)?.interrupt();
+        Ok(())
+    })
+}
+
+/// Closes the link: consumers are told, frames that they hold stay as they are, and the name is free. Waits before that, for
+/// a second at most, until devices have written what was published. A call of another thread that waits ends with
+/// `UNCOPY_ERROR_CLOSED`, and the link closes when it does. NULL is left alone; so is a handle that was destroyed, or made
+/// before a fork.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_publisher_destroy(publisher: *mut uncopy_publisher) {
+    if !publisher.is_null() {
+        call_silently("uncopy_publisher_destroy", || {
+            PUBLISHERS.take(publisher.addr())?.close();
+            Ok(())
+        });
+    }
+}

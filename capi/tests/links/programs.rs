@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The C programs beside this file: each checks by itself, and prints "done" at its end.
+
+use crate::abi::{declared, header};
+use crate::setup::{Installed, Links, run};
+
+fn play(source: &str) {
+    let Some(installed) = Installed::find() else { return };
+    let program = installed.build(&format!("tests/links/{source}.c"), &[]);
+    let links = Links::new(source);
+    assert_eq!(run(&mut links.command(&program)), "done\n");
+}
+
+#[test]
+fn f18_f21_f39_f40_arrays_go_in_and_out_by_dlpack_and_by_address() {
+    play("arrays");
+}
+
+#[test]
+fn f41_f42_links_publish_and_receive_in_every_way() {
+    play("links");
+}
+
+#[test]
+fn no_function_lets_a_panic_out() {
+    let Some(installed) = Installed::find_panicking() else { return };
+    let program = installed.build("tests/links/panics.c", &[]);
+    let links = Links::new("panics");
+    let said = run(&mut links.command(&program));
+    // All but those that can't fail, so that a new function is not forgotten.
+    let cannot_fail =
+        ["last_status", "last_message", "status_name", "status_meaning", "abi_version", "version"];
+    let panicked = declared(&header()).len() - cannot_fail.len();
+    assert_eq!(said, format!("{panicked} functions\n"));
+}
+
+#[test]
+fn f45_f46_f47_what_programs_do_wrong_is_told_and_breaks_nothing() {
+    play("faults");
+}
