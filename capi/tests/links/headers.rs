@@ -4,7 +4,7 @@
 use crate::setup::{Installed, Language, compile, manifest};
 
 /// The headers of the C interface and what is built on it, and whether C programs may include them.
-const HEADERS: &[(&str, bool)] = &[("uncopy/uncopy.h", true)];
+const HEADERS: &[(&str, bool)] = &[("uncopy/uncopy.h", true), ("uncopy/link.hpp", false)];
 
 #[test]
 fn each_header_compiles_alone_and_twice() {
@@ -20,6 +20,19 @@ fn each_header_compiles_alone_and_twice() {
         if *is_for_c {
             compile(Language::C, &text, &[&include], &name);
         }
+    }
+}
+
+#[test]
+fn every_status_has_its_kind_in_cpp() {
+    let read = |name: &str| std::fs::read_to_string(manifest().join("include/uncopy").join(name)).unwrap();
+    let (c, cpp) = (read("uncopy.h"), read("link.hpp"));
+    let statuses: Vec<_> =
+        c.lines().filter_map(|line| line.strip_prefix("#define UNCOPY_ERROR_")?.split(' ').next()).collect();
+    assert!(statuses.len() >= 27);
+    for status in statuses {
+        let line = format!("    {} = UNCOPY_ERROR_{status},", status.to_lowercase());
+        assert!(cpp.lines().any(|found| found == line), "{line}");
     }
 }
 

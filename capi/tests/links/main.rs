@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends")]
 
 mod abi;
+mod examples;
 mod headers;
+mod package;
 mod programs;
 mod setup;

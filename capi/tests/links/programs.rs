@@ -17,6 +17,14 @@ fn f18_f21_f39_f40_arrays_go_in_and_out_by_dlpack_and_by_address() {
 }
 
 #[test]
+fn owners_in_cpp_end_by_themselves_and_errors_have_their_kind() {
+    let Some(installed) = Installed::find() else { return };
+    let program = installed.build("tests/links/owners.cpp", &[]);
+    let links = Links::new("owners");
+    assert_eq!(run(&mut links.command(&program)), "done\n");
+}
+
+#[test]
 fn f41_f42_links_publish_and_receive_in_every_way() {
     play("links");
 }
