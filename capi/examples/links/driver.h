@@ -21,6 +21,10 @@ static struct {
     int (*stream_create)(CUstream *, unsigned);
     int (*stream_synchronize)(CUstream);
     int (*stream_destroy)(CUstream);
+    int (*alloc)(CUdeviceptr *, size_t);
+    int (*free)(CUdeviceptr);
+    int (*alloc_host)(void **, size_t);
+    int (*free_host)(void *);
     int (*fill)(CUdeviceptr, unsigned char, size_t, CUstream);
     int (*to_host)(void *, CUdeviceptr, size_t, CUstream);
 } driver;
@@ -42,6 +46,13 @@ static void driver_find(void *library, const char *name, void *function) {
     *(void **)function = found;
 }
 
+// Another stream, not ordered after the default stream.
+static CUstream driver_stream(void) {
+    CUstream stream;
+    driver_check(driver.stream_create(&stream, 1), "cuStreamCreate");
+    return stream;
+}
+
 // Loads the driver, makes device 0's primary context current, and a stream there.
 static CUstream driver_open(void) {
     void *library = dlopen("libcuda.so.1", RTLD_NOW);
@@ -55,15 +66,17 @@ static CUstream driver_open(void) {
     driver_find(library, "cuStreamCreate", &driver.stream_create);
     driver_find(library, "cuStreamSynchronize", &driver.stream_synchronize);
     driver_find(library, "cuStreamDestroy_v2", &driver.stream_destroy);
+    driver_find(library, "cuMemAlloc_v2", &driver.alloc);
+    driver_find(library, "cuMemFree_v2", &driver.free);
+    driver_find(library, "cuMemAllocHost_v2", &driver.alloc_host);
+    driver_find(library, "cuMemFreeHost", &driver.free_host);
     driver_find(library, "cuMemsetD8Async", &driver.fill);
     driver_find(library, "cuMemcpyDtoHAsync_v2", &driver.to_host);
     CUcontext context;
-    CUstream stream;
     driver_check(driver.init(0), "cuInit");
     driver_check(driver.retain(&context, 0), "cuDevicePrimaryCtxRetain");
     driver_check(driver.set_current(context), "cuCtxSetCurrent");
-    driver_check(driver.stream_create(&stream, 1), "cuStreamCreate"); // not ordered after the default stream
-    return stream;
+    return driver_stream();
 }
 
 #endif

@@ -6,18 +6,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::setup::{Installed, Links, run};
+use crate::setup::{Installed, Links, driver, on_stand_in, run};
 
 const FRAMES: u64 = 30;
 /// Bytes of a frame of the examples.
 const LEN: u64 = 90 * 160 * 4;
 
 /// Runs a producer and a consumer of one link, and returns what the consumer said.
-fn play(test: &str, producer: &Path, consumer: &Path, settings: &[(&str, &str)]) -> String {
+fn play(test: &str, producer: &Path, consumer: &Path, settings: &[(&str, String)]) -> String {
     let links = Links::new(test);
     let command = |program: &Path| {
         let mut command = links.command(program);
-        command.envs(settings.iter().copied());
+        command.envs(settings.iter().cloned());
         command
     };
     let mut producing = command(producer);
@@ -88,18 +88,9 @@ fn a_consumer_learns_that_its_producer_was_killed() {
 #[test]
 fn a_frame_that_a_late_stream_writes_is_read_whole_on_the_device_of_another_process() {
     let Some(installed) = Installed::find() else { return };
-    let Some(driver) = std::env::var_os("UNCOPY_CAPI_DRIVER") else {
-        println!("SKIP UNCOPY_CAPI_DRIVER is not set: run it with `cargo xtask test capi`");
-        return;
-    };
+    let Some(driver) = driver() else { return };
     let (producer, consumer) = (build(&installed, "gpu_producer.c"), build(&installed, "gpu_consumer.c"));
-    // Each piece of work is done so many microseconds after it was asked for: a wait that is forgotten shows.
-    let settings = [
-        ("UNCOPY_STANDIN", "1"),
-        ("LD_LIBRARY_PATH", driver.to_str().unwrap()),
-        ("UNCOPY_STANDIN_LAG_US", "1000"),
-    ];
-    let said = play("gpu", &producer, &consumer, &settings);
+    let said = play("gpu", &producer, &consumer, &on_stand_in(&driver, "1000"));
     let mut wanted = String::new();
     for number in 1..=FRAMES {
         writeln!(wanted, "frame {number} on cuda:0: {LEN} bytes of {number}, 0 copies").unwrap();

@@ -2,7 +2,7 @@
 //! The C programs beside this file: each checks by itself, and prints "done" at its end.
 
 use crate::abi::{declared, header};
-use crate::setup::{Installed, Links, run};
+use crate::setup::{Installed, Links, driver, on_stand_in, run};
 
 fn play(source: &str) {
     let Some(installed) = Installed::find() else { return };
@@ -27,6 +27,17 @@ fn owners_in_cpp_end_by_themselves_and_errors_have_their_kind() {
 #[test]
 fn f41_f42_links_publish_and_receive_in_every_way() {
     play("links");
+}
+
+#[test]
+fn streams_wait_for_whom_they_must() {
+    let Some(installed) = Installed::find() else { return };
+    let Some(driver) = driver() else { return };
+    let program = installed.build("tests/links/gpu.c", &[]);
+    let links = Links::new("streams");
+    // The first stream is late by that much, all others are not.
+    let settings = on_stand_in(&driver, "20000,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0");
+    assert_eq!(run(links.command(&program).envs(settings)), "done\n");
 }
 
 #[test]

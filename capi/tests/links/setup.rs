@@ -117,6 +117,25 @@ pub fn scratch() -> PathBuf {
     directory
 }
 
+/// Where the stand-in for a driver lies, or nothing after saying why the test can't run.
+pub fn driver() -> Option<String> {
+    let found = std::env::var("UNCOPY_CAPI_DRIVER").ok();
+    if found.is_none() {
+        println!("SKIP UNCOPY_CAPI_DRIVER is not set: run it with `cargo xtask test capi`");
+    }
+    found
+}
+
+/// What a program needs to find it. Each piece of work is done so many microseconds after it was asked for, by stream, so
+/// that a wait that is forgotten shows.
+pub fn on_stand_in(driver: &str, lag_micros: &str) -> [(&'static str, String); 3] {
+    [
+        ("UNCOPY_STANDIN", "1".to_owned()),
+        ("LD_LIBRARY_PATH", driver.to_owned()),
+        ("UNCOPY_STANDIN_LAG_US", lag_micros.to_owned()),
+    ]
+}
+
 /// A runtime directory of one test's own, removed at its end.
 pub struct Links(PathBuf);
 
