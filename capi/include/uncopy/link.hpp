@@ -348,14 +348,15 @@ struct calls {
         }
     }
 
-    // Throws what a callback threw, or what the call failed with.
-    void check(uncopy_status status) {
-        if (status == UNCOPY_ERROR_INTERRUPTED && thrown) {
-            std::rethrow_exception(std::exchange(thrown, nullptr));
-        }
-        detail::check(status);
-    }
 };
+
+// Throws what a callback threw, or what the call failed with. A moved-from owner has no callbacks.
+inline void check(const std::unique_ptr<calls>& asked, uncopy_status status) {
+    if (status == UNCOPY_ERROR_INTERRUPTED && asked && asked->thrown) {
+        std::rethrow_exception(std::exchange(asked->thrown, nullptr));
+    }
+    check(status);
+}
 
 }  // namespace detail
 
@@ -445,14 +446,14 @@ public:
     // Lends a slot in host memory; throws no_free_slot when every slot is held.
     link::loan loan(const uncopy_form& form) {
         uncopy_loan* made = nullptr;
-        calls_->check(uncopy_publisher_loan(handle_.get(), &form, &made));
+        detail::check(calls_, uncopy_publisher_loan(handle_.get(), &form, &made));
         return link::loan(made);
     }
 
     // Lends a slot on a device, to be written by work in a stream; see uncopy_publisher_loan_on.
     link::loan loan_on(const uncopy_form& form, uncopy_device device, void* stream) {
         uncopy_loan* made = nullptr;
-        calls_->check(uncopy_publisher_loan_on(handle_.get(), &form, device, stream, &made));
+        detail::check(calls_, uncopy_publisher_loan_on(handle_.get(), &form, device, stream, &made));
         return link::loan(made);
     }
 
@@ -462,7 +463,7 @@ public:
         const uncopy_meta carried = meta.get();
         const uncopy_send_options options = sending(carried, stream, pixel_format);
         std::uint64_t seq = 0;
-        calls_->check(uncopy_publisher_send(handle_.get(), array.get(), &options, &seq));
+        detail::check(calls_, uncopy_publisher_send(handle_.get(), array.get(), &options, &seq));
         return seq == 0 ? std::nullopt : std::optional<std::uint64_t>(seq);
     }
 
@@ -472,19 +473,19 @@ public:
         const uncopy_meta carried = meta.get();
         const uncopy_send_options options = sending(carried, stream, pixel_format);
         std::uint64_t seq = 0;
-        calls_->check(uncopy_publisher_send_memory(handle_.get(), &memory, &options, &seq));
+        detail::check(calls_, uncopy_publisher_send_memory(handle_.get(), &memory, &options, &seq));
         return seq == 0 ? std::nullopt : std::optional<std::uint64_t>(seq);
     }
 
     // Waits until so many consumers are attached; throws timed_out.
     void wait_for_consumers(std::uint32_t wanted, nanoseconds timeout = forever) {
-        calls_->check(uncopy_publisher_wait_for_consumers(handle_.get(), wanted, timeout.count()));
+        detail::check(calls_, uncopy_publisher_wait_for_consumers(handle_.get(), wanted, timeout.count()));
     }
 
     // Waits until devices have written what was published; whether they have.
     bool flush(nanoseconds timeout = forever) {
         std::int32_t written = 0;
-        calls_->check(uncopy_publisher_flush(handle_.get(), timeout.count(), &written));
+        detail::check(calls_, uncopy_publisher_flush(handle_.get(), timeout.count(), &written));
         return written != 0;
     }
 
@@ -675,35 +676,35 @@ public:
         options.notice = asked.notice ? detail::calls::tell : nullptr;
         options.user = calls_.get();
         uncopy_subscriber* made = nullptr;
-        calls_->check(uncopy_subscriber_create(name.c_str(), &options, &made));
+        detail::check(calls_, uncopy_subscriber_create(name.c_str(), &options, &made));
         handle_.reset(made);
     }
 
     // The next frame that was not received yet; throws timed_out, producer_closed, producer_lost.
     frame recv(nanoseconds timeout = forever) {
         uncopy_frame* made = nullptr;
-        calls_->check(uncopy_subscriber_recv(handle_.get(), timeout.count(), &made));
+        detail::check(calls_, uncopy_subscriber_recv(handle_.get(), timeout.count(), &made));
         return frame(made);
     }
 
     // The same for work in a stream, which finds it whole; see uncopy_subscriber_recv_on.
     frame recv_on(void* stream, nanoseconds timeout = forever) {
         uncopy_frame* made = nullptr;
-        calls_->check(uncopy_subscriber_recv_on(handle_.get(), stream, timeout.count(), &made));
+        detail::check(calls_, uncopy_subscriber_recv_on(handle_.get(), stream, timeout.count(), &made));
         return frame(made);
     }
 
     // The next frame if it is there. Never waits; for event loops, with fileno().
     std::optional<frame> poll() {
         uncopy_frame* made = nullptr;
-        calls_->check(uncopy_subscriber_poll(handle_.get(), &made));
+        detail::check(calls_, uncopy_subscriber_poll(handle_.get(), &made));
         return made == nullptr ? std::nullopt : std::optional<frame>(frame(made));
     }
 
     // The newest frame that there is, also one that was received before.
     std::optional<frame> newest() {
         uncopy_frame* made = nullptr;
-        calls_->check(uncopy_subscriber_newest(handle_.get(), &made));
+        detail::check(calls_, uncopy_subscriber_newest(handle_.get(), &made));
         return made == nullptr ? std::nullopt : std::optional<frame>(frame(made));
     }
 
@@ -781,7 +782,7 @@ inline std::vector<std::size_t> wait(std::initializer_list<std::reference_wrappe
     const uncopy_status status =
         uncopy_wait(handles.data(), handles.size(), timeout.count(), ready.data(), &count);
     for (subscriber& one : subscribers) {
-        one.calls_->check(status);
+        detail::check(one.calls_, status);
     }
     detail::check(status);
     std::vector<std::size_t> found;

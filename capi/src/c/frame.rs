@@ -26,14 +26,21 @@ const _: () = assert!(UNCOPY_MAX_COPIES == uncopy::MAX_COPY_RECORDS);
 /// handle; any number of threads may use one at the same time.
 pub struct uncopy_frame(());
 
-static FRAMES: Table<Frame> = Table::new("uncopy_frame", FIRST_TYPE + 4);
-
-/// A new handle.
-pub fn put(frame: Frame) -> Result<*mut uncopy_frame, Failure> {
-    FRAMES.put(frame).map(std::ptr::without_provenance_mut)
+/// What stands behind the handle.
+struct Received {
+    frame: Frame,
+    /// Its subscriber's.
+    staging: Arc<Staging>,
 }
 
-fn get(frame: *const uncopy_frame) -> Result<Arc<Frame>, Failure> {
+static FRAMES: Table<Received> = Table::new("uncopy_frame", FIRST_TYPE + 4);
+
+/// A new handle.
+pub fn put(frame: Frame, staging: &Arc<Staging>) -> Result<*mut uncopy_frame, Failure> {
+    FRAMES.put(Received { frame, staging: Arc::clone(staging) }).map(std::ptr::without_provenance_mut)
+}
+
+fn get(frame: *const uncopy_frame) -> Result<Arc<Received>, Failure> {
     FRAMES.get(frame.addr())
 }
 
@@ -80,7 +87,7 @@ pub unsafe extern "C" fn uncopy_frame_describe(
     call("uncopy_frame_describe", || {
         // SAFETY: the contract of the header.
         let info = unsafe { SizedOut::at("info", info) }?;
-        let frame = get(frame)?;
+        let Received { frame, .. } = &*get(frame)?;
         let captured = frame.captured();
         let age = frame.age().and_then(|age| i64::try_from(age.as_nanos()).ok());
         info.put(uncopy_frame_info {
@@ -122,7 +129,7 @@ pub unsafe extern "C" fn uncopy_frame_meta(
         let bytes = unsafe { Out::at("bytes", bytes, c"".as_ptr()) }?;
         // SAFETY: the contract of the header.
         let len_bytes = unsafe { Out::at("len_bytes", len_bytes, 0) }?;
-        let frame = get(frame)?;
+        let Received { frame, .. } = &*get(frame)?;
         let meta = frame.meta();
         kind.put(meta.kind.0.into());
         if !meta.bytes.is_empty() {
@@ -146,7 +153,7 @@ pub unsafe extern "C" fn uncopy_frame_copies(
     call("uncopy_frame_copies", || {
         // SAFETY: the contract of the header.
         let count = unsafe { Out::at("count", count, 0) }?;
-        let frame = get(frame)?;
+        let Received { frame, .. } = &*get(frame)?;
         let records = frame.copies();
         // Lossless on 64-bit targets.
         let room = (capacity as usize).min(records.len());
@@ -177,8 +184,8 @@ pub unsafe extern "C" fn uncopy_frame_array(
     call("uncopy_frame_array", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        let frame = get(frame)?;
-        let held = Held::new(frame.tensor()?, None, Some(Frame::clone(&frame)));
+        let Received { frame, .. } = &*get(frame)?;
+        let held = Held::new(frame.tensor()?, None, Some(frame.clone()));
         out.put(array::put(held)?);
         Ok(())
     })
@@ -198,7 +205,7 @@ pub unsafe extern "C" fn uncopy_frame_to_dlpack(
     call("uncopy_frame_to_dlpack", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        out.put(dlpack::dlpack_versioned_from_tensor(get(frame)?.tensor()?).as_ptr());
+        out.put(dlpack::dlpack_versioned_from_tensor(get(frame)?.frame.tensor()?).as_ptr());
         Ok(())
     })
 }
@@ -215,11 +222,11 @@ pub unsafe extern "C" fn uncopy_frame_to_host(
     call("uncopy_frame_to_host", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        let frame = get(frame)?;
+        let Received { frame, staging } = &*get(frame)?;
         let tensor = if frame.device().is_host_accessible() {
             frame.tensor()?.to_packed()?
         } else {
-            Staging::new().begin(&frame)?.wait(None)?
+            staging.begin(frame)?.wait(None)?
         };
         out.put(array::put(Held::new(tensor, None, None))?);
         Ok(())
@@ -236,7 +243,7 @@ pub unsafe extern "C" fn uncopy_frame_used_on(
     stream: *mut c_void,
 ) -> uncopy_status {
     call("uncopy_frame_used_on", || {
-        get(frame)?.used_on(stream_of(stream));
+        get(frame)?.frame.used_on(stream_of(stream));
         Ok(())
     })
 }
@@ -251,7 +258,7 @@ pub unsafe extern "C" fn uncopy_frame_ready_on(
     stream: *mut c_void,
 ) -> uncopy_status {
     call("uncopy_frame_ready_on", || {
-        let frame = get(frame)?;
+        let Received { frame, .. } = &*get(frame)?;
         if frame.device().is_host_accessible() {
             return Ok(());
         }
@@ -264,7 +271,7 @@ pub unsafe extern "C" fn uncopy_frame_ready_on(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn uncopy_frame_used_anywhere(frame: *const uncopy_frame) -> uncopy_status {
     call("uncopy_frame_used_anywhere", || {
-        get(frame)?.used_anywhere();
+        get(frame)?.frame.used_anywhere();
         Ok(())
     })
 }
@@ -276,7 +283,7 @@ pub unsafe extern "C" fn uncopy_frame_is_torn(frame: *const uncopy_frame, torn: 
     call("uncopy_frame_is_torn", || {
         // SAFETY: the contract of the header.
         let torn = unsafe { Out::at("torn", torn, 0) }?;
-        torn.put(get(frame)?.is_torn().into());
+        torn.put(get(frame)?.frame.is_torn().into());
         Ok(())
     })
 }
@@ -290,7 +297,8 @@ pub unsafe extern "C" fn uncopy_frame_clone(
     call("uncopy_frame_clone", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        out.put(put(Frame::clone(&*get(frame)?))?);
+        let Received { frame, staging } = &*get(frame)?;
+        out.put(put(frame.clone(), staging)?);
         Ok(())
     })
 }

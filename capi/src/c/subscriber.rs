@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use uncopy::{Device, Frame, Read, Release, SubscribeOptions, Subscriber, Where};
+use uncopy::{Device, Read, Release, Staging, SubscribeOptions, Subscriber, Where};
 
 use super::call::{call, call_silently};
 use super::error::uncopy_status;
@@ -46,13 +46,20 @@ pub const UNCOPY_RELEASE_CONTEXT: u32 = 1;
 /// waiting calls look for the next producer of the name by themselves.
 pub struct uncopy_subscriber(());
 
-/// What stands behind the handle.
+/// The end itself.
 pub type SubscriberEnd = End<Subscriber, Calls>;
 
-static SUBSCRIBERS: Table<SubscriberEnd> = Table::new("uncopy_subscriber", FIRST_TYPE + 3);
+/// What stands behind the handle.
+pub struct Joined {
+    pub(super) end: SubscriberEnd,
+    /// Pinned memory for copies of its frames, used again and again.
+    staging: Arc<Staging>,
+}
+
+static SUBSCRIBERS: Table<Joined> = Table::new("uncopy_subscriber", FIRST_TYPE + 3);
 
 /// The subscriber behind a handle.
-pub fn get(subscriber: *const uncopy_subscriber) -> Result<Arc<SubscriberEnd>, Failure> {
+pub fn get(subscriber: *const uncopy_subscriber) -> Result<Arc<Joined>, Failure> {
     SUBSCRIBERS.get(subscriber.addr())
 }
 
@@ -153,8 +160,8 @@ pub unsafe extern "C" fn uncopy_subscriber_create(
             asked = unsafe { with_options(asked, &options) }?;
         }
         let subscriber = if is_started_later { asked.start() } else { asked.open_with(&mut calls) }?;
-        let end = End::new(name, subscriber, calls);
-        out.put(SUBSCRIBERS.put(end).map(std::ptr::without_provenance_mut)?);
+        let joined = Joined { end: End::new(name, subscriber, calls), staging: Arc::default() };
+        out.put(SUBSCRIBERS.put(joined).map(std::ptr::without_provenance_mut)?);
         Ok(())
     })
 }
@@ -228,10 +235,10 @@ pub unsafe extern "C" fn uncopy_subscriber_recv(
     call("uncopy_subscriber_recv", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        let end = get(subscriber)?;
+        let Joined { end, staging } = &*get(subscriber)?;
         let timeout = time_of("timeout_nanos", timeout_nanos)?;
-        let frame = end.with(|subscriber| Ok(subscriber.recv_with(timeout, &mut Attentive(&end))?))?;
-        out.put(frame::put(frame)?);
+        let frame = end.with(|subscriber| Ok(subscriber.recv_with(timeout, &mut Attentive(end))?))?;
+        out.put(frame::put(frame, staging)?);
         Ok(())
     })
 }
@@ -254,12 +261,12 @@ pub unsafe extern "C" fn uncopy_subscriber_recv_on(
     call("uncopy_subscriber_recv_on", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        let end = get(subscriber)?;
+        let Joined { end, staging } = &*get(subscriber)?;
         let timeout = time_of("timeout_nanos", timeout_nanos)?;
         let stream = stream_of(stream);
         let frame =
-            end.with(|subscriber| Ok(subscriber.recv_on_with(stream, timeout, &mut Attentive(&end))?))?;
-        out.put(frame::put(frame)?);
+            end.with(|subscriber| Ok(subscriber.recv_on_with(stream, timeout, &mut Attentive(end))?))?;
+        out.put(frame::put(frame, staging)?);
         Ok(())
     })
 }
@@ -277,8 +284,9 @@ pub unsafe extern "C" fn uncopy_subscriber_poll(
     call("uncopy_subscriber_poll", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        let frame = get(subscriber)?.with(|subscriber| Ok(subscriber.poll_recv()?))?;
-        out.put(or_null(frame)?);
+        let Joined { end, staging } = &*get(subscriber)?;
+        let frame = end.with(|subscriber| Ok(subscriber.poll_recv()?))?;
+        out.put(frame.map_or(Ok(std::ptr::null_mut()), |frame| frame::put(frame, staging))?);
         Ok(())
     })
 }
@@ -294,14 +302,11 @@ pub unsafe extern "C" fn uncopy_subscriber_newest(
     call("uncopy_subscriber_newest", || {
         // SAFETY: the contract of the header.
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
-        let frame = get(subscriber)?.with(|subscriber| Ok(subscriber.newest()?))?;
-        out.put(or_null(frame)?);
+        let Joined { end, staging } = &*get(subscriber)?;
+        let frame = end.with(|subscriber| Ok(subscriber.newest()?))?;
+        out.put(frame.map_or(Ok(std::ptr::null_mut()), |frame| frame::put(frame, staging))?);
         Ok(())
     })
-}
-
-fn or_null(frame: Option<Frame>) -> Result<*mut uncopy_frame, Failure> {
-    frame.map_or(Ok(std::ptr::null_mut()), frame::put)
 }
 
 /// The descriptor that an event loop polls for reading (poll, epoll, io_uring): readable when there may be a frame, or
@@ -318,7 +323,7 @@ pub unsafe extern "C" fn uncopy_subscriber_fileno(
     call("uncopy_subscriber_fileno", || {
         // SAFETY: the contract of the header.
         let fd = unsafe { Out::at("fd", fd, -1) }?;
-        fd.put(get(subscriber)?.with(descriptor)?);
+        fd.put(get(subscriber)?.end.with(descriptor)?);
         Ok(())
     })
 }
@@ -344,6 +349,7 @@ pub unsafe extern "C" fn uncopy_subscriber_get_stats(
         // SAFETY: the contract of the header.
         let out = unsafe { SizedOut::at("stats", stats) }?;
         let (stats, restarts, is_connected) = get(subscriber)?
+            .end
             .with(|subscriber| Ok((subscriber.stats(), subscriber.restarts(), subscriber.connected())))?;
         out.put(uncopy_subscriber_stats {
             size_bytes: 0,
@@ -363,7 +369,7 @@ pub unsafe extern "C" fn uncopy_subscriber_get_stats(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn uncopy_subscriber_interrupt(subscriber: *mut uncopy_subscriber) -> uncopy_status {
     call("uncopy_subscriber_interrupt", || {
-        get(subscriber)?.interrupt();
+        get(subscriber)?.end.interrupt();
         Ok(())
     })
 }
@@ -374,7 +380,7 @@ pub unsafe extern "C" fn uncopy_subscriber_interrupt(subscriber: *mut uncopy_sub
 pub unsafe extern "C" fn uncopy_subscriber_destroy(subscriber: *mut uncopy_subscriber) {
     if !subscriber.is_null() {
         call_silently("uncopy_subscriber_destroy", || {
-            SUBSCRIBERS.take(subscriber.addr())?.close();
+            SUBSCRIBERS.take(subscriber.addr())?.end.close();
             Ok(())
         });
     }

@@ -8,16 +8,16 @@ use uncopy::{LinkError, Subscriber, Waiting};
 use super::call::call;
 use super::error::uncopy_status;
 use super::pointers::{Out, slice, slice_mut};
-use super::subscriber::{self, SubscriberEnd, uncopy_subscriber};
+use super::subscriber::{self, Joined, uncopy_subscriber};
 use super::waiting::{Attentive, time_of};
 use crate::failure::Failure;
 
 /// Asks every end's program.
-struct All<'a>(&'a [Arc<SubscriberEnd>]);
+struct All<'a>(&'a [Arc<Joined>]);
 
 impl Waiting for All<'_> {
     fn keep_waiting(&mut self) -> bool {
-        self.0.iter().all(|end| Attentive(end).keep_waiting())
+        self.0.iter().all(|joined| Attentive(&joined.end).keep_waiting())
     }
 }
 
@@ -47,9 +47,10 @@ pub unsafe extern "C" fn uncopy_wait(
         let flags = unsafe { slice_mut("ready", ready, count) }?;
         flags.fill(0);
         let timeout = time_of("timeout_nanos", timeout_nanos)?;
-        let ends: Vec<_> = handles.iter().map(|handle| subscriber::get(*handle)).collect::<Result<_, _>>()?;
+        let joined: Vec<_> =
+            handles.iter().map(|handle| subscriber::get(*handle)).collect::<Result<_, _>>()?;
         let found =
-            with_all(&ends, |subscribers| Ok(uncopy::wait_with(subscribers, timeout, &mut All(&ends))?))?;
+            with_all(&joined, |subscribers| Ok(uncopy::wait_with(subscribers, timeout, &mut All(&joined))?))?;
         for index in &found {
             if let Some(flag) = flags.get_mut(*index) {
                 *flag = 1;
@@ -62,12 +63,13 @@ pub unsafe extern "C" fn uncopy_wait(
 
 /// Uses several ends at once on this thread.
 fn with_all<R>(
-    ends: &[Arc<SubscriberEnd>],
+    joined: &[Arc<Joined>],
     f: impl FnOnce(&mut [&mut Subscriber]) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
+    let ends: Vec<_> = joined.iter().map(|joined| &joined.end).collect();
     let mut guards = Vec::with_capacity(ends.len());
     let mut entered = Ok(());
-    for end in ends {
+    for end in &ends {
         match end.enter() {
             Ok(guard) => guards.push(guard),
             Err(error) => {

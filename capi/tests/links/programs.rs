@@ -41,6 +41,26 @@ fn streams_wait_for_whom_they_must() {
 }
 
 #[test]
+fn f42_programs_leak_nothing_and_touch_nothing_that_is_gone() {
+    let Some(installed) = Installed::find() else { return };
+    let sanitized = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+    let links = Links::new("sanitized");
+    // Looking for leaks needs rights that a container may not give.
+    let probe = installed.try_build("tests/links/nothing.c", &sanitized);
+    if !probe.is_some_and(|probe| links.command(&probe).status().unwrap().success()) {
+        println!("SKIP sanitizers don't run here");
+        return;
+    }
+    for source in ["arrays.c", "links.c", "owners.cpp"] {
+        let program = installed.build(&format!("tests/links/{source}"), &sanitized);
+        assert_eq!(run(&mut links.command(&program)), "done\n", "{source}");
+    }
+    // The child of a fork leaves what it shares with its parent.
+    let program = installed.build("tests/links/faults.c", &sanitized);
+    assert_eq!(run(links.command(&program).env("ASAN_OPTIONS", "detect_leaks=0")), "done\n");
+}
+
+#[test]
 fn no_function_lets_a_panic_out() {
     let Some(installed) = Installed::find_panicking() else { return };
     let program = installed.build("tests/links/panics.c", &[]);

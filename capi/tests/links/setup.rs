@@ -69,6 +69,19 @@ impl Installed {
 
     /// Builds a program of one file below `capi/`, with further arguments for the compiler.
     pub fn build(&self, source: &str, arguments: &[&str]) -> PathBuf {
+        let (mut command, program) = self.compile(source, arguments);
+        run(&mut command);
+        program
+    }
+
+    /// The same where it can be built.
+    pub fn try_build(&self, source: &str, arguments: &[&str]) -> Option<PathBuf> {
+        let (mut command, program) = self.compile(source, arguments);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        output.status.success().then_some(program)
+    }
+
+    fn compile(&self, source: &str, arguments: &[&str]) -> (Command, PathBuf) {
         let source = manifest().join(source);
         let mut hasher = DefaultHasher::new();
         (arguments, &self.0).hash(&mut hasher);
@@ -79,8 +92,7 @@ impl Installed {
         command.arg(&source).arg("-o").arg(&program);
         command.arg("-L").arg(self.lib()).args(["-luncopy", "-pthread", "-ldl"]);
         command.arg(format!("-Wl,-rpath,{}", self.lib().display())).args(arguments);
-        run(&mut command);
-        program
+        (command, program)
     }
 }
 
