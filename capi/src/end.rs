@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use uncopy::{LinkError, Publisher, Subscriber, Waker};
+use uncopy::{LinkError, Subscriber, Waker};
 
 use crate::failure::Failure;
 
@@ -19,18 +19,6 @@ pub trait Inner {
 
     /// Ends it.
     fn close(self);
-}
-
-impl Inner for Publisher {
-    const WHAT: &'static str = "uncopy_publisher";
-
-    fn waker(&self) -> Waker {
-        self.waker()
-    }
-
-    fn close(self) {
-        self.close();
-    }
 }
 
 impl Inner for Subscriber {

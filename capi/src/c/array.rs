@@ -4,15 +4,14 @@
 use std::collections::HashSet;
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uncopy::dlpack::{
     self, DLManagedTensor, DLManagedTensorVersioned, DLPackVersion, DLTensor, DlpackError, FLAG_READ_ONLY,
 };
-use uncopy::os::ForkLock;
+use uncopy::os::fork_generation;
 use uncopy::{Frame, Stream, Tensor};
 
 use super::call::{call, call_silently};
@@ -200,7 +199,27 @@ pub unsafe extern "C" fn uncopy_array_from_dlpack_legacy(
 }
 
 /// The addresses of structs that are ours now: one that comes again is told, before it is deleted twice.
-static TAKEN: ForkLock<HashSet<usize>> = ForkLock::new();
+struct Taken {
+    addresses: Mutex<Option<HashSet<usize>>>,
+    /// The process that keeps them, plus 1. A forked child keeps none: a thread of its parent may have held the lock.
+    kept_in: AtomicU32,
+}
+
+static TAKEN: Taken = Taken { addresses: Mutex::new(None), kept_in: AtomicU32::new(0) };
+
+impl Taken {
+    /// Uses them; `None` in a process that keeps none.
+    fn with<R>(&self, f: impl FnOnce(&mut HashSet<usize>) -> R) -> Option<R> {
+        let ours = fork_generation().wrapping_add(1);
+        let kept_in =
+            self.kept_in.compare_exchange(0, ours, Relaxed, Relaxed).unwrap_or_else(|kept_in| kept_in);
+        if kept_in != 0 && kept_in != ours {
+            return None;
+        }
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(f(addresses.get_or_insert_default()))
+    }
+}
 
 /// A struct that is being taken. Ours once it is armed; then its deleter is called when this is dropped.
 struct Given<M> {
@@ -217,7 +236,7 @@ unsafe impl<M> Sync for Given<M> {}
 
 impl<M: 'static> Given<M> {
     fn of(managed: NonNull<M>) -> Result<Self, Failure> {
-        if !TAKEN.lock().insert(managed.addr().get()) {
+        if TAKEN.with(|taken| taken.insert(managed.addr().get())) == Some(false) {
             return Err(Failure::Argument(format!(
                 "the DLPack struct at {managed:p} was taken before and is not deleted yet; each is given once"
             )));
@@ -251,7 +270,7 @@ impl<M: 'static> Given<M> {
 impl<M> Drop for Given<M> {
     fn drop(&mut self) {
         // Before the deleter: its memory may be given out again at once.
-        TAKEN.lock().remove(&self.managed.addr().get());
+        TAKEN.with(|taken| taken.remove(&self.managed.addr().get()));
         if let (true, Some(deleter)) = (self.is_ours.load(Acquire), self.deleter) {
             // SAFETY: the struct is ours, its deleter was not called, and a drop happens once.
             unsafe { deleter(self.managed.as_ptr()) }

@@ -26,7 +26,7 @@ struct Lent {
     end: Arc<PublisherEnd>,
     /// The stream that writes, on a device.
     stream: Option<Stream>,
-    claim: Mutex<Option<Claim>>,
+    claim: Mutex<Option<Box<Claim>>>,
 }
 
 static LOANS: Table<Lent> = Table::new("uncopy_loan", FIRST_TYPE + 2);
@@ -34,7 +34,7 @@ static LOANS: Table<Lent> = Table::new("uncopy_loan", FIRST_TYPE + 2);
 impl Lent {
     fn with<R>(&self, f: impl FnOnce(&Claim) -> Result<R, LinkError>) -> Result<R, Failure> {
         let claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(f(claim.as_ref().ok_or(LinkError::ForeignClaim)?)?)
+        Ok(f(claim.as_deref().ok_or(LinkError::ForeignClaim)?)?)
     }
 
     fn tensor(&self) -> Result<Tensor, Failure> {
@@ -42,7 +42,11 @@ impl Lent {
     }
 }
 
-fn put(end: Arc<PublisherEnd>, stream: Option<Stream>, claim: Claim) -> Result<*mut uncopy_loan, Failure> {
+fn put(
+    end: Arc<PublisherEnd>,
+    stream: Option<Stream>,
+    claim: Box<Claim>,
+) -> Result<*mut uncopy_loan, Failure> {
     let lent = Lent { end, stream, claim: Mutex::new(Some(claim)) };
     LOANS.put(lent).map(std::ptr::without_provenance_mut)
 }
@@ -69,8 +73,11 @@ pub unsafe extern "C" fn uncopy_publisher_loan(
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
         let end = publisher::get(publisher)?;
         // SAFETY: the contract of the header.
-        let form = unsafe { read::<uncopy_form>("form", form) }?.checked()?;
-        let claim = end.with(|publisher| Ok(publisher.claim_with(&form, Some(&mut Attentive(&end)))?))?;
+        let form = unsafe { read::<uncopy_form>("form", form) }?;
+        let claim = end.with(|producing| {
+            let (publisher, form) = producing.with_form(&form)?;
+            Ok(Box::new(publisher.claim_with(form, Some(&mut Attentive(&end)))?))
+        })?;
         out.put(put(end, None, claim)?);
         Ok(())
     })
@@ -98,15 +105,17 @@ pub unsafe extern "C" fn uncopy_publisher_loan_on(
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
         let end = publisher::get(publisher)?;
         // SAFETY: the contract of the header.
-        let form = unsafe { read::<uncopy_form>("form", form) }?.checked()?;
+        let form = unsafe { read::<uncopy_form>("form", form) }?;
         let (device, stream) = (Device::from(device), stream_of(stream));
         if device.is_host_accessible() {
             return Err(Failure::Argument(format!(
                 "a loan on {device} has no stream; ask uncopy_publisher_loan for it"
             )));
         }
-        let claim = end
-            .with(|publisher| Ok(publisher.claim_on(&form, device, stream, Some(&mut Attentive(&end)))?))?;
+        let claim = end.with(|producing| {
+            let (publisher, form) = producing.with_form(&form)?;
+            Ok(Box::new(publisher.claim_on(form, device, stream, Some(&mut Attentive(&end)))?))
+        })?;
         out.put(put(end, Some(stream), claim)?);
         Ok(())
     })
@@ -187,7 +196,7 @@ pub unsafe extern "C" fn uncopy_loan_publish(
         let claim = claim.ok_or(LinkError::ForeignClaim)?;
         // SAFETY: the contract of the header.
         let meta = unsafe { meta_of(meta) }?;
-        seq.put(lent.end.with(|publisher| Ok(publisher.commit(claim, meta)?))?);
+        seq.put(lent.end.with(|producing| Ok(producing.publisher.commit(*claim, meta)?))?);
         Ok(())
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uncopy::{
-    CaptureClock, Captured, Form, LinkError, MAX_META_BYTES, Meta, Publisher, Sent, Waiting, WhenFull,
+    CaptureClock, Captured, Form, LinkError, MAX_META_BYTES, Meta, Publisher, Sent, Waiting, Waker, WhenFull,
 };
 
 use super::array::{self, Held, uncopy_array, uncopy_memory, wrapped};
@@ -17,7 +17,7 @@ use super::sized::{SizedOut, read_optional, read_sized, sized_struct};
 use super::stream::stream_of;
 use super::values::{picture, uncopy_form};
 use super::waiting::{Attentive, Calls, time_of};
-use crate::end::End;
+use crate::end::{End, Inner};
 use crate::failure::Failure;
 use crate::table::{FIRST_TYPE, Table};
 
@@ -50,8 +50,38 @@ pub const UNCOPY_CLOCK_OTHER: u32 = 3;
 /// `uncopy_publisher_interrupt` and `uncopy_publisher_destroy` may come from any thread.
 pub struct uncopy_publisher(());
 
+/// A publisher, and the form that a loan was last asked for: it is checked once, and not with each frame.
+pub struct Producing {
+    pub(super) publisher: Publisher,
+    last: Option<(uncopy_form, Form)>,
+}
+
+impl Producing {
+    /// The publisher, and a form as it was given.
+    pub(super) fn with_form(&mut self, given: &uncopy_form) -> Result<(&mut Publisher, &Form), Failure> {
+        // In place: so large a value is moved for longer than it is compared.
+        if self.last.as_ref().is_none_or(|(last, _)| last != given) {
+            self.last = Some((*given, given.checked()?));
+        }
+        let (_, form) = self.last.as_ref().ok_or(LinkError::ForeignClaim)?;
+        Ok((&mut self.publisher, form))
+    }
+}
+
+impl Inner for Producing {
+    const WHAT: &'static str = "uncopy_publisher";
+
+    fn waker(&self) -> Waker {
+        self.publisher.waker()
+    }
+
+    fn close(self) {
+        self.publisher.close();
+    }
+}
+
 /// What stands behind the handle.
-pub type PublisherEnd = End<Publisher, Calls>;
+pub type PublisherEnd = End<Producing, Calls>;
 
 static PUBLISHERS: Table<PublisherEnd> = Table::new("uncopy_publisher", FIRST_TYPE + 1);
 
@@ -187,7 +217,7 @@ pub unsafe extern "C" fn uncopy_publisher_create(
             // SAFETY: the contract of the header.
             asked = unsafe { with_options(asked, &options) }?;
         }
-        let end = End::new(name, asked.open()?, calls);
+        let end = End::new(name, Producing { publisher: asked.open()?, last: None }, calls);
         out.put(PUBLISHERS.put(end).map(std::ptr::without_provenance_mut)?);
         Ok(())
     })
@@ -350,7 +380,7 @@ unsafe fn send(
             "stream is for arrays on a device, and this is in host memory".to_owned(),
         ));
     }
-    let sent = end.with(|publisher| {
+    let sent = end.with(|Producing { publisher, .. }| {
         let mut attentive = Attentive(end);
         let waiting: Option<&mut dyn Waiting> = Some(&mut attentive);
         Ok(match stream {
@@ -380,7 +410,7 @@ pub unsafe extern "C" fn uncopy_publisher_wait_for_consumers(
         let end = get(publisher)?;
         let timeout = time_of("timeout_nanos", timeout_nanos)?;
         let begun = Instant::now();
-        end.with(|publisher| {
+        end.with(|Producing { publisher, .. }| {
             loop {
                 let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
                 let slice = left.unwrap_or(SLICE).min(SLICE);
@@ -417,7 +447,8 @@ pub unsafe extern "C" fn uncopy_publisher_flush(
         let written = unsafe { Out::at("written", written, 0) }?;
         let end = get(publisher)?;
         let timeout = time_of("timeout_nanos", timeout_nanos)?;
-        let done = end.with(|publisher| Ok(publisher.flush_with(timeout, &mut Attentive(&end))?))?;
+        let done =
+            end.with(|Producing { publisher, .. }| Ok(publisher.flush_with(timeout, &mut Attentive(&end))?))?;
         written.put(done.into());
         Ok(())
     })
@@ -432,7 +463,8 @@ pub unsafe extern "C" fn uncopy_publisher_get_stats(
     call("uncopy_publisher_get_stats", || {
         // SAFETY: the contract of the header.
         let out = unsafe { SizedOut::at("stats", stats) }?;
-        let (stats, slots) = get(publisher)?.with(|publisher| Ok((publisher.stats(), publisher.slots())))?;
+        let (stats, slots) =
+            get(publisher)?.with(|Producing { publisher, .. }| Ok((publisher.stats(), publisher.slots())))?;
         out.put(uncopy_publisher_stats {
             size_bytes: 0,
             version: 0,

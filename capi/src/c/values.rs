@@ -132,7 +132,7 @@ pub const UNCOPY_LIKE_TIMEOUT: i64 = -2;
 /// What one element is: `DLDataType` of DLPack, so that a pointer to either may be cast to the other. Names, such as
 /// `"float32"`, are read by `uncopy_dtype_from_name`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct uncopy_dtype {
     /// `UNCOPY_DTYPE_*`, or another of DLPack's codes.
     pub code: u8,
@@ -144,7 +144,7 @@ pub struct uncopy_dtype {
 
 /// Where memory lives: `DLDevice` of DLPack, so that a pointer to either may be cast to the other.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct uncopy_device {
     /// `UNCOPY_DEVICE_*`, or another of DLPack's device types.
     pub kind: i32,
@@ -154,7 +154,7 @@ pub struct uncopy_device {
 
 /// Dtype, shape and strides of an array. Made by hand or by `uncopy_layout_packed`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct uncopy_layout {
     /// What one element is.
     pub dtype: uncopy_dtype,
@@ -169,7 +169,7 @@ pub struct uncopy_layout {
 /// What a frame looks like: its layout, and what its numbers mean as a picture. Made by `uncopy_form_image`,
 /// `uncopy_form_array`, or by hand.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct uncopy_form {
     /// Dtype, shape and strides.
     pub layout: uncopy_layout,
@@ -185,7 +185,7 @@ pub struct uncopy_form {
 
 /// One copy that was made of a frame's content on its way.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct uncopy_copy {
     /// `UNCOPY_COPY_*`: why.
     pub reason: u32,
