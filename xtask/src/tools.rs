@@ -34,9 +34,22 @@ impl Tool {
         self.obtain_below(&repo.target().join("tools"), repo)
     }
 
+    /// Whether it was built before.
+    pub fn is_there(self, repo: &Repo) -> bool {
+        self.program_below(&self.root_below(&repo.target().join("tools"))).is_file()
+    }
+
+    fn root_below(self, tools: &Path) -> PathBuf {
+        tools.join(format!("{}-{}", self.name, self.version))
+    }
+
+    fn program_below(self, root: &Path) -> PathBuf {
+        root.join("bin").join(self.name)
+    }
+
     fn obtain_below(self, tools: &Path, repo: &Repo) -> Result<PathBuf, String> {
-        let root = tools.join(format!("{}-{}", self.name, self.version));
-        let program = root.join("bin").join(self.name);
+        let root = self.root_below(tools);
+        let program = self.program_below(&root);
         if program.is_file() {
             return Ok(program);
         }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends")]
 
 mod abi;
+mod docs;
 mod examples;
 mod headers;
 mod package;

@@ -12,7 +12,7 @@ use crate::{
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 /// The libraries without Python; what is not there yet on Windows answers "unsupported" at run time.
 const FOR_WINDOWS: &[&str] =
-    &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda", "uncopy"];
+    &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy-cuda", "uncopy", "uncopy-capi"];
 
 pub fn check(repo: &Repo, metadata: &Metadata) -> Vec<Check> {
     vec![windows(repo, metadata), minimum_rust(repo, metadata)]

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, read_text},
     standin,
     toolchain::cargo,
+    tools::CBINDGEN,
 };
 
 /// What the programs are built with.
@@ -38,6 +39,9 @@ pub fn run(context: &Context<'_>) -> Result<Vec<Case>, Error> {
 
 fn the_header_is_what_cbindgen_makes(context: &Context<'_>) -> Result<Case, Error> {
     let name = "uncopy.h is what cbindgen makes of the crate";
+    if context.quick && !CBINDGEN.is_there(context.repo) {
+        return Ok(Case::skipped(name, "cbindgen is not there, and takes a minute to build"));
+    }
     context.say("cbindgen");
     let made = match header::generated(context.repo) {
         Ok(made) => made,
