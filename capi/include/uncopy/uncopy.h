@@ -45,88 +45,8 @@
 struct DLManagedTensor;
 struct DLManagedTensorVersioned;
 
-// The most copies that a frame can tell of.
-#define UNCOPY_MAX_COPIES 8
-
-// `uncopy_link_info.answer`: the producer answers, and the rest of the struct is what it showed.
-#define UNCOPY_ANSWERING 0
-
-// `uncopy_link_info.answer`: nobody answers in time: the process is stopped or very busy.
-#define UNCOPY_SILENT 1
-
-// `uncopy_link_info.answer`: the link could not be read, for the reason in `detail`.
-#define UNCOPY_REFUSED 2
-
-// `uncopy_link_info.whereabouts`: there was no frame yet.
-#define UNCOPY_NOWHERE 0
-
-// `uncopy_link_info.whereabouts`: frames are in host memory.
-#define UNCOPY_ON_HOST 1
-
-// `uncopy_link_info.whereabouts`: frames are on the CUDA device `uuid`.
-#define UNCOPY_ON_CUDA 2
-
-// `uncopy_link_info.whereabouts`: frames are in memory of a kind that this library does not know.
-#define UNCOPY_ELSEWHERE 3
-
-// `uncopy_publish_options.when_full`: the incoming frame is dropped and counted; the producer never waits.
-#define UNCOPY_WHEN_FULL_DROP 0
-
-// `uncopy_publish_options.when_full`: the producer waits for room, and keeps frames that a consumer with
-// `UNCOPY_READ_EVERY` has not received.
-#define UNCOPY_WHEN_FULL_BLOCK 1
-
-// `uncopy_meta.kind`: there are no bytes.
-#define UNCOPY_META_NONE 0
-
-// `uncopy_meta.kind`: bytes that only the two ends understand.
-#define UNCOPY_META_RAW 1
-
-// `uncopy_meta.kind`: UTF-8 JSON text, which the link does not parse.
-#define UNCOPY_META_JSON 2
-
-// The most bytes of metadata that a frame carries.
-#define UNCOPY_MAX_META_BYTES 4096
-
-// `captured_clock`: the producer did not say when the content came to be.
-#define UNCOPY_CLOCK_NONE 0
-
-// `captured_clock`: `CLOCK_MONOTONIC` of this machine, comparable with `published_nanos`.
-#define UNCOPY_CLOCK_MONOTONIC 1
-
-// `captured_clock`: time since the Unix epoch.
-#define UNCOPY_CLOCK_REALTIME 2
-
-// `captured_clock`: a clock of the producer's own.
-#define UNCOPY_CLOCK_OTHER 3
-
-// `uncopy_subscribe_options.read`: always the newest frame; what was published in between shows as `missed`.
-#define UNCOPY_READ_LATEST 0
-
-// `uncopy_subscribe_options.read`: each frame, in order, from the newest at the time of joining on.
-#define UNCOPY_READ_EVERY 1
-
-// `uncopy_subscribe_options.place`: frames that are on a device are received there where this process can use it, else in
-// the producer's mirror in host memory.
-#define UNCOPY_PLACE_NEAREST 0
-
-// `uncopy_subscribe_options.place`: in host memory; no driver is loaded.
-#define UNCOPY_PLACE_HOST 1
-
-// `uncopy_subscribe_options.place`: on `device`; where it does not reach the frames' memory each is copied once, which is
-// recorded.
-#define UNCOPY_PLACE_DEVICE 2
-
-// `uncopy_subscribe_options.place`: on `device`, always copied.
-#define UNCOPY_PLACE_COPIED 3
-
-// `uncopy_subscribe_options.release`: a frame on a device goes back after the work in each stream that was named with
-// `uncopy_frame_used_on`.
-#define UNCOPY_RELEASE_STREAMS 0
-
-// `uncopy_subscribe_options.release`: after everything that this process had put into any stream of the device by then.
-// Needs a driver of CUDA 12.5 or later; a capture that goes on meanwhile becomes invalid.
-#define UNCOPY_RELEASE_CONTEXT 1
+// The version of this interface. A program and a library of one number fit; fields and functions are added under it.
+#define UNCOPY_ABI_VERSION 1
 
 // The most axes that an array can have.
 #define UNCOPY_MAX_NDIM 8
@@ -296,8 +216,88 @@ struct DLManagedTensorVersioned;
 // `restart_timeout_nanos`: as long as `timeout_nanos`, and in a call with a time of its own for that time.
 #define UNCOPY_LIKE_TIMEOUT -2
 
-// The version of this interface. A program and a library of one number fit; fields and functions are added under it.
-#define UNCOPY_ABI_VERSION 1
+// `uncopy_publish_options.when_full`: the incoming frame is dropped and counted; the producer never waits.
+#define UNCOPY_WHEN_FULL_DROP 0
+
+// `uncopy_publish_options.when_full`: the producer waits for room, and keeps frames that a consumer with
+// `UNCOPY_READ_EVERY` has not received.
+#define UNCOPY_WHEN_FULL_BLOCK 1
+
+// `uncopy_meta.kind`: there are no bytes.
+#define UNCOPY_META_NONE 0
+
+// `uncopy_meta.kind`: bytes that only the two ends understand.
+#define UNCOPY_META_RAW 1
+
+// `uncopy_meta.kind`: UTF-8 JSON text, which the link does not parse.
+#define UNCOPY_META_JSON 2
+
+// The most bytes of metadata that a frame carries.
+#define UNCOPY_MAX_META_BYTES 4096
+
+// `captured_clock`: the producer did not say when the content came to be.
+#define UNCOPY_CLOCK_NONE 0
+
+// `captured_clock`: `CLOCK_MONOTONIC` of this machine, comparable with `published_nanos`.
+#define UNCOPY_CLOCK_MONOTONIC 1
+
+// `captured_clock`: time since the Unix epoch.
+#define UNCOPY_CLOCK_REALTIME 2
+
+// `captured_clock`: a clock of the producer's own.
+#define UNCOPY_CLOCK_OTHER 3
+
+// `uncopy_subscribe_options.read`: always the newest frame; what was published in between shows as `missed`.
+#define UNCOPY_READ_LATEST 0
+
+// `uncopy_subscribe_options.read`: each frame, in order, from the newest at the time of joining on.
+#define UNCOPY_READ_EVERY 1
+
+// `uncopy_subscribe_options.place`: frames that are on a device are received there where this process can use it, else in
+// the producer's mirror in host memory.
+#define UNCOPY_PLACE_NEAREST 0
+
+// `uncopy_subscribe_options.place`: in host memory; no driver is loaded.
+#define UNCOPY_PLACE_HOST 1
+
+// `uncopy_subscribe_options.place`: on `device`; where it does not reach the frames' memory each is copied once, which is
+// recorded.
+#define UNCOPY_PLACE_DEVICE 2
+
+// `uncopy_subscribe_options.place`: on `device`, always copied.
+#define UNCOPY_PLACE_COPIED 3
+
+// `uncopy_subscribe_options.release`: a frame on a device goes back after the work in each stream that was named with
+// `uncopy_frame_used_on`.
+#define UNCOPY_RELEASE_STREAMS 0
+
+// `uncopy_subscribe_options.release`: after everything that this process had put into any stream of the device by then.
+// Needs a driver of CUDA 12.5 or later; a capture that goes on meanwhile becomes invalid.
+#define UNCOPY_RELEASE_CONTEXT 1
+
+// The most copies that a frame can tell of.
+#define UNCOPY_MAX_COPIES 8
+
+// `uncopy_link_info.answer`: the producer answers, and the rest of the struct is what it showed.
+#define UNCOPY_ANSWERING 0
+
+// `uncopy_link_info.answer`: nobody answers in time: the process is stopped or very busy.
+#define UNCOPY_SILENT 1
+
+// `uncopy_link_info.answer`: the link could not be read, for the reason in `detail`.
+#define UNCOPY_REFUSED 2
+
+// `uncopy_link_info.whereabouts`: there was no frame yet.
+#define UNCOPY_NOWHERE 0
+
+// `uncopy_link_info.whereabouts`: frames are in host memory.
+#define UNCOPY_ON_HOST 1
+
+// `uncopy_link_info.whereabouts`: frames are on the CUDA device `uuid`.
+#define UNCOPY_ON_CUDA 2
+
+// `uncopy_link_info.whereabouts`: frames are in memory of a kind that this library does not know.
+#define UNCOPY_ELSEWHERE 3
 
 // An array somewhere, with whatever keeps its memory. A handle; any number of threads may use one at the same time.
 typedef struct uncopy_array uncopy_array;
@@ -324,14 +324,6 @@ typedef struct uncopy_subscriber uncopy_subscriber;
 // What a call comes to: `UNCOPY_OK`, or one of `UNCOPY_ERROR_*`. Numbers are never changed, and new ones may come.
 typedef int32_t uncopy_status;
 
-// Where memory lives: `DLDevice` of DLPack, so that a pointer to either may be cast to the other.
-typedef struct {
-    // `UNCOPY_DEVICE_*`, or another of DLPack's device types.
-    int32_t kind;
-    // Which one, counted from 0 as this process sees them; 0 for host memory.
-    int32_t id;
-} uncopy_device;
-
 // What one element is: `DLDataType` of DLPack, so that a pointer to either may be cast to the other. Names, such as
 // `"float32"`, are read by `uncopy_dtype_from_name`.
 typedef struct {
@@ -355,31 +347,28 @@ typedef struct {
     int64_t strides_elems[UNCOPY_MAX_NDIM];
 } uncopy_layout;
 
-// Memory at an address, for `uncopy_array_wrap`. Begin with `UNCOPY_MEMORY_INIT`.
+// What a frame looks like: its layout, and what its numbers mean as a picture. Made by `uncopy_form_image`,
+// `uncopy_form_array`, or by hand.
 typedef struct {
-    // `sizeof(uncopy_memory)`.
-    uint32_t size_bytes;
-    // 1.
-    uint32_t version;
-    // Element 0, an address in the memory of `device`. NULL only without elements.
-    void *data;
-    // Where it is; the CPU after `UNCOPY_MEMORY_INIT`.
-    uncopy_device device;
     // Dtype, shape and strides.
     uncopy_layout layout;
-    // The stream of the work that makes the content: a CUDA stream. NULL: the content is there already, or `device` is
-    // the host. It lives as long as the array.
-    void *stream;
-    // Called once, with `owner`, when the last handle, DLPack struct and pending copy of the array is gone; on any
-    // thread. It must not throw, and must not call uncopy. NULL: whoever wraps the memory keeps it so long.
-    void (*release)(void *owner);
-    // What `release` is called with.
-    void *owner;
-    // 1: nobody may write it.
-    uint8_t is_read_only;
+    // `UNCOPY_PIXEL_*`.
+    uint16_t pixel_format;
+    // `UNCOPY_ORIGIN_*`.
+    uint8_t origin;
+    // `UNCOPY_CHANNELS_*`.
+    uint8_t channel_order;
     // 0.
-    uint8_t reserved[7];
-} uncopy_memory;
+    uint32_t reserved;
+} uncopy_form;
+
+// Where memory lives: `DLDevice` of DLPack, so that a pointer to either may be cast to the other.
+typedef struct {
+    // `UNCOPY_DEVICE_*`, or another of DLPack's device types.
+    int32_t kind;
+    // Which one, counted from 0 as this process sees them; 0 for host memory.
+    int32_t id;
+} uncopy_device;
 
 // What an array is. Begin with `UNCOPY_ARRAY_INFO_INIT`.
 typedef struct {
@@ -410,20 +399,179 @@ typedef struct {
     uint8_t reserved[4];
 } uncopy_array_info;
 
-// What a frame looks like: its layout, and what its numbers mean as a picture. Made by `uncopy_form_image`,
-// `uncopy_form_array`, or by hand.
+// Memory at an address, for `uncopy_array_wrap`. Begin with `UNCOPY_MEMORY_INIT`.
 typedef struct {
+    // `sizeof(uncopy_memory)`.
+    uint32_t size_bytes;
+    // 1.
+    uint32_t version;
+    // Element 0, an address in the memory of `device`. NULL only without elements.
+    void *data;
+    // Where it is; the CPU after `UNCOPY_MEMORY_INIT`.
+    uncopy_device device;
     // Dtype, shape and strides.
     uncopy_layout layout;
+    // The stream of the work that makes the content: a CUDA stream. NULL: the content is there already, or `device` is
+    // the host. It lives as long as the array.
+    void *stream;
+    // Called once, with `owner`, when the last handle, DLPack struct and pending copy of the array is gone; on any
+    // thread. It must not throw, and must not call uncopy. NULL: whoever wraps the memory keeps it so long.
+    void (*release)(void *owner);
+    // What `release` is called with.
+    void *owner;
+    // 1: nobody may write it.
+    uint8_t is_read_only;
+    // 0.
+    uint8_t reserved[7];
+} uncopy_memory;
+
+// How to publish. Begin with `UNCOPY_PUBLISH_OPTIONS_INIT`.
+typedef struct {
+    // `sizeof(uncopy_publish_options)`.
+    uint32_t size_bytes;
+    // 1.
+    uint32_t version;
+    // Frames in shared memory, 2 to 64: 2 and those that consumers hold at once are a good choice. 0: 4.
+    uint32_t slots;
+    // `UNCOPY_WHEN_FULL_*`: what happens when every slot is held.
+    uint32_t when_full;
+    // How long a producer that blocks waits for room, in nanoseconds, `UNCOPY_FOREVER` unless told.
+    int64_t room_timeout_nanos;
+    // How long a consumer may keep slots from a producer that finds no room, without receiving a frame, before its place
+    // is taken away, in nanoseconds; `UNCOPY_FOREVER` unless told.
+    int64_t evict_after_nanos;
+    // The form of every frame, any other being refused. NULL: each frame brings its own.
+    const uncopy_form *form;
+    // Another runtime directory than the user's own, for tests and containers. NULL: the user's own.
+    const char *directory;
+    // Called by a call that waits for room whenever a signal handler has run in its thread, and besides several times a
+    // second: 0 ends the wait with `UNCOPY_ERROR_INTERRUPTED`. It must not throw, and must not use this publisher. NULL:
+    // the wait goes on.
+    int32_t (*keep_waiting)(void *user);
+    // What `keep_waiting` is called with.
+    void *user;
+    // 1: the process that holds the name gives it up.
+    uint8_t takeover;
+    // 1: each frame on a GPU is copied to host memory too, once for all consumers, and the copy is recorded.
+    uint8_t mirror;
+    // 0.
+    uint8_t reserved[6];
+} uncopy_publish_options;
+
+// Counters of a publisher. Begin with `UNCOPY_PUBLISHER_STATS_INIT`.
+typedef struct {
+    // `sizeof(uncopy_publisher_stats)`; after the call, the bytes that were filled.
+    uint32_t size_bytes;
+    // 1.
+    uint32_t version;
+    // Frames published, which is also the number of the newest.
+    uint64_t published;
+    // Frames dropped because every slot was held.
+    uint64_t dropped;
+    // Consumers attached now.
+    uint32_t consumers;
+    // Number of slots.
+    uint32_t slots;
+} uncopy_publisher_stats;
+
+// What a frame carries beside its elements. Begin with `UNCOPY_META_INIT`.
+typedef struct {
+    // `sizeof(uncopy_meta)`.
+    uint32_t size_bytes;
+    // 1.
+    uint32_t version;
+    // Copied by the call.
+    const void *bytes;
+    // At most `UNCOPY_MAX_META_BYTES`.
+    uint64_t len_bytes;
+    // `UNCOPY_META_*`: what the bytes are.
+    uint32_t kind;
+    // `UNCOPY_CLOCK_*`: the clock of `captured_nanos`.
+    uint32_t captured_clock;
+    // When the content came to be, in nanoseconds.
+    int64_t captured_nanos;
+} uncopy_meta;
+
+// How an array is sent. Begin with `UNCOPY_SEND_OPTIONS_INIT`.
+typedef struct {
+    // `sizeof(uncopy_send_options)`.
+    uint32_t size_bytes;
+    // 1.
+    uint32_t version;
     // `UNCOPY_PIXEL_*`.
     uint16_t pixel_format;
     // `UNCOPY_ORIGIN_*`.
     uint8_t origin;
-    // `UNCOPY_CHANNELS_*`.
+    // `UNCOPY_CHANNELS_*`; 0: what the pixel format implies.
     uint8_t channel_order;
     // 0.
     uint32_t reserved;
-} uncopy_form;
+    // The stream that an array on a device is copied in, ordered after the work that makes its content. NULL: the one
+    // that the array was said to be made on, or the legacy default stream.
+    void *stream;
+    // NULL: none.
+    const uncopy_meta *meta;
+} uncopy_send_options;
+
+// How to subscribe. Begin with `UNCOPY_SUBSCRIBE_OPTIONS_INIT`.
+typedef struct {
+    // `sizeof(uncopy_subscribe_options)`.
+    uint32_t size_bytes;
+    // 1.
+    uint32_t version;
+    // `UNCOPY_READ_*`.
+    uint32_t read;
+    // `UNCOPY_PLACE_*`: where frames that are on a device are received.
+    uint32_t place;
+    // The device of `UNCOPY_PLACE_DEVICE` and `UNCOPY_PLACE_COPIED`.
+    uncopy_device device;
+    // `UNCOPY_RELEASE_*`: when frames on a device go back.
+    uint32_t release;
+    // 1: frames on a device are mapped so that this process can't write to them: a kernel that does costs the process its
+    // context. Frames in host memory are read-only in any case.
+    uint8_t is_read_only;
+    // 1: `uncopy_subscriber_create` waits for no producer; the first call for a frame does.
+    uint8_t is_started_later;
+    // 0.
+    uint8_t reserved[2];
+    // How long to be without a producer, when subscribing and whenever one goes away, in nanoseconds or
+    // `UNCOPY_FOREVER`; 5 s unless told.
+    int64_t timeout_nanos;
+    // How long a producer that has gone is waited for to come again, in every call; `UNCOPY_LIKE_TIMEOUT` unless told.
+    // 0: what became of it is told at once.
+    int64_t restart_timeout_nanos;
+    // How long a wait for a frame spins before it sleeps, in nanoseconds; 20 us unless told. 0: never.
+    int64_t spin_nanos;
+    // Another runtime directory than the user's own, for tests and containers. NULL: the user's own.
+    const char *directory;
+    // Called by a call that waits whenever a signal handler has run in its thread, and besides several times a second: 0
+    // ends the wait with `UNCOPY_ERROR_INTERRUPTED`. It must not throw, and must not use this subscriber. NULL: the wait
+    // goes on.
+    int32_t (*keep_waiting)(void *user);
+    // Called once, 2 s into a wait for a producer, with a line on what is waited for, which links are live, and the nearest
+    // name. It must not throw, and must not use this subscriber. NULL: nothing is said.
+    void (*notice)(void *user, const char *text);
+    // What both are called with.
+    void *user;
+} uncopy_subscribe_options;
+
+// Counters of a subscriber, over all producers. Begin with `UNCOPY_SUBSCRIBER_STATS_INIT`.
+typedef struct {
+    // `sizeof(uncopy_subscriber_stats)`; after the call, the bytes that were filled.
+    uint32_t size_bytes;
+    // 1.
+    uint32_t version;
+    // Frames received.
+    uint64_t received;
+    // Frames that were published since it joined, and not received.
+    uint64_t missed;
+    // How often another producer took the place of one that was gone.
+    uint64_t restarts;
+    // 1: a producer is there now.
+    uint8_t is_connected;
+    // 0.
+    uint8_t reserved[7];
+} uncopy_subscriber_stats;
 
 // What a frame is. Begin with `UNCOPY_FRAME_INFO_INIT`.
 typedef struct {
@@ -522,154 +670,6 @@ typedef struct {
     uint8_t reserved[5];
 } uncopy_link_info;
 
-// What a frame carries beside its elements. Begin with `UNCOPY_META_INIT`.
-typedef struct {
-    // `sizeof(uncopy_meta)`.
-    uint32_t size_bytes;
-    // 1.
-    uint32_t version;
-    // Copied by the call.
-    const void *bytes;
-    // At most `UNCOPY_MAX_META_BYTES`.
-    uint64_t len_bytes;
-    // `UNCOPY_META_*`: what the bytes are.
-    uint32_t kind;
-    // `UNCOPY_CLOCK_*`: the clock of `captured_nanos`.
-    uint32_t captured_clock;
-    // When the content came to be, in nanoseconds.
-    int64_t captured_nanos;
-} uncopy_meta;
-
-// How to publish. Begin with `UNCOPY_PUBLISH_OPTIONS_INIT`.
-typedef struct {
-    // `sizeof(uncopy_publish_options)`.
-    uint32_t size_bytes;
-    // 1.
-    uint32_t version;
-    // Frames in shared memory, 2 to 64: 2 and those that consumers hold at once are a good choice. 0: 4.
-    uint32_t slots;
-    // `UNCOPY_WHEN_FULL_*`: what happens when every slot is held.
-    uint32_t when_full;
-    // How long a producer that blocks waits for room, in nanoseconds, `UNCOPY_FOREVER` unless told.
-    int64_t room_timeout_nanos;
-    // How long a consumer may keep slots from a producer that finds no room, without receiving a frame, before its place
-    // is taken away, in nanoseconds; `UNCOPY_FOREVER` unless told.
-    int64_t evict_after_nanos;
-    // The form of every frame, any other being refused. NULL: each frame brings its own.
-    const uncopy_form *form;
-    // Another runtime directory than the user's own, for tests and containers. NULL: the user's own.
-    const char *directory;
-    // Called by a call that waits for room whenever a signal handler has run in its thread, and besides several times a
-    // second: 0 ends the wait with `UNCOPY_ERROR_INTERRUPTED`. It must not throw, and must not use this publisher. NULL:
-    // the wait goes on.
-    int32_t (*keep_waiting)(void *user);
-    // What `keep_waiting` is called with.
-    void *user;
-    // 1: the process that holds the name gives it up.
-    uint8_t takeover;
-    // 1: each frame on a GPU is copied to host memory too, once for all consumers, and the copy is recorded.
-    uint8_t mirror;
-    // 0.
-    uint8_t reserved[6];
-} uncopy_publish_options;
-
-// How an array is sent. Begin with `UNCOPY_SEND_OPTIONS_INIT`.
-typedef struct {
-    // `sizeof(uncopy_send_options)`.
-    uint32_t size_bytes;
-    // 1.
-    uint32_t version;
-    // `UNCOPY_PIXEL_*`.
-    uint16_t pixel_format;
-    // `UNCOPY_ORIGIN_*`.
-    uint8_t origin;
-    // `UNCOPY_CHANNELS_*`; 0: what the pixel format implies.
-    uint8_t channel_order;
-    // 0.
-    uint32_t reserved;
-    // The stream that an array on a device is copied in, ordered after the work that makes its content. NULL: the one
-    // that the array was said to be made on, or the legacy default stream.
-    void *stream;
-    // NULL: none.
-    const uncopy_meta *meta;
-} uncopy_send_options;
-
-// Counters of a publisher. Begin with `UNCOPY_PUBLISHER_STATS_INIT`.
-typedef struct {
-    // `sizeof(uncopy_publisher_stats)`; after the call, the bytes that were filled.
-    uint32_t size_bytes;
-    // 1.
-    uint32_t version;
-    // Frames published, which is also the number of the newest.
-    uint64_t published;
-    // Frames dropped because every slot was held.
-    uint64_t dropped;
-    // Consumers attached now.
-    uint32_t consumers;
-    // Number of slots.
-    uint32_t slots;
-} uncopy_publisher_stats;
-
-// How to subscribe. Begin with `UNCOPY_SUBSCRIBE_OPTIONS_INIT`.
-typedef struct {
-    // `sizeof(uncopy_subscribe_options)`.
-    uint32_t size_bytes;
-    // 1.
-    uint32_t version;
-    // `UNCOPY_READ_*`.
-    uint32_t read;
-    // `UNCOPY_PLACE_*`: where frames that are on a device are received.
-    uint32_t place;
-    // The device of `UNCOPY_PLACE_DEVICE` and `UNCOPY_PLACE_COPIED`.
-    uncopy_device device;
-    // `UNCOPY_RELEASE_*`: when frames on a device go back.
-    uint32_t release;
-    // 1: frames on a device are mapped so that this process can't write to them: a kernel that does costs the process its
-    // context. Frames in host memory are read-only in any case.
-    uint8_t is_read_only;
-    // 1: `uncopy_subscriber_create` waits for no producer; the first call for a frame does.
-    uint8_t is_started_later;
-    // 0.
-    uint8_t reserved[2];
-    // How long to be without a producer, when subscribing and whenever one goes away, in nanoseconds or
-    // `UNCOPY_FOREVER`; 5 s unless told.
-    int64_t timeout_nanos;
-    // How long a producer that has gone is waited for to come again, in every call; `UNCOPY_LIKE_TIMEOUT` unless told.
-    // 0: what became of it is told at once.
-    int64_t restart_timeout_nanos;
-    // How long a wait for a frame spins before it sleeps, in nanoseconds; 20 us unless told. 0: never.
-    int64_t spin_nanos;
-    // Another runtime directory than the user's own, for tests and containers. NULL: the user's own.
-    const char *directory;
-    // Called by a call that waits whenever a signal handler has run in its thread, and besides several times a second: 0
-    // ends the wait with `UNCOPY_ERROR_INTERRUPTED`. It must not throw, and must not use this subscriber. NULL: the wait
-    // goes on.
-    int32_t (*keep_waiting)(void *user);
-    // Called once, 2 s into a wait for a producer, with a line on what is waited for, which links are live, and the nearest
-    // name. It must not throw, and must not use this subscriber. NULL: nothing is said.
-    void (*notice)(void *user, const char *text);
-    // What both are called with.
-    void *user;
-} uncopy_subscribe_options;
-
-// Counters of a subscriber, over all producers. Begin with `UNCOPY_SUBSCRIBER_STATS_INIT`.
-typedef struct {
-    // `sizeof(uncopy_subscriber_stats)`; after the call, the bytes that were filled.
-    uint32_t size_bytes;
-    // 1.
-    uint32_t version;
-    // Frames received.
-    uint64_t received;
-    // Frames that were published since it joined, and not received.
-    uint64_t missed;
-    // How often another producer took the place of one that was gone.
-    uint64_t restarts;
-    // 1: a producer is there now.
-    uint8_t is_connected;
-    // 0.
-    uint8_t reserved[7];
-} uncopy_subscriber_stats;
-
 // It is done.
 #define UNCOPY_OK 0
 
@@ -758,84 +758,11 @@ typedef struct {
 extern "C" {
 #endif // __cplusplus
 
-// Takes a DLPack 1.x struct as an array. Shares the memory, on its device; copies shape and strides.
-//
-// Owner: **the struct is uncopy's after a success only**. Its deleter is called once, when the last handle, DLPack struct
-// and pending copy of the array is gone, on any thread. After a failure it is still yours to delete.
-//
-// Stream order: none. Say with `uncopy_array_made_on` where the content is being made, unless it is there.
-//
-// Errors: `UNCOPY_ERROR_VERSION_MISMATCH` for another major version, `UNCOPY_ERROR_INVALID_LAYOUT`,
-// `UNCOPY_ERROR_INVALID_DTYPE`, `UNCOPY_ERROR_UNSUPPORTED` for more than 8 axes, `UNCOPY_ERROR_INVALID_ARGUMENT` for a
-// struct without data, and for one that uncopy has already.
-uncopy_status uncopy_array_from_dlpack(struct DLManagedTensorVersioned *managed,
-                                       uncopy_array **out);
+// `UNCOPY_ABI_VERSION` of the library that was loaded. With another number than the header's, call nothing else.
+uint32_t uncopy_abi_version(void);
 
-// Takes a legacy DLPack struct, from before 1.0, as an array. As `uncopy_array_from_dlpack`; it can't say that it is
-// read-only, and counts as writable.
-uncopy_status uncopy_array_from_dlpack_legacy(struct DLManagedTensor *managed,
-                                              uncopy_array **out);
-
-// Takes memory at an address as an array. Shares the memory, on its device; **nothing is checked**: it has to be there.
-//
-// Owner and lifetime: until `memory->release` is called, or, without one, as long as any handle, DLPack struct or pending
-// copy of the array lives. `release` is not called where this fails.
-//
-// Stream order: readers that call `uncopy_array_ready_on`, and `uncopy_publisher_send`, are ordered after `memory->stream`.
-//
-// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT`, `UNCOPY_ERROR_INVALID_LAYOUT`, `UNCOPY_ERROR_INVALID_DTYPE`.
-uncopy_status uncopy_array_wrap(const uncopy_memory *memory,
-                                uncopy_array **out);
-
-// Says that the content of an array on a device is made by work that is in `stream` by now: readers are ordered after it.
-// NULL says that the content is there. The stream lives as long as the array.
-//
-// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` for an array in host memory, and for the per-thread default stream, which is
-// another one in every thread.
-uncopy_status uncopy_array_made_on(uncopy_array *array,
-                                   void *stream);
-
-// Orders `stream` after the content of the array: work that is put into it after this call may read the elements. Waits
-// for nothing itself. Of a frame it is noted too that the stream reads it, as with `uncopy_frame_used_on`, so that the
-// stream lives until the last of frame, arrays and DLPack structs of it is gone. Does nothing for an array in host memory.
-//
-// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` while a stream is being captured into a graph, `UNCOPY_ERROR_UNSUPPORTED` where
-// there is no driver, `UNCOPY_ERROR_DEVICE_LOST`.
-uncopy_status uncopy_array_ready_on(const uncopy_array *array,
-                                    void *stream);
-
-// Gives an array as a DLPack 1.x struct. Shares the memory; shape and strides are the struct's own.
-//
-// Owner: the caller, who gives it on or calls its deleter once, on any thread. It keeps the memory by itself, and of a
-// frame the slot: the handle may be destroyed before. Read-only arrays say so in the flags, and **must not be written**.
-//
-// Stream order: none; see `uncopy_array_ready_on`.
-uncopy_status uncopy_array_to_dlpack(const uncopy_array *array,
-                                     struct DLManagedTensorVersioned **out);
-
-// Gives an array as a legacy DLPack struct, from before 1.0. As `uncopy_array_to_dlpack`.
-//
-// Errors: `UNCOPY_ERROR_READ_ONLY` for a read-only array, such as a received frame: the struct can't say so.
-uncopy_status uncopy_array_to_dlpack_legacy(const uncopy_array *array, struct DLManagedTensor **out);
-
-// Says what an array is: shape, dtype, strides, device, address, whether it may be written.
-uncopy_status uncopy_array_describe(const uncopy_array *array, uncopy_array_info *info);
-
-// Copies the elements of an array in host memory to `bytes`, in C order without gaps. **A copy.** `len_bytes` is exactly
-// `uncopy_array_info.len_bytes`.
-//
-// Errors: `UNCOPY_ERROR_UNSUPPORTED` for an array on a device, `UNCOPY_ERROR_INVALID_ARGUMENT` for another length, or
-// memory that overlaps the array.
-uncopy_status uncopy_array_copy_to(const uncopy_array *array,
-                                   void *bytes,
-                                   uint64_t len_bytes);
-
-// Another handle of the same array. The memory lives until the last is destroyed.
-uncopy_status uncopy_array_clone(const uncopy_array *array, uncopy_array **out);
-
-// Ends a handle. NULL is left alone. A handle that was destroyed before is left alone too, and kept as the thread's last
-// failure; so is every handle in a process that was forked after it was made.
-void uncopy_array_destroy(uncopy_array *array);
+// The version of the library that was loaded, such as `"0.1.0"`. It lives as long as the process.
+const char *uncopy_version(void);
 
 // The status of the calling thread's last call that failed; `UNCOPY_OK` if none did. A call that succeeds leaves it as
 // it is.
@@ -884,96 +811,124 @@ uncopy_status uncopy_form_image(uint64_t height,
                                 uint16_t pixel_format,
                                 uncopy_form *out);
 
-// Says what a frame is: form, device, address, number, times.
-uncopy_status uncopy_frame_describe(const uncopy_frame *frame, uncopy_frame_info *info);
-
-// The producer's metadata: `*kind` is `UNCOPY_META_*`, `*bytes` leads to `*len_bytes` bytes, to `""` without any. `kind` may
-// be NULL.
+// Says that the content of an array on a device is made by work that is in `stream` by now: readers are ordered after it.
+// NULL says that the content is there. The stream lives as long as the array.
 //
-// Lifetime: until this handle of the frame is destroyed; copy them to keep them.
-uncopy_status uncopy_frame_meta(const uncopy_frame *frame,
-                                uint32_t *kind,
-                                const char **bytes,
-                                uint64_t *len_bytes);
-
-// Every copy that the content went through, in order: fills up to `capacity` of `copies`, at most `UNCOPY_MAX_COPIES` are
-// needed. `*count` is how many there are. None for a frame that was written straight into its slot.
-uncopy_status uncopy_frame_copies(const uncopy_frame *frame,
-                                  uncopy_copy *copies,
-                                  uint64_t capacity,
-                                  uint64_t *count);
-
-// The frame as an array: shared, read-only, holding the slot by itself.
-//
-// Stream order: `uncopy_array_ready_on` orders a stream after the content, and the slot's return after that stream.
-uncopy_status uncopy_frame_array(const uncopy_frame *frame,
-                                 uncopy_array **out);
-
-// Gives the frame as a DLPack 1.x struct that says that it is read-only. Shares the memory, and holds the slot by itself.
-//
-// Owner: the caller, who gives it on or calls its deleter once, on any thread. A consumer that does not honour
-// `DLPACK_FLAG_BITMASK_READ_ONLY` and writes ends the process, in host memory.
-//
-// Stream order: none; name the streams that read it with `uncopy_frame_used_on`.
-uncopy_status uncopy_frame_to_dlpack(const uncopy_frame *frame,
-                                     struct DLManagedTensorVersioned **out);
-
-// A private, writable array in host memory with the frame's elements in C order: **one copy**, made when this returns. Of a
-// frame on a device the device makes it, into pinned memory. The frame is needed no longer then.
-//
-// Errors: `UNCOPY_ERROR_OUT_OF_MEMORY`, `UNCOPY_ERROR_DEVICE_LOST`.
-uncopy_status uncopy_frame_to_host(const uncopy_frame *frame,
-                                   uncopy_array **out);
-
-// Notes that work in `stream` reads a frame on a device, through its address or an export: the slot goes back to the
-// producer only after what the stream holds when the last of handles, arrays and DLPack structs is gone. Without any such
-// stream it goes back at that moment. **The stream lives until then**, and may be destroyed at once after it, whatever it
-// still has to do. Nothing is noted of a frame in host memory.
-uncopy_status uncopy_frame_used_on(const uncopy_frame *frame,
+// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` for an array in host memory, and for the per-thread default stream, which is
+// another one in every thread.
+uncopy_status uncopy_array_made_on(uncopy_array *array,
                                    void *stream);
 
-// Orders `stream` after the content of the frame and notes it as used: needed only for another stream than that of
-// `uncopy_subscriber_recv_on`; for every other frame this is `uncopy_frame_used_on`.
+// Orders `stream` after the content of the array: work that is put into it after this call may read the elements. Waits
+// for nothing itself. Of a frame it is noted too that the stream reads it, as with `uncopy_frame_used_on`, so that the
+// stream lives until the last of frame, arrays and DLPack structs of it is gone. Does nothing for an array in host memory.
 //
-// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` while the stream is being captured, `UNCOPY_ERROR_DEVICE_LOST`.
-uncopy_status uncopy_frame_ready_on(const uncopy_frame *frame,
+// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` while a stream is being captured into a graph, `UNCOPY_ERROR_UNSUPPORTED` where
+// there is no driver, `UNCOPY_ERROR_DEVICE_LOST`.
+uncopy_status uncopy_array_ready_on(const uncopy_array *array,
                                     void *stream);
 
-// Notes that something reads the frame on its device that can't say in which stream: the slot goes back only when the
-// device has done everything that this process gave it. `uncopy_frame_used_on` is better wherever the stream is known.
-uncopy_status uncopy_frame_used_anywhere(const uncopy_frame *frame);
+// Says what an array is: shape, dtype, strides, device, address, whether it may be written.
+uncopy_status uncopy_array_describe(const uncopy_array *array, uncopy_array_info *info);
 
-// Whether the content never came, since the producer died while its device was at work on it; `*torn` is 1 then. Only a
-// frame of `uncopy_subscriber_recv_on` can turn out so.
-uncopy_status uncopy_frame_is_torn(const uncopy_frame *frame,
-                                   int32_t *torn);
-
-// Another handle of the same frame. The slot goes back after the last.
-uncopy_status uncopy_frame_clone(const uncopy_frame *frame, uncopy_frame **out);
-
-// Ends a handle; the slot goes back to the producer after the last of handles, arrays and DLPack structs. On any thread,
-// also after the subscriber is gone. NULL is left alone; so is a handle that was destroyed, or made before a fork.
-void uncopy_frame_destroy(uncopy_frame *frame);
-
-// Looks at the links of this user, by name, without taking part: no place, no lease. `directory` is NULL for the user's own
-// runtime directory. Takes a quarter of a second at most.
+// Copies the elements of an array in host memory to `bytes`, in C order without gaps. **A copy.** `len_bytes` is exactly
+// `uncopy_array_info.len_bytes`.
 //
-// Owner: the caller, who ends the list with `uncopy_link_list_destroy`.
+// Errors: `UNCOPY_ERROR_UNSUPPORTED` for an array on a device, `UNCOPY_ERROR_INVALID_ARGUMENT` for another length, or
+// memory that overlaps the array.
+uncopy_status uncopy_array_copy_to(const uncopy_array *array,
+                                   void *bytes,
+                                   uint64_t len_bytes);
+
+// Another handle of the same array. The memory lives until the last is destroyed.
+uncopy_status uncopy_array_clone(const uncopy_array *array, uncopy_array **out);
+
+// Ends a handle. NULL is left alone. A handle that was destroyed before is left alone too, and kept as the thread's last
+// failure; so is every handle in a process that was forked after it was made.
+void uncopy_array_destroy(uncopy_array *array);
+
+// Takes memory at an address as an array. Shares the memory, on its device; **nothing is checked**: it has to be there.
 //
-// Errors: the runtime directory can't be read.
-uncopy_status uncopy_link_list_create(const char *directory,
-                                      uncopy_link_list **out);
-
-// How many links a list has.
-uncopy_status uncopy_link_list_count(const uncopy_link_list *list, uint64_t *count);
-
-// One link of a list, `index` from 0.
+// Owner and lifetime: until `memory->release` is called, or, without one, as long as any handle, DLPack struct or pending
+// copy of the array lives. `release` is not called where this fails.
 //
-// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` for an index beyond the last.
-uncopy_status uncopy_link_list_get(const uncopy_link_list *list, uint64_t index, uncopy_link_info *info);
+// Stream order: readers that call `uncopy_array_ready_on`, and `uncopy_publisher_send`, are ordered after `memory->stream`.
+//
+// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT`, `UNCOPY_ERROR_INVALID_LAYOUT`, `UNCOPY_ERROR_INVALID_DTYPE`.
+uncopy_status uncopy_array_wrap(const uncopy_memory *memory,
+                                uncopy_array **out);
 
-// Ends a list, and the texts that it gave. NULL is left alone.
-void uncopy_link_list_destroy(uncopy_link_list *list);
+// Takes a DLPack 1.x struct as an array. Shares the memory, on its device; copies shape and strides.
+//
+// Owner: **the struct is uncopy's after a success only**. Its deleter is called once, when the last handle, DLPack struct
+// and pending copy of the array is gone, on any thread. After a failure it is still yours to delete.
+//
+// Stream order: none. Say with `uncopy_array_made_on` where the content is being made, unless it is there.
+//
+// Errors: `UNCOPY_ERROR_VERSION_MISMATCH` for another major version, `UNCOPY_ERROR_INVALID_LAYOUT`,
+// `UNCOPY_ERROR_INVALID_DTYPE`, `UNCOPY_ERROR_UNSUPPORTED` for more than 8 axes, `UNCOPY_ERROR_INVALID_ARGUMENT` for a
+// struct without data, and for one that uncopy has already.
+uncopy_status uncopy_array_from_dlpack(struct DLManagedTensorVersioned *managed,
+                                       uncopy_array **out);
+
+// Takes a legacy DLPack struct, from before 1.0, as an array. As `uncopy_array_from_dlpack`; it can't say that it is
+// read-only, and counts as writable.
+uncopy_status uncopy_array_from_dlpack_legacy(struct DLManagedTensor *managed,
+                                              uncopy_array **out);
+
+// Gives an array as a DLPack 1.x struct. Shares the memory; shape and strides are the struct's own.
+//
+// Owner: the caller, who gives it on or calls its deleter once, on any thread. It keeps the memory by itself, and of a
+// frame the slot: the handle may be destroyed before. Read-only arrays say so in the flags, and **must not be written**.
+//
+// Stream order: none; see `uncopy_array_ready_on`.
+uncopy_status uncopy_array_to_dlpack(const uncopy_array *array,
+                                     struct DLManagedTensorVersioned **out);
+
+// Gives an array as a legacy DLPack struct, from before 1.0. As `uncopy_array_to_dlpack`.
+//
+// Errors: `UNCOPY_ERROR_READ_ONLY` for a read-only array, such as a received frame: the struct can't say so.
+uncopy_status uncopy_array_to_dlpack_legacy(const uncopy_array *array, struct DLManagedTensor **out);
+
+// Opens a link for publishing, under a name of up to 64 letters, digits, `.`, `_` and `-`. `options` may be NULL.
+//
+// Owner: the caller, who ends the link with `uncopy_publisher_destroy`. Frame memory is made with the first frame, or now
+// for a fixed form. The first end of a process starts one thread of uncopy's own, which ends with the last.
+//
+// Errors: `UNCOPY_ERROR_NAME_TAKEN`, `UNCOPY_ERROR_INVALID_NAME`, `UNCOPY_ERROR_INVALID_ARGUMENT`,
+// `UNCOPY_ERROR_PERMISSION_DENIED` for a runtime directory that is not private, `UNCOPY_ERROR_OUT_OF_MEMORY`.
+uncopy_status uncopy_publisher_create(const char *name,
+                                      const uncopy_publish_options *options,
+                                      uncopy_publisher **out);
+
+// Waits until at least `wanted` consumers are attached, at most `timeout_nanos` nanoseconds or `UNCOPY_FOREVER`.
+//
+// Errors: `UNCOPY_ERROR_TIMED_OUT`, `UNCOPY_ERROR_SUPERSEDED`, `UNCOPY_ERROR_INTERRUPTED`.
+uncopy_status uncopy_publisher_wait_for_consumers(uncopy_publisher *publisher,
+                                                  uint32_t wanted,
+                                                  int64_t timeout_nanos);
+
+// Waits until devices have written every frame that was published and is still there, at most `timeout_nanos` nanoseconds
+// or `UNCOPY_FOREVER`. `*written` is 1 when they have, 0 when the time is over. At once for frames in host memory. From then
+// on the frames need this process no longer, and arrays that were sent are given back.
+//
+// Errors: `UNCOPY_ERROR_INTERRUPTED`.
+uncopy_status uncopy_publisher_flush(uncopy_publisher *publisher,
+                                     int64_t timeout_nanos,
+                                     int32_t *written);
+
+// The counters of a publisher.
+uncopy_status uncopy_publisher_get_stats(uncopy_publisher *publisher, uncopy_publisher_stats *stats);
+
+// Ends the wait that goes on in another thread, or else the next one, with `UNCOPY_ERROR_INTERRUPTED`. From any thread; not
+// from a signal handler, for which `keep_waiting` is there.
+uncopy_status uncopy_publisher_interrupt(uncopy_publisher *publisher);
+
+// Closes the link: consumers are told, frames that they hold stay as they are, and the name is free. Waits before that, for
+// a second at most, until devices have written what was published. A call of another thread that waits ends with
+// `UNCOPY_ERROR_CLOSED`, and the link closes when it does. NULL is left alone; so is a handle that was destroyed, or made
+// before a fork.
+void uncopy_publisher_destroy(uncopy_publisher *publisher);
 
 // Lends a slot in host memory for a frame of `form`, to be written through `uncopy_loan_describe(...).data` or a DLPack
 // struct: nothing is copied. It holds what an older frame left there. `form` may have strides that are positive and don't
@@ -1045,17 +1000,6 @@ uncopy_status uncopy_loan_publish(uncopy_loan *loan,
 // made before a fork.
 void uncopy_loan_abandon(uncopy_loan *loan);
 
-// Opens a link for publishing, under a name of up to 64 letters, digits, `.`, `_` and `-`. `options` may be NULL.
-//
-// Owner: the caller, who ends the link with `uncopy_publisher_destroy`. Frame memory is made with the first frame, or now
-// for a fixed form. The first end of a process starts one thread of uncopy's own, which ends with the last.
-//
-// Errors: `UNCOPY_ERROR_NAME_TAKEN`, `UNCOPY_ERROR_INVALID_NAME`, `UNCOPY_ERROR_INVALID_ARGUMENT`,
-// `UNCOPY_ERROR_PERMISSION_DENIED` for a runtime directory that is not private, `UNCOPY_ERROR_OUT_OF_MEMORY`.
-uncopy_status uncopy_publisher_create(const char *name,
-                                      const uncopy_publish_options *options,
-                                      uncopy_publisher **out);
-
 // Copies an array into a slot and publishes it: **one copy**, where the array is, recorded with the frame. It is packed in
 // C order. Host and GPU alike. `options` may be NULL. `*seq` is the frame's number, from 1, or 0 when it was dropped
 // because every slot was held, which is no failure.
@@ -1080,35 +1024,6 @@ uncopy_status uncopy_publisher_send_memory(uncopy_publisher *publisher,
                                            const uncopy_memory *memory,
                                            const uncopy_send_options *options,
                                            uint64_t *seq);
-
-// Waits until at least `wanted` consumers are attached, at most `timeout_nanos` nanoseconds or `UNCOPY_FOREVER`.
-//
-// Errors: `UNCOPY_ERROR_TIMED_OUT`, `UNCOPY_ERROR_SUPERSEDED`, `UNCOPY_ERROR_INTERRUPTED`.
-uncopy_status uncopy_publisher_wait_for_consumers(uncopy_publisher *publisher,
-                                                  uint32_t wanted,
-                                                  int64_t timeout_nanos);
-
-// Waits until devices have written every frame that was published and is still there, at most `timeout_nanos` nanoseconds
-// or `UNCOPY_FOREVER`. `*written` is 1 when they have, 0 when the time is over. At once for frames in host memory. From then
-// on the frames need this process no longer, and arrays that were sent are given back.
-//
-// Errors: `UNCOPY_ERROR_INTERRUPTED`.
-uncopy_status uncopy_publisher_flush(uncopy_publisher *publisher,
-                                     int64_t timeout_nanos,
-                                     int32_t *written);
-
-// The counters of a publisher.
-uncopy_status uncopy_publisher_get_stats(uncopy_publisher *publisher, uncopy_publisher_stats *stats);
-
-// Ends the wait that goes on in another thread, or else the next one, with `UNCOPY_ERROR_INTERRUPTED`. From any thread; not
-// from a signal handler, for which `keep_waiting` is there.
-uncopy_status uncopy_publisher_interrupt(uncopy_publisher *publisher);
-
-// Closes the link: consumers are told, frames that they hold stay as they are, and the name is free. Waits before that, for
-// a second at most, until devices have written what was published. A call of another thread that waits ends with
-// `UNCOPY_ERROR_CLOSED`, and the link closes when it does. NULL is left alone; so is a handle that was destroyed, or made
-// before a fork.
-void uncopy_publisher_destroy(uncopy_publisher *publisher);
 
 // Takes a place at the producer of a name, waiting for it to appear. `options` may be NULL.
 //
@@ -1186,11 +1101,76 @@ uncopy_status uncopy_subscriber_interrupt(uncopy_subscriber *subscriber);
 // `UNCOPY_ERROR_CLOSED`. NULL is left alone; so is a handle that was destroyed, or made before a fork.
 void uncopy_subscriber_destroy(uncopy_subscriber *subscriber);
 
-// `UNCOPY_ABI_VERSION` of the library that was loaded. With another number than the header's, call nothing else.
-uint32_t uncopy_abi_version(void);
+// Says what a frame is: form, device, address, number, times.
+uncopy_status uncopy_frame_describe(const uncopy_frame *frame, uncopy_frame_info *info);
 
-// The version of the library that was loaded, such as `"0.1.0"`. It lives as long as the process.
-const char *uncopy_version(void);
+// The producer's metadata: `*kind` is `UNCOPY_META_*`, `*bytes` leads to `*len_bytes` bytes, to `""` without any. `kind` may
+// be NULL.
+//
+// Lifetime: until this handle of the frame is destroyed; copy them to keep them.
+uncopy_status uncopy_frame_meta(const uncopy_frame *frame,
+                                uint32_t *kind,
+                                const char **bytes,
+                                uint64_t *len_bytes);
+
+// Every copy that the content went through, in order: fills up to `capacity` of `copies`, at most `UNCOPY_MAX_COPIES` are
+// needed. `*count` is how many there are. None for a frame that was written straight into its slot.
+uncopy_status uncopy_frame_copies(const uncopy_frame *frame,
+                                  uncopy_copy *copies,
+                                  uint64_t capacity,
+                                  uint64_t *count);
+
+// The frame as an array: shared, read-only, holding the slot by itself.
+//
+// Stream order: `uncopy_array_ready_on` orders a stream after the content, and the slot's return after that stream.
+uncopy_status uncopy_frame_array(const uncopy_frame *frame,
+                                 uncopy_array **out);
+
+// Gives the frame as a DLPack 1.x struct that says that it is read-only. Shares the memory, and holds the slot by itself.
+//
+// Owner: the caller, who gives it on or calls its deleter once, on any thread. A consumer that does not honour
+// `DLPACK_FLAG_BITMASK_READ_ONLY` and writes ends the process, in host memory.
+//
+// Stream order: none; name the streams that read it with `uncopy_frame_used_on`.
+uncopy_status uncopy_frame_to_dlpack(const uncopy_frame *frame,
+                                     struct DLManagedTensorVersioned **out);
+
+// A private, writable array in host memory with the frame's elements in C order: **one copy**, made when this returns. Of a
+// frame on a device the device makes it, into pinned memory. The frame is needed no longer then.
+//
+// Errors: `UNCOPY_ERROR_OUT_OF_MEMORY`, `UNCOPY_ERROR_DEVICE_LOST`.
+uncopy_status uncopy_frame_to_host(const uncopy_frame *frame,
+                                   uncopy_array **out);
+
+// Notes that work in `stream` reads a frame on a device, through its address or an export: the slot goes back to the
+// producer only after what the stream holds when the last of handles, arrays and DLPack structs is gone. Without any such
+// stream it goes back at that moment. **The stream lives until then**, and may be destroyed at once after it, whatever it
+// still has to do. Nothing is noted of a frame in host memory.
+uncopy_status uncopy_frame_used_on(const uncopy_frame *frame,
+                                   void *stream);
+
+// Orders `stream` after the content of the frame and notes it as used: needed only for another stream than that of
+// `uncopy_subscriber_recv_on`; for every other frame this is `uncopy_frame_used_on`.
+//
+// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` while the stream is being captured, `UNCOPY_ERROR_DEVICE_LOST`.
+uncopy_status uncopy_frame_ready_on(const uncopy_frame *frame,
+                                    void *stream);
+
+// Notes that something reads the frame on its device that can't say in which stream: the slot goes back only when the
+// device has done everything that this process gave it. `uncopy_frame_used_on` is better wherever the stream is known.
+uncopy_status uncopy_frame_used_anywhere(const uncopy_frame *frame);
+
+// Whether the content never came, since the producer died while its device was at work on it; `*torn` is 1 then. Only a
+// frame of `uncopy_subscriber_recv_on` can turn out so.
+uncopy_status uncopy_frame_is_torn(const uncopy_frame *frame,
+                                   int32_t *torn);
+
+// Another handle of the same frame. The slot goes back after the last.
+uncopy_status uncopy_frame_clone(const uncopy_frame *frame, uncopy_frame **out);
+
+// Ends a handle; the slot goes back to the producer after the last of handles, arrays and DLPack structs. On any thread,
+// also after the subscriber is gone. NULL is left alone; so is a handle that was destroyed, or made before a fork.
+void uncopy_frame_destroy(uncopy_frame *frame);
 
 // Waits until some of `count` subscribers have something to receive, at most `timeout_nanos` nanoseconds or
 // `UNCOPY_FOREVER`. `ready[i]` becomes 1 for each that has, else 0; `*ready_count` is how many have, 0 when the time is
@@ -1204,6 +1184,26 @@ uncopy_status uncopy_wait(uncopy_subscriber *const *subscribers,
                           int64_t timeout_nanos,
                           uint8_t *ready,
                           uint64_t *ready_count);
+
+// Looks at the links of this user, by name, without taking part: no place, no lease. `directory` is NULL for the user's own
+// runtime directory. Takes a quarter of a second at most.
+//
+// Owner: the caller, who ends the list with `uncopy_link_list_destroy`.
+//
+// Errors: the runtime directory can't be read.
+uncopy_status uncopy_link_list_create(const char *directory,
+                                      uncopy_link_list **out);
+
+// How many links a list has.
+uncopy_status uncopy_link_list_count(const uncopy_link_list *list, uint64_t *count);
+
+// One link of a list, `index` from 0.
+//
+// Errors: `UNCOPY_ERROR_INVALID_ARGUMENT` for an index beyond the last.
+uncopy_status uncopy_link_list_get(const uncopy_link_list *list, uint64_t index, uncopy_link_info *info);
+
+// Ends a list, and the texts that it gave. NULL is left alone.
+void uncopy_link_list_destroy(uncopy_link_list *list);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -7,19 +7,39 @@
 #![expect(clippy::missing_safety_doc, reason = "the contract is at the top of the header, once for all")]
 #![expect(non_camel_case_types, reason = "the names of the header")]
 
-pub mod array;
 mod call;
-pub mod error;
-pub mod form;
-pub mod frame;
-pub mod links;
-pub mod loan;
 mod pointers;
-pub mod publisher;
 mod sized;
 mod stream;
-pub mod subscriber;
-pub mod values;
-pub mod version;
-pub mod wait;
 mod waiting;
+
+// In the order of the header.
+pub mod version;
+
+pub mod error;
+
+pub mod values;
+
+pub mod form;
+
+pub mod array;
+
+pub mod memory;
+
+pub mod dlpack;
+
+pub mod publisher;
+
+pub mod meta;
+
+pub mod loan;
+
+pub mod send;
+
+pub mod subscriber;
+
+pub mod frame;
+
+pub mod wait;
+
+pub mod links;

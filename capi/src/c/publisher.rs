@@ -5,17 +5,13 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uncopy::{
-    CaptureClock, Captured, Form, LinkError, MAX_META_BYTES, Meta, Publisher, Sent, Waiting, Waker, WhenFull,
-};
+use uncopy::{Form, LinkError, Publisher, Waiting, Waker, WhenFull};
 
-use super::array::{self, Held, uncopy_array, uncopy_memory, wrapped};
 use super::call::{call, call_silently};
 use super::error::uncopy_status;
-use super::pointers::{Out, optional_text, read, slice, text};
-use super::sized::{SizedOut, read_optional, read_sized, sized_struct};
-use super::stream::stream_of;
-use super::values::{picture, uncopy_form};
+use super::pointers::{Out, optional_text, read, text};
+use super::sized::{SizedOut, read_optional, sized_struct};
+use super::values::uncopy_form;
 use super::waiting::{Attentive, Calls, time_of};
 use crate::end::{End, Inner};
 use crate::failure::Failure;
@@ -26,25 +22,6 @@ pub const UNCOPY_WHEN_FULL_DROP: u32 = 0;
 /// `uncopy_publish_options.when_full`: the producer waits for room, and keeps frames that a consumer with
 /// `UNCOPY_READ_EVERY` has not received.
 pub const UNCOPY_WHEN_FULL_BLOCK: u32 = 1;
-
-/// `uncopy_meta.kind`: there are no bytes.
-pub const UNCOPY_META_NONE: u32 = 0;
-/// `uncopy_meta.kind`: bytes that only the two ends understand.
-pub const UNCOPY_META_RAW: u32 = 1;
-/// `uncopy_meta.kind`: UTF-8 JSON text, which the link does not parse.
-pub const UNCOPY_META_JSON: u32 = 2;
-/// The most bytes of metadata that a frame carries.
-pub const UNCOPY_MAX_META_BYTES: usize = 4096;
-const _: () = assert!(UNCOPY_MAX_META_BYTES == MAX_META_BYTES);
-
-/// `captured_clock`: the producer did not say when the content came to be.
-pub const UNCOPY_CLOCK_NONE: u32 = 0;
-/// `captured_clock`: `CLOCK_MONOTONIC` of this machine, comparable with `published_nanos`.
-pub const UNCOPY_CLOCK_MONOTONIC: u32 = 1;
-/// `captured_clock`: time since the Unix epoch.
-pub const UNCOPY_CLOCK_REALTIME: u32 = 2;
-/// `captured_clock`: a clock of the producer's own.
-pub const UNCOPY_CLOCK_OTHER: u32 = 3;
 
 /// The producing end of a link. A handle, used by one thread at a time: another one is told `UNCOPY_ERROR_UNSUPPORTED`.
 /// `uncopy_publisher_interrupt` and `uncopy_publisher_destroy` may come from any thread.
@@ -125,51 +102,6 @@ pub struct uncopy_publish_options {
     pub reserved: [u8; 6],
 }
 sized_struct!(uncopy_publish_options, "UNCOPY_PUBLISH_OPTIONS_INIT", 72);
-
-/// What a frame carries beside its elements. Begin with `UNCOPY_META_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct uncopy_meta {
-    /// `sizeof(uncopy_meta)`.
-    pub size_bytes: u32,
-    /// 1.
-    pub version: u32,
-    /// Copied by the call.
-    pub bytes: *const c_void,
-    /// At most `UNCOPY_MAX_META_BYTES`.
-    pub len_bytes: u64,
-    /// `UNCOPY_META_*`: what the bytes are.
-    pub kind: u32,
-    /// `UNCOPY_CLOCK_*`: the clock of `captured_nanos`.
-    pub captured_clock: u32,
-    /// When the content came to be, in nanoseconds.
-    pub captured_nanos: i64,
-}
-sized_struct!(uncopy_meta, "UNCOPY_META_INIT", 40);
-
-/// How an array is sent. Begin with `UNCOPY_SEND_OPTIONS_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct uncopy_send_options {
-    /// `sizeof(uncopy_send_options)`.
-    pub size_bytes: u32,
-    /// 1.
-    pub version: u32,
-    /// `UNCOPY_PIXEL_*`.
-    pub pixel_format: u16,
-    /// `UNCOPY_ORIGIN_*`.
-    pub origin: u8,
-    /// `UNCOPY_CHANNELS_*`; 0: what the pixel format implies.
-    pub channel_order: u8,
-    /// 0.
-    pub reserved: u32,
-    /// The stream that an array on a device is copied in, ordered after the work that makes its content. NULL: the one
-    /// that the array was said to be made on, or the legacy default stream.
-    pub stream: *mut c_void,
-    /// NULL: none.
-    pub meta: *const uncopy_meta,
-}
-sized_struct!(uncopy_send_options, "UNCOPY_SEND_OPTIONS_INIT", 32);
 
 /// Counters of a publisher. Begin with `UNCOPY_PUBLISHER_STATS_INIT`.
 #[repr(C)]
@@ -259,140 +191,6 @@ unsafe fn with_options(
         asked = asked.directory(directory);
     }
     Ok(asked)
-}
-
-/// What a frame carries, from the caller's struct; null for nothing.
-///
-/// # Safety
-/// `meta` is null or leads to such a struct, whose bytes are there.
-pub unsafe fn meta_of(meta: *const uncopy_meta) -> Result<Meta, Failure> {
-    // SAFETY: passed on.
-    let given = unsafe { read_optional("meta", meta) }?;
-    let Some(given) = given else { return Ok(Meta::default()) };
-    let mut meta = Meta::default();
-    if given.captured_clock != UNCOPY_CLOCK_NONE {
-        let clock = u8::try_from(given.captured_clock).map_err(|_| {
-            Failure::Argument(format!(
-                "captured_clock is one of UNCOPY_CLOCK_*, not {}",
-                given.captured_clock
-            ))
-        })?;
-        meta = meta.captured(Captured { nanos: given.captured_nanos, clock: CaptureClock(clock) });
-    }
-    // Lossless on 64-bit targets.
-    let len = given.len_bytes as usize;
-    // More is refused by the link, with its words; so much is not even copied.
-    let len = len.min(UNCOPY_MAX_META_BYTES + 1);
-    // SAFETY: passed on.
-    let bytes = unsafe { slice::<u8>("meta->bytes", given.bytes.cast(), len) }?;
-    if given.len_bytes > UNCOPY_MAX_META_BYTES as u64 {
-        let (len_bytes, limit_bytes) = (given.len_bytes as usize, UNCOPY_MAX_META_BYTES);
-        return Err(LinkError::MetaTooLarge { len_bytes, limit_bytes }.into());
-    }
-    match given.kind {
-        UNCOPY_META_NONE if bytes.is_empty() => Ok(meta),
-        UNCOPY_META_NONE => Err(Failure::Argument(
-            "meta has bytes and no kind; say UNCOPY_META_RAW or UNCOPY_META_JSON".to_owned(),
-        )),
-        UNCOPY_META_RAW => Ok(meta.raw(bytes)),
-        UNCOPY_META_JSON => match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(meta.json(text)),
-            Err(error) => Err(Failure::Argument(format!("JSON is UTF-8, and the metadata is not: {error}"))),
-        },
-        other => Err(Failure::Argument(format!("meta->kind is one of UNCOPY_META_*, not {other}"))),
-    }
-}
-
-/// Copies an array into a slot and publishes it: **one copy**, where the array is, recorded with the frame. It is packed in
-/// C order. Host and GPU alike. `options` may be NULL. `*seq` is the frame's number, from 1, or 0 when it was dropped
-/// because every slot was held, which is no failure.
-///
-/// Stream order: in host memory the copy is made when the call returns. On a device it is put into `options->stream` and
-/// the call returns; the memory of the array is kept until it is made, and given back by a later call. Work that is put into
-/// that stream afterwards may write to the array. The stream may be destroyed as soon as the call has returned.
-///
-/// Errors: `UNCOPY_ERROR_FORM_MISMATCH` on a link that was opened for another form, `UNCOPY_ERROR_INVALID_ARGUMENT` for
-/// metadata that is too long and for a stream that is being captured, `UNCOPY_ERROR_NO_FREE_SLOT` when a producer that
-/// blocks found no room in time, `UNCOPY_ERROR_SUPERSEDED` after a takeover, `UNCOPY_ERROR_INTERRUPTED`,
-/// `UNCOPY_ERROR_OUT_OF_MEMORY`, `UNCOPY_ERROR_UNSUPPORTED` where the array's device can't be used,
-/// `UNCOPY_ERROR_DEVICE_LOST`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn uncopy_publisher_send(
-    publisher: *mut uncopy_publisher,
-    array: *const uncopy_array,
-    options: *const uncopy_send_options,
-    seq: *mut u64,
-) -> uncopy_status {
-    call("uncopy_publisher_send", || {
-        // SAFETY: the contract of the header.
-        let seq = unsafe { Out::at("seq", seq, 0) }?;
-        let end = get(publisher)?;
-        let held = array::get(array)?;
-        // SAFETY: the contract of the header.
-        unsafe { send(&end, &held, options, &seq) }
-    })
-}
-
-/// `uncopy_publisher_send` of memory that need not be an array: `memory->release` is not called, and memory on a device stays
-/// until the copy in its stream is made, which `uncopy_publisher_flush` waits for.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn uncopy_publisher_send_memory(
-    publisher: *mut uncopy_publisher,
-    memory: *const uncopy_memory,
-    options: *const uncopy_send_options,
-    seq: *mut u64,
-) -> uncopy_status {
-    call("uncopy_publisher_send_memory", || {
-        // SAFETY: the contract of the header.
-        let seq = unsafe { Out::at("seq", seq, 0) }?;
-        let end = get(publisher)?;
-        // SAFETY: the contract of the header.
-        let memory = unsafe { read_sized("memory", memory) }?;
-        // SAFETY: the contract of the header: it is there until the copy is made.
-        let held = unsafe { wrapped(&memory, ()) }?;
-        // SAFETY: the contract of the header.
-        unsafe { send(&end, &held, options, &seq) }
-    })
-}
-
-/// # Safety
-/// `options` is null or leads to such a struct, whose metadata is there.
-unsafe fn send(
-    end: &PublisherEnd,
-    held: &Held,
-    options: *const uncopy_send_options,
-    seq: &Out<u64>,
-) -> Result<(), Failure> {
-    // SAFETY: passed on.
-    let options = unsafe { read_optional("options", options) }?;
-    let tensor = held.tensor();
-    let mut form = Form::from_layout(tensor.layout().to_c_contiguous());
-    let mut meta = Meta::default();
-    let mut stream = held.made_on();
-    if let Some(options) = options {
-        form = picture(form, options.pixel_format, options.origin, options.channel_order);
-        // SAFETY: passed on.
-        meta = unsafe { meta_of(options.meta) }?;
-        stream = if options.stream.is_null() { stream } else { Some(stream_of(options.stream)) };
-    }
-    if tensor.device().is_host_accessible() && stream.is_some() {
-        return Err(Failure::Argument(
-            "stream is for arrays on a device, and this is in host memory".to_owned(),
-        ));
-    }
-    let sent = end.with(|Producing { publisher, .. }| {
-        let mut attentive = Attentive(end);
-        let waiting: Option<&mut dyn Waiting> = Some(&mut attentive);
-        Ok(match stream {
-            Some(stream) => publisher.send_on(&form, tensor, meta, stream, waiting)?,
-            None => publisher.send_with(&form, tensor, meta, waiting)?,
-        })
-    })?;
-    seq.put(match sent {
-        Sent::Published { seq } => seq,
-        Sent::Dropped => 0,
-    });
-    Ok(())
 }
 
 /// Waits until at least `wanted` consumers are attached, at most `timeout_nanos` nanoseconds or `UNCOPY_FOREVER`.
