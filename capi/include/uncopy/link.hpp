@@ -606,6 +606,14 @@ public:
     // On a device: the slot goes back after what this stream holds at the frame's end; see uncopy_frame_used_on.
     void used_on(void* stream) const { detail::check(uncopy_frame_used_on(handle_.get(), stream)); }
 
+    // The same, keeping what the stream belongs to as long as it is needed.
+    void used_on(void* stream, std::shared_ptr<void> owner) const {
+        auto kept = std::make_unique<std::shared_ptr<void>>(std::move(owner));
+        const auto release = [](void* held) noexcept { delete static_cast<std::shared_ptr<void>*>(held); };
+        detail::check(uncopy_frame_used_on_kept(handle_.get(), stream, release, kept.get()));
+        kept.release();
+    }
+
     // Orders a stream after the content and notes it as used; see uncopy_frame_ready_on.
     void ready_on(void* stream) const { detail::check(uncopy_frame_ready_on(handle_.get(), stream)); }
 

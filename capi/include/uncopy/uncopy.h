@@ -1149,6 +1149,14 @@ uncopy_status uncopy_frame_to_host(const uncopy_frame *frame,
 uncopy_status uncopy_frame_used_on(const uncopy_frame *frame,
                                    void *stream);
 
+// As `uncopy_frame_used_on`, and keeps what the stream belongs to: `release` is called once, with `owner`, on any thread, when
+// the stream is not needed any more. It must not throw, and must not call uncopy. It is not called where this fails; of a
+// frame in host memory it is called before this returns.
+uncopy_status uncopy_frame_used_on_kept(const uncopy_frame *frame,
+                                        void *stream,
+                                        void (*release)(void *owner),
+                                        void *owner);
+
 // Orders `stream` after the content of the frame and notes it as used: needed only for another stream than that of
 // `uncopy_subscriber_recv_on`; for every other frame this is `uncopy_frame_used_on`.
 //

@@ -10,6 +10,7 @@ use uncopy::{Frame, Staging};
 use super::array::{self, Held, uncopy_array};
 use super::call::{call, call_silently};
 use super::error::uncopy_status;
+use super::memory::Owner;
 use super::meta::{UNCOPY_CLOCK_NONE, UNCOPY_META_NONE};
 use super::pointers::Out;
 use super::sized::{SizedOut, sized_struct};
@@ -244,6 +245,25 @@ pub unsafe extern "C" fn uncopy_frame_used_on(
 ) -> uncopy_status {
     call("uncopy_frame_used_on", || {
         get(frame)?.frame.used_on(stream_of(stream));
+        Ok(())
+    })
+}
+
+/// As `uncopy_frame_used_on`, and keeps what the stream belongs to: `release` is called once, with `owner`, on any thread, when
+/// the stream is not needed any more. It must not throw, and must not call uncopy. It is not called where this fails; of a
+/// frame in host memory it is called before this returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uncopy_frame_used_on_kept(
+    frame: *const uncopy_frame,
+    stream: *mut c_void,
+    release: Option<unsafe extern "C" fn(owner: *mut c_void)>,
+    owner: *mut c_void,
+) -> uncopy_status {
+    call("uncopy_frame_used_on_kept", || {
+        let wanted = "a function to be called when the stream is not needed any more";
+        let release = release.ok_or(Failure::Null { argument: "release", wanted })?;
+        let received = get(frame)?;
+        received.frame.used_on_kept(stream_of(stream), Owner::new(Some(release), owner));
         Ok(())
     })
 }

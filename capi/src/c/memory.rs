@@ -64,8 +64,7 @@ pub unsafe extern "C" fn uncopy_array_wrap(
         let out = unsafe { Out::at("out", out, std::ptr::null_mut()) }?;
         // SAFETY: the contract of the header.
         let memory = unsafe { read_sized("memory", memory) }?;
-        let owner = Owner { release: memory.release, owner: memory.owner, is_ours: Arc::default() };
-        let is_ours = Arc::clone(&owner.is_ours);
+        let (owner, is_ours) = Owner::revocable(memory.release, memory.owner);
         // SAFETY: the contract of the header: the memory is there until `release` is called.
         let held = unsafe { wrapped(&memory, owner) }?;
         let handle = put(held)?;
@@ -112,11 +111,28 @@ pub unsafe fn wrapped(memory: &uncopy_memory, owner: impl Send + Sync + 'static)
     Ok(Held::new(tensor, made_on, None))
 }
 
-/// The owner of wrapped memory.
-struct Owner {
+/// What a program is told when something of its own is not needed any more.
+pub struct Owner {
     release: Option<unsafe extern "C" fn(*mut c_void)>,
     owner: *mut c_void,
+    /// Shared with whoever may yet refuse it: until this is set, nobody is told.
     is_ours: Arc<AtomicBool>,
+}
+
+impl Owner {
+    /// One that is told in any case.
+    pub fn new(release: Option<unsafe extern "C" fn(*mut c_void)>, owner: *mut c_void) -> Owner {
+        Owner { release, owner, is_ours: Arc::new(AtomicBool::new(true)) }
+    }
+
+    /// One that is told only if the flag is set by then.
+    fn revocable(
+        release: Option<unsafe extern "C" fn(*mut c_void)>,
+        owner: *mut c_void,
+    ) -> (Owner, Arc<AtomicBool>) {
+        let is_ours = Arc::<AtomicBool>::default();
+        (Owner { release, owner, is_ours: Arc::clone(&is_ours) }, is_ours)
+    }
 }
 
 // SAFETY: the header says that `release` is called on any thread; nothing else is done with the pointer.

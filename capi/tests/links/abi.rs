@@ -111,12 +111,13 @@ fn sizes_offsets_numbers_and_functions_are_those_that_programs_were_built_with()
         writeln!(now, "{symbol}()").unwrap();
     }
     let path = manifest().join(GOLDEN);
-    if std::env::var_os("UNCOPY_WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, &now).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap();
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
-    let (kept, now) = (lines(&kept), lines(&now));
+    let now = lines(&now);
+    if std::env::var_os("UNCOPY_WRITE_GOLDEN").is_some() {
+        let text: String = now.iter().map(|line| line.clone() + "\n").collect();
+        std::fs::write(&path, text).unwrap();
+    }
+    let kept = lines(&std::fs::read_to_string(&path).unwrap());
     let (gone, new): (Vec<_>, Vec<_>) = (kept.difference(&now).collect(), now.difference(&kept).collect());
     assert!(gone.is_empty() && new.is_empty(), "{GOLDEN} differs\ngone: {gone:#?}\nnew: {new:#?}");
 }

@@ -2,6 +2,8 @@
 // What goes wrong in programs: NULL, handles that are over or of another type, structs of another age, two threads in one
 // end, fork.
 #include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +80,7 @@ static void null_is_told_for_every_result(void) {
     FAILS(uncopy_frame_to_dlpack(frame, NULL), INVALID, out);
     FAILS(uncopy_frame_to_host(frame, NULL), INVALID, out);
     FAILS(uncopy_frame_is_torn(frame, NULL), INVALID, out);
+    FAILS(uncopy_frame_used_on_kept(frame, NULL, NULL, NULL), INVALID, "release is NULL");
     FAILS(uncopy_frame_clone(frame, NULL), INVALID, out);
     FAILS(uncopy_wait(&subscriber, 1, 0, NULL, &number), INVALID, "ready is NULL");
     FAILS(uncopy_wait(NULL, 1, 0, NULL, &number), INVALID, "subscribers is NULL");
@@ -107,6 +110,11 @@ static void told_of_array(uncopy_array *it, int32_t status, const char *words) {
     uncopy_array_destroy(it);
 }
 
+static void must_not_be_called(void *owner) {
+    (void)owner;
+    CHECK(!"a release after a failure");
+}
+
 static void told_of_frame(uncopy_frame *it, int32_t status, const char *words) {
     uncopy_frame_info info = UNCOPY_FRAME_INFO_INIT;
     uncopy_frame *other;
@@ -123,6 +131,7 @@ static void told_of_frame(uncopy_frame *it, int32_t status, const char *words) {
     FAILS(uncopy_frame_to_host(it, &made), status, words);
     FAILS(uncopy_frame_to_dlpack(it, &managed), status, words);
     FAILS(uncopy_frame_used_on(it, NULL), status, words);
+    FAILS(uncopy_frame_used_on_kept(it, NULL, must_not_be_called, NULL), status, words);
     FAILS(uncopy_frame_ready_on(it, NULL), status, words);
     FAILS(uncopy_frame_used_anywhere(it), status, words);
     FAILS(uncopy_frame_is_torn(it, &torn), status, words);
@@ -398,6 +407,36 @@ static void two_threads_in_one_end_are_told_and_either_may_end_the_wait(void) {
     uncopy_publisher_destroy(quiet);
 }
 
+static volatile sig_atomic_t has_rung;
+
+static void ring(int signal) {
+    (void)signal;
+    has_rung = 1;
+}
+
+static int32_t until_it_rings(void *user) {
+    (void)user;
+    return !has_rung;
+}
+
+static void a_signal_ends_a_wait_whose_program_wants_that(void) {
+    uncopy_publisher *quiet;
+    uncopy_subscriber *waiting;
+    uncopy_frame *received;
+    OK(uncopy_publisher_create("signal", NULL, &quiet));
+    uncopy_subscribe_options options = UNCOPY_SUBSCRIBE_OPTIONS_INIT;
+    options.keep_waiting = until_it_rings;
+    OK(uncopy_subscriber_create("signal", &options, &waiting));
+    struct sigaction action = {.sa_handler = ring};
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    struct itimerval soon = {{0, 0}, {0, 20000}};
+    CHECK(setitimer(ITIMER_REAL, &soon, NULL) == 0);
+    FAILS(uncopy_subscriber_recv(waiting, UNCOPY_FOREVER, &received), UNCOPY_ERROR_INTERRUPTED, "interrupted");
+    CHECK(has_rung);
+    uncopy_subscriber_destroy(waiting);
+    uncopy_publisher_destroy(quiet);
+}
+
 static void *clone_and_destroy(void *unused) {
     (void)unused;
     for (int round = 0; round < 2000; round++) {
@@ -462,6 +501,7 @@ int main(void) {
     structs_of_another_age_are_told();
     numbers_outside_what_a_call_accepts_are_told();
     two_threads_in_one_end_are_told_and_either_may_end_the_wait();
+    a_signal_ends_a_wait_whose_program_wants_that();
     a_frame_is_used_by_any_number_of_threads();
     a_forked_child_is_told_and_ends_nothing_of_its_parent();
     tear_down();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Streams: who waits for whom. On the stand-in for a driver each piece of work is late by as much as its stream was told, so
 // that an order that is forgotten shows as bytes of another frame.
+#include <sched.h>
+
 #include "../../examples/links/driver.h"
 #include "check.h"
 #include "dlpack_structs.h"
@@ -73,6 +75,33 @@ static void a_slot_goes_back_after_the_streams_that_were_named(void) {
     CHECK(all_are(bytes, 1));
     uncopy_subscriber_destroy(subscriber);
     uncopy_publisher_destroy(publisher);
+}
+
+static int released;
+
+static void release(void *owner) {
+    CHECK(owner == &released);
+    __atomic_add_fetch(&released, 1, __ATOMIC_SEQ_CST);
+}
+
+static void the_owner_of_a_stream_is_kept_as_long_as_the_frame_needs_it(void) {
+    uncopy_publisher *publisher;
+    uncopy_subscriber *subscriber;
+    open_both("kept", 4, &publisher, &subscriber);
+    publish_one(publisher, 1, prompt);
+    uncopy_frame *frame, *twin;
+    OK(uncopy_subscriber_recv(subscriber, UNCOPY_FOREVER, &frame));
+    OK(uncopy_frame_used_on_kept(frame, late, release, &released));
+    OK(uncopy_frame_clone(frame, &twin));
+    uncopy_frame_destroy(frame);
+    CHECK(__atomic_load_n(&released, __ATOMIC_SEQ_CST) == 0);
+    uncopy_frame_destroy(twin);
+    while (__atomic_load_n(&released, __ATOMIC_SEQ_CST) == 0) {
+        sched_yield();
+    }
+    uncopy_subscriber_destroy(subscriber);
+    uncopy_publisher_destroy(publisher);
+    CHECK(released == 1);
 }
 
 static void a_stream_is_ordered_after_an_array_that_another_makes(void) {
@@ -219,6 +248,7 @@ int main(void) {
     driver_check(driver.alloc_host((void **)&bytes, LEN), "cuMemAllocHost");
     driver_check(driver.alloc_host((void **)&others, LEN), "cuMemAllocHost");
     a_slot_goes_back_after_the_streams_that_were_named();
+    the_owner_of_a_stream_is_kept_as_long_as_the_frame_needs_it();
     a_stream_is_ordered_after_an_array_that_another_makes();
     a_frame_for_a_stream_is_whole_there_before_it_is_anywhere_else();
     two_streams_write_one_loan();

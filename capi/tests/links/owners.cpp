@@ -129,6 +129,9 @@ static void metadata_arrays_and_copies_come_through() {
     const link::array taken(managed);
     CHECK(taken.info().data == frame.data() && taken.info().is_read_only);
     CHECK(frame.array().info().data == frame.data() && frame.to_host().info().data != frame.data());
+    auto owner = std::make_shared<int>(1);
+    frame.used_on(nullptr, owner); // of a frame in host memory nothing is noted, and so nothing kept
+    CHECK(owner.use_count() == 1);
     CHECK(out.send(memory) == std::optional<std::uint64_t>(2));
     link::loan slot = out.loan(form);
     DLManagedTensorVersioned* view = slot.to_dlpack();

@@ -92,6 +92,8 @@ fn the_library_is_found_by_the_name_of_its_interface() {
     }
     let said = run(Command::new("readelf").arg("--dynamic").arg(installed.lib().join("libuncopy.so")));
     assert!(said.contains("soname: [libuncopy.so.1]"), "{said}");
+    // Who unloads it must not unload the code of its thread.
+    assert!(said.contains("NODELETE"), "{said}");
     // Neither the driver nor a CUDA runtime is linked.
     let needed: Vec<_> = said.lines().filter(|line| line.contains("(NEEDED)")).collect();
     assert!(!needed.iter().any(|line| line.contains("cuda")), "{needed:?}");

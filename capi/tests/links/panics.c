@@ -38,6 +38,7 @@ static void every_function_with_a_status(void) {
     PANICS(uncopy_frame_to_dlpack(NULL, NULL));
     PANICS(uncopy_frame_to_host(NULL, NULL));
     PANICS(uncopy_frame_used_on(NULL, NULL));
+    PANICS(uncopy_frame_used_on_kept(NULL, NULL, NULL, NULL));
     PANICS(uncopy_frame_ready_on(NULL, NULL));
     PANICS(uncopy_frame_used_anywhere(NULL));
     PANICS(uncopy_frame_is_torn(NULL, NULL));

@@ -30,6 +30,25 @@ fn f41_f42_links_publish_and_receive_in_every_way() {
 }
 
 #[test]
+fn programs_may_end_without_ending_what_they_have_or_after_main() {
+    let Some(installed) = Installed::find() else { return };
+    for source in ["forgetful.c", "globals.cpp"] {
+        let program = installed.build(&format!("tests/links/{source}"), &[]);
+        assert_eq!(run(&mut Links::new(source).command(&program)), "done\n", "{source}");
+    }
+}
+
+#[test]
+fn a_host_may_unload_the_library_while_a_link_is_open() {
+    let Some(installed) = Installed::find() else { return };
+    // Linked against nothing of ours: it loads the library by itself.
+    let program = installed.build("tests/links/plugin.c", &["-Wl,--as-needed"]);
+    let links = Links::new("plugin");
+    let library = installed.lib().join("libuncopy.so.1");
+    assert_eq!(run(links.command(&program).arg(library)), "done\n");
+}
+
+#[test]
 fn streams_wait_for_whom_they_must() {
     let Some(installed) = Installed::find() else { return };
     let Some(driver) = driver() else { return };

@@ -89,9 +89,9 @@ impl Installed {
         let program = scratch().join(name);
         let mut command = Language::of(&source).compiler();
         command.arg("-I").arg(self.include()).arg("-I").arg(manifest().join("tests/links"));
-        command.arg(&source).arg("-o").arg(&program);
+        command.arg(&source).arg("-o").arg(&program).args(arguments);
         command.arg("-L").arg(self.lib()).args(["-luncopy", "-pthread", "-ldl"]);
-        command.arg(format!("-Wl,-rpath,{}", self.lib().display())).args(arguments);
+        command.arg(format!("-Wl,-rpath,{}", self.lib().display()));
         (command, program)
     }
 }
