@@ -407,6 +407,47 @@ static void two_threads_in_one_end_are_told_and_either_may_end_the_wait(void) {
     uncopy_publisher_destroy(quiet);
 }
 
+static uncopy_publisher *blocking;
+
+static void *wait_for_room(void *unused) {
+    (void)unused;
+    uncopy_form form = small_form();
+    uncopy_loan *loan;
+    FAILS(uncopy_publisher_loan(blocking, &form, &loan), UNCOPY_ERROR_CLOSED, "is closed");
+    return NULL;
+}
+
+static void a_producer_that_waits_for_room_is_ended_by_another_thread(void) {
+    uncopy_publish_options options = UNCOPY_PUBLISH_OPTIONS_INIT;
+    options.slots = 2;
+    options.when_full = UNCOPY_WHEN_FULL_BLOCK;
+    options.keep_waiting = say_that_it_waits;
+    OK(uncopy_publisher_create("blocking", &options, &blocking));
+    uncopy_subscriber *reader;
+    OK(uncopy_subscriber_create("blocking", NULL, &reader));
+    uncopy_frame *held[2];
+    for (int at = 0; at < 2; at++) {
+        uncopy_form form = small_form();
+        uncopy_loan *loan;
+        OK(uncopy_publisher_loan(blocking, &form, &loan));
+        OK(uncopy_loan_publish(loan, NULL, NULL));
+        OK(uncopy_subscriber_recv(reader, SECOND, &held[at]));
+    }
+    pthread_t thread;
+    say(0);
+    CHECK(pthread_create(&thread, NULL, wait_for_room, NULL) == 0);
+    pthread_mutex_lock(&lock);
+    while (!in_thread) {
+        pthread_cond_wait(&changed, &lock);
+    }
+    pthread_mutex_unlock(&lock);
+    uncopy_publisher_destroy(blocking);
+    CHECK(pthread_join(thread, NULL) == 0);
+    uncopy_frame_destroy(held[0]);
+    uncopy_frame_destroy(held[1]);
+    uncopy_subscriber_destroy(reader);
+}
+
 static volatile sig_atomic_t has_rung;
 
 static void ring(int signal) {
@@ -501,6 +542,7 @@ int main(void) {
     structs_of_another_age_are_told();
     numbers_outside_what_a_call_accepts_are_told();
     two_threads_in_one_end_are_told_and_either_may_end_the_wait();
+    a_producer_that_waits_for_room_is_ended_by_another_thread();
     a_signal_ends_a_wait_whose_program_wants_that();
     a_frame_is_used_by_any_number_of_threads();
     a_forked_child_is_told_and_ends_nothing_of_its_parent();

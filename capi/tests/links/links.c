@@ -233,6 +233,38 @@ static void a_full_link_drops_or_blocks_as_it_was_told(void) {
     uncopy_subscriber_destroy(subscriber);
 }
 
+static void a_consumer_that_keeps_slots_for_too_long_loses_its_place(void) {
+    uncopy_publish_options options = UNCOPY_PUBLISH_OPTIONS_INIT;
+    options.slots = 2;
+    options.evict_after_nanos = 1000000;
+    uncopy_publisher *publisher;
+    uncopy_subscriber *subscriber;
+    OK(uncopy_publisher_create("evict", &options, &publisher));
+    OK(uncopy_subscriber_create("evict", NULL, &subscriber));
+    uncopy_frame *held[2], *next;
+    for (int at = 0; at < 2; at++) {
+        publish_one(publisher, at);
+        OK(uncopy_subscriber_recv(subscriber, SECOND, &held[at]));
+    }
+    // No room: the producer runs out of patience, not of slots that it may take.
+    uncopy_form form = small_form();
+    uncopy_loan *loan;
+    FAILS(uncopy_publisher_loan(publisher, &form, &loan), UNCOPY_ERROR_NO_FREE_SLOT, "");
+    uncopy_status status;
+    do {
+        uncopy_publisher_loan(publisher, &form, &loan);
+        status = uncopy_subscriber_recv(subscriber, 0, &next);
+    } while (status == UNCOPY_ERROR_TIMED_OUT);
+    CHECK(status == UNCOPY_ERROR_EVICTED && next == NULL);
+    uncopy_frame_info info = UNCOPY_FRAME_INFO_INIT;
+    OK(uncopy_frame_describe(held[0], &info));
+    CHECK(*(const uint8_t *)info.data == 0);
+    uncopy_frame_destroy(held[0]);
+    uncopy_frame_destroy(held[1]);
+    uncopy_subscriber_destroy(subscriber);
+    uncopy_publisher_destroy(publisher);
+}
+
 static void a_fixed_form_refuses_others(void) {
     uncopy_publish_options options = UNCOPY_PUBLISH_OPTIONS_INIT;
     uncopy_form form = small_form(), other;
@@ -408,6 +440,7 @@ int main(void) {
     a_strided_array_is_sent_packed_and_the_copy_is_named();
     a_dlpack_view_of_a_loan_is_written_and_published();
     a_full_link_drops_or_blocks_as_it_was_told();
+    a_consumer_that_keeps_slots_for_too_long_loses_its_place();
     a_fixed_form_refuses_others();
     a_name_is_taken_until_it_is_taken_over();
     an_event_loop_polls_the_descriptor();

@@ -30,6 +30,14 @@ fn f41_f42_links_publish_and_receive_in_every_way() {
 }
 
 #[test]
+fn a_long_wait_for_a_producer_says_once_what_it_waits_for() {
+    let Some(installed) = Installed::find() else { return };
+    let program = installed.build("tests/links/notice.cpp", &[]);
+    let said = run(&mut Links::new("notice").command(&program));
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
 fn programs_may_end_without_ending_what_they_have_or_after_main() {
     let Some(installed) = Installed::find() else { return };
     for source in ["forgetful.c", "globals.cpp"] {
