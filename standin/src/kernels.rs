@@ -6,9 +6,10 @@
 //! | `uncopy_fill` | `u64 ptr, u64 n_words, u64 seed` | word i becomes `splitmix64(seed + i)` |
 //! | `uncopy_check` | `u64 ptr, u64 n_words, u64 seed, u64 out` | adds to `out[0]` how many words are not that, and lowers `out[1]` to the first of them |
 //! | `uncopy_spin` | `u64 nanoseconds` | keeps its stream busy for so long |
+//! | `uncopy_saxpy` | `u64 s, u64 x, u64 y, f32 a, u64 n, s64 stride_s, s64 stride_x, s64 stride_y` | float `s[i]` becomes `a * x[i] + y[i]` |
 //!
-//! The same kernels for a card are in `tests/gpu/src/kernels.ptx`, which says what a word is. The grid doesn't
-//! matter: each strides over all words.
+//! The same kernels for a card are in `tests/gpu/src/kernels.ptx`, which says what a word is, and the last one in
+//! `capi/tests/arrays/pycai/saxpy.hpp`. The grid doesn't matter: each strides over all words.
 
 #![expect(unsafe_code, reason = "exports C entries, reads and writes words by address")]
 
@@ -22,6 +23,7 @@ use crate::{
     place::{Named, Place, Use, whole},
     poll,
     queue::{Queue, Work},
+    saxpy::Saxpy,
     space::{self, READ},
     streams,
 };
@@ -133,6 +135,7 @@ enum Kernel {
     Fill { words: Words, seed: u64 },
     Check { words: Words, seed: u64, out: Words },
     Spin(Duration),
+    Saxpy(Saxpy),
 }
 
 impl Kernel {
@@ -147,6 +150,7 @@ impl Kernel {
                 seed: argument(2)?,
                 out: Words::at(argument(3)?, 2, context)?,
             },
+            "uncopy_saxpy" => Kernel::Saxpy(Saxpy::of(arguments, context)?),
             "uncopy_spin" => Kernel::Spin(Duration::from_nanos(argument(0)?)),
             _ => return Err(Code::NOT_SUPPORTED),
         })
@@ -160,6 +164,7 @@ impl Kernel {
                 let end = Instant::now() + *time;
                 poll::until(stream, || Instant::now() >= end);
             }
+            Kernel::Saxpy(saxpy) => saxpy.run(stream, context)?,
             Kernel::Fill { words, seed } if words.count > 0 => {
                 if !words.is_writable(context) {
                     return None;

@@ -35,7 +35,9 @@ mod pointers;
 mod poll;
 mod pools;
 mod queue;
+
 mod random;
+mod saxpy;
 mod seal;
 mod settings;
 mod shared_events;

@@ -120,7 +120,8 @@ namespace pybind11 {
 namespace detail {
 
 template <class T, std::size_t N, class Order, class Space>
-struct type_caster<uncopy::view<T, N, Order, Space>> {
+class type_caster<uncopy::view<T, N, Order, Space>> {
+ public:
   using value_type = uncopy::view<T, N, Order, Space>;
   using signature = uncopy::python::view_signature<value_type>;
   static constexpr auto name = descr<signature::length>(signature::text.characters);
@@ -149,7 +150,8 @@ struct type_caster<uncopy::view<T, N, Order, Space>> {
 };
 
 template <>
-struct type_caster<uncopy::array> {
+class type_caster<uncopy::array> {
+ public:
   static constexpr auto name = const_name("uncopy.array");
   // A mover, not a copier: by value, by rvalue, or by reference to what the caster holds for the call.
   template <class T>
@@ -181,7 +183,8 @@ struct type_caster<uncopy::array> {
 };
 
 template <uncopy::framework F>
-struct type_caster<uncopy::returned_as<F>> {
+class type_caster<uncopy::returned_as<F>> {
+ public:
   static constexpr auto name = uncopy::python::framework_descr<F>([](auto const &text) { return const_name(text); });
   template <class>
   using cast_op_type = uncopy::returned_as<F>;
@@ -192,7 +195,8 @@ struct type_caster<uncopy::returned_as<F>> {
 };
 
 template <>
-struct type_caster<uncopy::as_like> {
+class type_caster<uncopy::as_like> {
+ public:
   static constexpr auto name = const_name("uncopy.array");
   template <class>
   using cast_op_type = uncopy::as_like;
