@@ -66,22 +66,6 @@ inline PyObject *give_view(const description &about, void *origin, nanobind::rv_
 
 }  // namespace uncopy::python::nano
 
-namespace uncopy {
-
-// Makes a call that no overload takes say which argument, what it is, what was wanted and which part failed, in place of
-// nanobind's list of signatures. Call it after the last overload of `name` was defined, on a module or a class; in a method
-// the object itself is argument 1.
-template <class Scope>
-void explain_refusals(Scope &scope, const char *name) {
-  const std::string function = name;
-  scope.def(name, [function](const nanobind::args &arguments, const nanobind::kwargs &keywords) -> nanobind::object {
-    const std::string text = python::explain(function, arguments.ptr(), keywords.ptr());
-    throw nanobind::type_error(text.c_str());
-  });
-}
-
-}  // namespace uncopy
-
 namespace nanobind {
 namespace detail {
 
@@ -161,6 +145,27 @@ struct type_caster<uncopy::returned_as<F>> {
 };
 
 template <>
+struct type_caster<uncopy::python::unmatched> {
+  using Value = uncopy::python::unmatched;
+  static constexpr auto Name = const_name("object");
+  template <class>
+  using Cast = Value;
+  template <class>
+  static constexpr bool can_cast() {
+    return true;
+  }
+  template <class Flags>
+  bool from_python(handle source, Flags flags, cleanup_list *) noexcept {
+    value_.object = source.ptr();
+    return (static_cast<unsigned>(flags) & static_cast<unsigned>(cast_flags::convert)) != 0;
+  }
+  explicit operator Value() const noexcept { return value_; }
+
+ private:
+  Value value_;
+};
+
+template <>
 struct type_caster<uncopy::as_like> {
   using Value = uncopy::as_like;
   static constexpr auto Name = const_name("uncopy.array");
@@ -174,3 +179,32 @@ struct type_caster<uncopy::as_like> {
 
 }  // namespace detail
 }  // namespace nanobind
+
+namespace uncopy {
+
+// Makes a call that no overload takes say which argument, what it is, what was wanted and which part failed, in place of
+// nanobind's list of signatures. Call it after the last overload of `name` was defined.
+inline void explain_refusals(nanobind::module_ &module, const char *name) {
+  const std::string function = name;
+  const auto said = [function](python::unmatched first, const nanobind::args &rest, const nanobind::kwargs &keywords) -> nanobind::object {
+    const std::string text = python::explain(function, nullptr, first, rest.ptr(), keywords.ptr());
+    throw nanobind::type_error(text.c_str());
+  };
+  const auto none_given = nanobind::borrow<nanobind::object>(python::no_argument());
+  module.def(name, said, nanobind::arg("uncopy_first").none().sig("...") = none_given, nanobind::arg("args"), nanobind::arg("kwargs"));
+}
+
+// The same for a method of a bound class; the object itself is argument 1.
+template <class T, class... Options>
+void explain_refusals(nanobind::class_<T, Options...> &bound, const char *name) {
+  const std::string function = name;
+  const auto said = [function](nanobind::handle self, python::unmatched first, const nanobind::args &rest,
+                               const nanobind::kwargs &keywords) -> nanobind::object {
+    const std::string text = python::explain(function, self.ptr(), first, rest.ptr(), keywords.ptr());
+    throw nanobind::type_error(text.c_str());
+  };
+  const auto none_given = nanobind::borrow<nanobind::object>(python::no_argument());
+  bound.def(name, said, nanobind::arg("uncopy_first").none().sig("...") = none_given, nanobind::arg("args"), nanobind::arg("kwargs"));
+}
+
+}  // namespace uncopy

@@ -91,31 +91,6 @@ inline PyObject *give_view(const description &about, void *origin, pybind11::ret
 
 }  // namespace uncopy::python::pybind
 
-namespace uncopy {
-
-// Makes a call that no overload takes say which argument, what it is, what was wanted and which part failed, in place of
-// pybind11's list of signatures. Call it after the last overload of `name` was defined.
-inline void explain_refusals(pybind11::module_ &module, const char *name) {
-  const std::string function = name;
-  module.def(
-      name,
-      [function](const pybind11::args &arguments, const pybind11::kwargs &keywords) -> pybind11::object {
-        throw pybind11::type_error(python::explain(function, arguments.ptr(), keywords.ptr()));
-      },
-      "Says why no overload takes the arguments.");
-}
-
-// The same for a method of a bound class; the object itself is argument 1.
-template <class... Options>
-void explain_refusals(pybind11::class_<Options...> &bound, const char *name) {
-  const std::string function = name;
-  bound.def(name, [function](const pybind11::args &arguments, const pybind11::kwargs &keywords) -> pybind11::object {
-    throw pybind11::type_error(python::explain(function, arguments.ptr(), keywords.ptr()));
-  });
-}
-
-}  // namespace uncopy
-
 namespace pybind11 {
 namespace detail {
 
@@ -195,6 +170,22 @@ class type_caster<uncopy::returned_as<F>> {
 };
 
 template <>
+class type_caster<uncopy::python::unmatched> {
+ public:
+  static constexpr auto name = const_name("object");
+  template <class>
+  using cast_op_type = uncopy::python::unmatched;
+  bool load(handle source, bool convert) {
+    value_.object = source.ptr();
+    return convert;
+  }
+  operator uncopy::python::unmatched() const noexcept { return value_; }
+
+ private:
+  uncopy::python::unmatched value_;
+};
+
+template <>
 class type_caster<uncopy::as_like> {
  public:
   static constexpr auto name = const_name("uncopy.array");
@@ -209,3 +200,30 @@ class type_caster<uncopy::as_like> {
 
 }  // namespace detail
 }  // namespace pybind11
+
+namespace uncopy {
+
+// Makes a call that no overload takes say which argument, what it is, what was wanted and which part failed, in place of
+// pybind11's list of signatures. Call it after the last overload of `name` was defined.
+inline void explain_refusals(pybind11::module_ &module, const char *name) {
+  const std::string function = name;
+  const auto said = [function](python::unmatched first, const pybind11::args &rest, const pybind11::kwargs &keywords) -> pybind11::object {
+    throw pybind11::type_error(python::explain(function, nullptr, first, rest.ptr(), keywords.ptr()));
+  };
+  module.def(name, said, pybind11::arg_v("uncopy_first", pybind11::handle(python::no_argument()), "..."),
+             "Says why no overload takes the arguments.");
+}
+
+// The same for a method of a bound class; the object itself is argument 1.
+template <class... Options>
+void explain_refusals(pybind11::class_<Options...> &bound, const char *name) {
+  const std::string function = name;
+  const auto said = [function](const pybind11::object &self, python::unmatched first, const pybind11::args &rest,
+                               const pybind11::kwargs &keywords) -> pybind11::object {
+    throw pybind11::type_error(python::explain(function, self.ptr(), first, rest.ptr(), keywords.ptr()));
+  };
+  bound.def(name, said, pybind11::arg_v("uncopy_first", pybind11::handle(python::no_argument()), "..."),
+            "Says why no overload takes the arguments.");
+}
+
+}  // namespace uncopy

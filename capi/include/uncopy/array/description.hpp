@@ -23,8 +23,11 @@ struct description {
   bool read_only = false;
   bool has_stream = false;    // the content is made in `stream`; without one it is there already
   uncopy::stream stream;      // work that is put here may read it
-  std::int64_t shape[max_ndim] = {};
-  std::int64_t strides[max_ndim] = {};  // in elements
+  std::int64_t shape[max_ndim];    // as many as there are axes; the rest is undefined
+  std::int64_t strides[max_ndim];  // in elements
+
+  // Leaves shape and strides alone: clearing them costs more than taking an array.
+  description() noexcept {}
 
   std::int64_t size() const noexcept {
     std::int64_t product = 1;
@@ -56,6 +59,10 @@ struct description {
     return true;
   }
 
+  // Strides that step nowhere: for a shape that is only counted, since it may overflow.
+  void set_no_order() noexcept {
+    for (int axis = 0; axis < ndim; ++axis) strides[axis] = 0;
+  }
   void set_c_order() noexcept {
     std::int64_t step = 1;
     for (int axis = ndim - 1; axis >= 0; --axis) {

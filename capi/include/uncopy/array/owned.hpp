@@ -87,7 +87,7 @@ inline const char *description_from_dltensor(const DLTensor &tensor, bool read_o
     for (int axis = 0; axis < tensor.ndim; ++axis) out.strides[axis] = tensor.strides[axis];
   } else {
     description counted = out;  // a shape that overflows must not be multiplied
-    for (std::int64_t &stride : counted.strides) stride = 0;
+    counted.set_no_order();
     if (const char *problem = problem_of(counted)) return problem;
     out.set_c_order();
   }
@@ -328,7 +328,8 @@ class array {
     }
     made.ndim = static_cast<int>(shape.size());
     for (int axis = 0; axis < made.ndim; ++axis) made.shape[axis] = shape[static_cast<std::size_t>(axis)];
-    made.data = &made;  // stands for memory that will be there; with strides of 0 it is only counted
+    made.set_no_order();
+    made.data = &made;  // stands for memory that will be there
     if (const char *problem = problem_of(made)) {
       throw array_error(error_kind::invalid_layout, std::string("no such array: ") + problem);
     }

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "../array/view.hpp"
 #include "refusal.hpp"
@@ -58,6 +60,18 @@ inline bool take_array(PyObject *object, array &out) {
   return true;
 }
 
+// The first parameter of the overload that explains: it takes anything, but only in the pass in which arguments may be
+// converted. So it comes after every other overload had both its chances.
+struct unmatched {
+  PyObject *object = nullptr;
+};
+
+// What stands for it in calls without a positional argument; kept for ever.
+inline PyObject *no_argument() {
+  static PyObject *made = PyObject_CallObject(reinterpret_cast<PyObject *>(&PyBaseObject_Type), nullptr);
+  return made;
+}
+
 // What is wrong with an object as an argument: "numpy.ndarray float64[3] on cpu, wanted float32[_]: dtype is ...".
 inline std::string reason_for(PyObject *object, const wanted *want) {
   taken found;
@@ -68,10 +82,14 @@ inline std::string reason_for(PyObject *object, const wanted *want) {
   return "the " + named + " " + text_of(found.about) + " is not " + text_of(*want) + ": " + mismatch_of(found.about, *want);
 }
 
-// The message for a call that no overload took: which argument, what it is, what was wanted, which part failed. `arguments`
-// is a tuple, `keywords` a dict or null.
-inline std::string explain(const std::string &function, PyObject *arguments, PyObject *keywords) {
+// The message for a call that no overload took: which argument, what it is, what was wanted, which part failed. `self` and
+// `keywords` may be null; `rest` is a tuple.
+inline std::string explain(const std::string &function, PyObject *self, unmatched first, PyObject *rest, PyObject *keywords) {
   std::string text = function + "(): ";
+  std::vector<PyObject *> arguments;
+  if (self) arguments.push_back(self);
+  if (first.object != no_argument()) arguments.push_back(first.object);
+  for (Py_ssize_t i = 0; i < PyTuple_Size(rest); ++i) arguments.push_back(PyTuple_GetItem(rest, i));
   std::size_t said = 0;
   auto say = [&](const std::string &which, PyObject *object) {
     const detail::noted all = detail::notes();
@@ -83,15 +101,17 @@ inline std::string explain(const std::string &function, PyObject *arguments, PyO
       return;
     }
   };
-  const Py_ssize_t count = PyTuple_Size(arguments);
-  for (Py_ssize_t i = 0; i < count; ++i) say("argument " + std::to_string(i + 1), PyTuple_GetItem(arguments, i));
+  for (std::size_t i = 0; i < arguments.size(); ++i) say("argument " + std::to_string(i + 1), arguments[i]);
   PyObject *key = nullptr, *value = nullptr;
   for (Py_ssize_t at = 0; keywords && PyDict_Next(keywords, &at, &key, &value);) say("argument " + text_of(key), value);
   detail::notes().count = 0;
   if (said) return text;
   text += "no overload takes (";
-  for (Py_ssize_t i = 0; i < count; ++i) text += (i ? ", " : "") + type_name(PyTuple_GetItem(arguments, i));
-  for (Py_ssize_t at = 0; keywords && PyDict_Next(keywords, &at, &key, &value);) text += ", " + text_of(key) + "=" + type_name(value);
+  const char *between = "";
+  for (PyObject *one : arguments) text += std::exchange(between, ", ") + type_name(one);
+  for (Py_ssize_t at = 0; keywords && PyDict_Next(keywords, &at, &key, &value);) {
+    text += std::exchange(between, ", ") + text_of(key) + "=" + type_name(value);
+  }
   return text + ")";
 }
 

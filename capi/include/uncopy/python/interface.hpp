@@ -37,14 +37,17 @@ inline bool extents_of(PyObject *sequence, std::int64_t *out, int &count) noexce
 // Strides in bytes become strides in elements; false for one that leads into the middle of an element.
 inline bool strides_from_bytes(description &out, const std::int64_t *bytes) noexcept {
   const auto item = static_cast<std::int64_t>(out.dtype.item_bytes());
-  bool empty = false;
-  for (int axis = 0; axis < out.ndim; ++axis) empty |= out.shape[axis] == 0;
+  // Every dtype that Python names has items of a power of two, and a division costs more than all the rest.
+  int shift = 0;
+  while ((std::int64_t{1} << shift) < item) ++shift;
+  if (item == 0 || (std::int64_t{1} << shift) != item) return false;
+  bool empty = false, whole = true;
   for (int axis = 0; axis < out.ndim; ++axis) {
-    const bool stepped = !empty && out.shape[axis] > 1;
-    if (item == 0 || (stepped && bytes[axis] % item != 0)) return false;
-    out.strides[axis] = bytes[axis] / item;
+    empty |= out.shape[axis] == 0;
+    whole &= out.shape[axis] <= 1 || (bytes[axis] & (item - 1)) == 0;
+    out.strides[axis] = bytes[axis] >> shift;
   }
-  return true;
+  return whole || empty;
 }
 
 inline bool finish(const description &out, refusal &why) {
@@ -65,6 +68,7 @@ inline bool read_interface(PyObject *dict, description &out, refusal &why) {
   out.dtype = *type;
   if (!strides) {
     description counted = out;
+    counted.set_no_order();
     counted.data = &counted;
     if (!finish(counted, why)) return false;
     out.set_c_order();

@@ -71,7 +71,7 @@ inline bool take_numpy(PyObject *object, description &out, refusal &why) {
   out.read_only = !(array->flags & writable);
   out.ndim = array->ndim;
   out.data = array->data;
-  std::int64_t bytes[max_ndim] = {};
+  std::int64_t bytes[max_ndim];
   for (int axis = 0; axis < out.ndim; ++axis) {
     out.shape[axis] = array->shape[axis];
     bytes[axis] = array->strides[axis];
@@ -120,7 +120,7 @@ inline bool take_buffer(PyObject *object, description &out, ref &keeper, refusal
   out.read_only = buffer.readonly != 0;
   out.ndim = buffer.ndim;
   out.data = buffer.buf;
-  std::int64_t bytes[max_ndim] = {};
+  std::int64_t bytes[max_ndim];
   for (int axis = 0; axis < out.ndim; ++axis) {
     out.shape[axis] = buffer.shape[axis];
     bytes[axis] = buffer.strides[axis];
