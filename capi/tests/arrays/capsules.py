@@ -58,6 +58,26 @@ def name_of(held):
     return _name(held).decode()
 
 
+_get = ctypes.pythonapi.PyCapsule_GetPointer
+_get.restype = ctypes.c_void_p
+_get.argtypes = [ctypes.py_object, ctypes.c_char_p]
+_rename = ctypes.pythonapi.PyCapsule_SetName
+_rename.argtypes = [ctypes.py_object, ctypes.c_void_p]
+USED_NAME = ctypes.create_string_buffer(b"used_dltensor_versioned")
+
+
+def struct_in(held):
+    """The struct in a versioned capsule, which keeps it."""
+    return Versioned.from_address(_get(held, NAME.value))
+
+
+def taken_from(held):
+    """The struct of a versioned capsule, whose deleter the caller has to call."""
+    struct = struct_in(held)
+    _rename(held, ctypes.addressof(USED_NAME))
+    return struct
+
+
 class Producer:
     """An array by `__dlpack__`, over a NumPy array. Counts what is handed out and deleted."""
 

@@ -65,6 +65,7 @@ inline double sum_of_all(const std::vector<view<const float, 1>> &all) {
 
 inline std::string describe(const array &x) { return text_of(x.describe()); }
 inline std::string where(view<const float, 1, strided, anywhere> x) { return name_of(x.device()); }
+inline std::uint64_t stream_of_any(const array &x) { return x.has_stream() ? x.stream().raw() : 0; }
 inline std::uint64_t stream_of(view<const float, 1, strided, anywhere> x) { return x.has_stream() ? x.stream().raw() : 0; }
 
 // What the module keeps.
@@ -132,7 +133,6 @@ inline int count_alive() { return alive(); }
 inline as_numpy make_numpy(std::int64_t size) { return make_counted(size); }
 inline as_torch make_torch(std::int64_t size) { return make_counted(size); }
 inline as_jax make_jax(std::int64_t size) { return make_counted(size); }
-inline as_cupy make_cupy(std::int64_t size) { return make_counted(size); }
 inline as_torch make_read_only_torch() { return make_read_only({2}); }
 inline as_like make_like(view<const float, 1, strided, anywhere> x) { return {make_counted(3), x}; }
 
@@ -145,6 +145,8 @@ inline array make_on_device(const std::vector<float> &values, std::uint64_t hand
   driver::copy(0, made.data(), values.data(), values.size() * sizeof(float), driver::direction::host_to_device, made.stream());
   return made;
 }
+inline as_cupy make_cupy(const std::vector<float> &values, std::uint64_t handle) { return make_on_device(values, handle); }
+inline array make_read_only_on_device() { return make_on_device({1, 2}, 1).read_only(); }
 inline void saxpy_on_device(view<float, 1, strided, cuda> s, view<const float, 1, strided, cuda> x, view<const float, 1, strided, cuda> y, float a) {
   const stream in = join(s, x, y);
   saxpy::launch(s.device().id, in, s.data(), x.data(), y.data(), a, static_cast<std::uint64_t>(s.size()), s.stride(0), x.stride(0), y.stride(0));
@@ -189,6 +191,7 @@ void define(Module &module) {
   module.def("describe", &describe);
   module.def("where", &where);
   module.def("stream_of", &stream_of);
+  module.def("stream_of_any", &stream_of_any);
   module.def("keep", &keep);
   module.def("give_back", &give_back);
   module.def("give_back_read_only", &give_back_read_only);
@@ -210,6 +213,7 @@ void define(Module &module) {
   module.def("never_made", &never_made);
   module.def("as_matrix", &as_matrix);
   module.def("make_on_device", &make_on_device);
+  module.def("make_read_only_on_device", &make_read_only_on_device);
   module.def("saxpy_on_device", &saxpy_on_device);
 }
 

@@ -14,7 +14,7 @@ from .cuda import driver
 
 float32, float64, int32, int64, uint8, bool_ = np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_
 
-__all__ = ["all", "array", "asarray", "asnumpy", "cuda", "empty", "ndarray", "testing"]
+__all__ = ["all", "array", "asarray", "asnumpy", "cuda", "empty", "from_dlpack", "ndarray", "testing"]
 
 
 class Memory:
@@ -120,6 +120,27 @@ def asarray(source):
         return array(source)
     interface = source.__cuda_array_interface__
     return ndarray(interface["data"][0], interface["shape"], interface["typestr"], interface.get("strides"), source)
+
+
+class _Imported:
+    """A DLPack struct that was taken over, deleted with the last array of it."""
+
+    def __init__(self, capsule):
+        import capsules
+
+        self.struct = capsules.taken_from(capsule)
+
+    def __del__(self):
+        self.struct.deleter(self.struct)
+
+
+def from_dlpack(source):
+    owner = _Imported(source.__dlpack__(stream=cuda.current(), max_version=(1, 0)))
+    struct = owner.struct
+    dtype = np.dtype({0: "i", 1: "u", 2: "f"}[struct.code] + str(struct.bits // 8))
+    shape = struct.shape[: struct.ndim]
+    strides = tuple(step * dtype.itemsize for step in struct.strides[: struct.ndim])
+    return ndarray(struct.data + struct.byte_offset, shape, dtype, strides, owner)
 
 
 def asnumpy(source):
