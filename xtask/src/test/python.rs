@@ -13,7 +13,7 @@ use crate::{
     standin,
     wheel::{self, Wheel},
 };
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 /// Builds the wheel and imports it where there is nothing else, with the oldest and the newest Python here.
 pub fn wheel(context: &Context<'_>) -> Result<Vec<Case>, Error> {
@@ -65,24 +65,21 @@ pub fn pytest(context: &Context<'_>) -> Result<Vec<Case>, Error> {
 }
 
 fn tests(context: &Context<'_>, environment: &Environment) -> Result<Vec<Case>, Error> {
+    // With the runner of the GPU bundle, as far as it can be tested without a GPU.
+    run_pytest(context, environment.command("python"), &["python/tests", "bench/gpu/tests"])
+}
+
+/// Runs tests under pytest, by a command that is the interpreter with its environment.
+pub fn run_pytest(
+    context: &Context<'_>,
+    mut python: Command,
+    directories: &[&str],
+) -> Result<Vec<Case>, Error> {
     let case_log = context.log().with_extension("jsonl");
-    let mut command = environment.command("python");
-    command.current_dir(context.repo.root()).env("PYTHONPATH", context.repo.join("xtask/python"));
-    command
-        .args([
-            "-m",
-            "pytest",
-            "-q",
-            "--continue-on-collection-errors",
-            "-p",
-            "case_log",
-            "python/tests",
-            // The runner of the GPU bundle, as far as it can be tested without a GPU.
-            "bench/gpu/tests",
-            "--case-log",
-        ])
-        .arg(&case_log);
-    let done = context.run(command)?;
+    python.current_dir(context.repo.root()).env("PYTHONPATH", context.repo.join("xtask/python"));
+    python.args(["-m", "pytest", "-q", "--continue-on-collection-errors", "-p", "case_log"]);
+    python.args(directories).arg("--case-log").arg(&case_log);
+    let done = context.run(python)?;
     let mut cases = log::cases(&read_text(&case_log).unwrap_or_default(), done.code);
     if cases.iter().any(Case::is_failed) {
         println!("{}", last_lines(&done.output, 120));

@@ -180,6 +180,7 @@ inline std::string mismatch_of(const description &array, const wanted &want) {
 template <class T, std::size_t N, class Order = strided, class Space = host>
 class view {
   static_assert(N <= std::size_t{max_ndim}, "an array has at most 8 axes");
+  static_assert(dtype_of<T>.bits != 0, "an element type has a dtype: specialise uncopy::element for a type of your own");
 
  public:
   using element_type = T;

@@ -10,6 +10,23 @@
 
 #include "saxpy.hpp"
 
+namespace cai {
+
+// The friend of handles, as in the original's own tests.
+class CudaArrayInterfaceTest {
+ public:
+  static void handle_without_deleter() {
+    static_cast<void>(cuda_memory_handle<float>::make_shared_handle(nullptr, std::function<void(void *)>()));
+  }
+  static void handle_with_two_owners() {
+    const auto handle = cuda_memory_handle<float>::make_shared_handle(nullptr, [](void *) {});
+    const auto other = handle;
+    validate_cuda_memory_handle(handle);
+  }
+};
+
+}  // namespace cai
+
 namespace {
 
 // One axis may have strides; others are refused.
@@ -97,6 +114,12 @@ void define_more(py::module_ more) {
   more.def("needs_contiguous", [](const cai::cuda_array_t<float> &array) { return reinterpret_cast<std::uintptr_t>(array.get_compatible_typed_pointer()); });
   more.def("reads_const", [](const cai::cuda_array_t<float> &array) { return reinterpret_cast<std::uintptr_t>(array.get_compatible_typed_pointer()); });
   more.def("fails_in_the_driver", [] { checkCudaErrors(uncopy::driver::need().cuMemFree_v2(1)); });
+  more.def("handle_without_deleter", &cai::CudaArrayInterfaceTest::handle_without_deleter);
+  more.def("handle_with_two_owners", &cai::CudaArrayInterfaceTest::handle_with_two_owners);
+  more.def("capsule_of_another_name", [] {
+    static int value = 0;
+    cai::validate_capsule(py::capsule(&value, "something"));
+  });
   more.def("strange_endianness", [] { return cai::detail::endianness_of(0, 0); });
   more.def("little_endian", [] { return cai::detail::endianness_of(1, 0); });
   more.def("big_endian", [] { return cai::detail::endianness_of(0, 1); });
