@@ -17,6 +17,7 @@ INCLUDE = CAPI / "include"
 EXAMPLES = CAPI / "examples" / "arrays"
 COMPILER = os.environ.get("CXX", "g++")
 WARNINGS = ["-std=c++17", "-Wall", "-Wextra", "-Werror"]
+SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 
@@ -61,7 +62,7 @@ def products(out):
     with_pybind11, with_nanobind = out / f"casters_pybind11{SUFFIX}", out / f"casters_nanobind{SUFFIX}"
     second = {
         pycai: command(pycai, [HERE / "pycai/pycai.cpp"], pybind11_flags()),
-        arrays: command(arrays, sorted((HERE / "cpp").glob("*.cpp"))),
+        arrays: command(arrays, sorted((HERE / "cpp").glob("*.cpp")), SANITIZERS),
         with_pybind11: command(with_pybind11, [HERE / "casters/with_pybind11.cpp"], pybind11_flags()),
         with_nanobind: command(with_nanobind, [HERE / "casters/with_nanobind.cpp", library], nanobind_flags()),
     }

@@ -131,3 +131,57 @@ def test_the_capsule_alone_keeps_the_memory():
 def test_a_new_array_is_an_argument_again():
     made = pycai.return_cuda_array_interface_with_memory_copy([1.0, 2.0])
     assert pycai.receive_and_return_cuda_array_interface_float(made) is made
+
+
+# What the original's tests in C++ ask of the classes behind the functions.
+
+
+@pytest.mark.parametrize("typestr", ["", "<", "<t", "xt4", "at4", "<x4", ">y8", "<ta", ">tb", "<t0", ">i0", "<f-4", "<f4x"])
+def test_typestrs_that_are_none_are_refused(typestr):
+    with pytest.raises(pycai.InvalidTypestrError):
+        pycai.more.validate_typestr(typestr)
+
+
+@pytest.mark.parametrize("typestr", ["<t4", ">i8", "|u16", "<f4", "|V2"])
+def test_typestrs_of_every_kind_are_well_formed(typestr):
+    pycai.more.validate_typestr(typestr)
+
+
+def test_shapes_have_axes_and_every_axis_has_elements():
+    for shape in ([], [5, 3, 0], [0, 6, 7, 8]):
+        with pytest.raises(pycai.InvalidShapeError):
+            pycai.more.validate_shape(shape)
+    pycai.more.validate_shape([5, 3, 4])
+
+
+def test_pointers_are_known_to_the_driver():
+    x = floats(1)
+    pycai.more.validate_cuda_ptr(x.__cuda_array_interface__["data"][0])
+    for address in (0, id(None)):
+        with pytest.raises(pycai.UnRegCudaTypeError):
+            pycai.more.validate_cuda_ptr(address)
+
+
+def test_capsules_have_their_name():
+    pycai.more.validate_own_capsule()
+    with pytest.raises(pycai.InvalidCapsuleError):
+        pycai.more.validate_no_capsule()
+    with pytest.raises(pycai.InvalidCapsuleError):
+        pycai.more.capsule_of_another_name()
+
+
+def test_a_new_array_says_what_it_is():
+    assert pycai.more.describe_new([2, 3, 4], True, 4) == ([2, 3, 4], 24, True, 4, "f")
+    assert pycai.more.describe_new([1], False, 3) == ([1], 1, False, 3, "f")
+
+
+def test_pointers_to_write_to_are_of_writable_arrays():
+    assert pycai.more.writable_pointer_of_new(False)
+    assert pycai.more.const_pointer_of_new(False) and pycai.more.const_pointer_of_new(True)
+    with pytest.raises(pycai.ReadOnlyAccessError):
+        pycai.more.writable_pointer_of_new(True)
+
+
+def test_an_array_goes_by_reference_too():
+    x = cp.array([1, 2, 3], dtype=cp.int32)
+    assert pycai.more.by_reference(x) is x

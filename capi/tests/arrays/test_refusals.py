@@ -156,16 +156,6 @@ def test_a_gradient_matters_to_who_writes_and_keeps_only(module):
         module.keep(t)
 
 
-def test_a_fake_tensor_has_no_memory(module):
-    torch = pytest.importorskip("torch")
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    with FakeTensorMode():
-        fake = torch.zeros(4)
-    with pytest.raises(TypeError):
-        module.sum(fake)
-
-
 def test_a_type_that_has_no_protocol_is_remembered_and_an_object_may_still_have_one(module):
     plain = types.SimpleNamespace()
     for _ in range(2):

@@ -336,7 +336,12 @@ impl Card {
 
     /// A function of the kernels that the tests bring.
     pub fn kernel(self, name: &str) -> Handle {
-        let ptx = CString::new(include_str!("../../../tests/gpu/src/kernels.ptx")).unwrap();
+        self.kernel_of(include_str!("../../../tests/gpu/src/kernels.ptx"), name)
+    }
+
+    /// A function of other PTX.
+    pub fn kernel_of(self, ptx: &str, name: &str) -> Handle {
+        let ptx = CString::new(ptx).unwrap();
         let module = out(|module| self.driver.cuModuleLoadData(module, ptx.as_ptr()));
         let name = CString::new(name).unwrap();
         out(|function| self.driver.cuModuleGetFunction(function, module, name.as_ptr()))

@@ -310,6 +310,27 @@ fn frames_are_filled_and_checked_by_kernels() {
 }
 
 #[test]
+fn saxpy_multiplies_and_adds_along_strides() {
+    let first = || {
+        let card = Card::first();
+        let saxpy = card.kernel_of(".version 6.0\n.entry uncopy_saxpy() { ret; }", "uncopy_saxpy");
+        let (memory, stream) = (card.memory(LEN), card.stream());
+        let floats = |values: [f32; 8]| values.map(f32::to_bits);
+        ok(card.driver.cuMemcpyHtoD_v2(memory, floats([1., 9., 2., 9., 3., 9., 4., 9.]).as_ptr().cast(), 32));
+        let (s, x, y) = (memory + 64, memory, memory + 24);
+        let mut arguments = [s, x, y, u64::from(10.0_f32.to_bits()), 3, 1, 2, (-2_i64).cast_unsigned()];
+        ok(card.launch(saxpy, stream, &mut arguments));
+        ok(card.driver.cuStreamSynchronize(stream));
+        assert_eq!(card.words(s, 3), [14.0_f32, 23.0, 32.0].map(f32::to_bits));
+        // From the first float downwards there is nothing, and a card faults.
+        arguments[7] = (-1_000_000_i64).cast_unsigned();
+        ok(card.launch(saxpy, stream, &mut arguments));
+        assert_eq!(card.driver.cuStreamSynchronize(stream), 700);
+    };
+    play(&[], first, &[]);
+}
+
+#[test]
 fn a_kernel_that_writes_where_it_may_not_breaks_its_context() {
     let first = || {
         let card = Card::first();

@@ -114,6 +114,27 @@ void define_more(py::module_ more) {
   more.def("needs_contiguous", [](const cai::cuda_array_t<float> &array) { return reinterpret_cast<std::uintptr_t>(array.get_compatible_typed_pointer()); });
   more.def("reads_const", [](const cai::cuda_array_t<float> &array) { return reinterpret_cast<std::uintptr_t>(array.get_compatible_typed_pointer()); });
   more.def("fails_in_the_driver", [] { checkCudaErrors(uncopy::driver::need().cuMemFree_v2(1)); });
+  more.def("validate_typestr", &cai::validate_typestr);
+  more.def("validate_shape", &cai::validate_shape);
+  more.def("validate_cuda_ptr", [](std::uintptr_t address) { static_cast<void>(cai::validate_cuda_ptr(reinterpret_cast<void *>(address))); });
+  more.def("validate_own_capsule", [] {
+    static int value = 0;
+    cai::validate_capsule(py::capsule(&value, "cuda_memory_capsule"));
+  });
+  more.def("validate_no_capsule", [] { cai::validate_capsule(py::reinterpret_steal<py::capsule>(py::handle())); });
+  more.def("describe_new", [](const std::vector<std::size_t> &shape, bool readonly, int version) {
+    const cai::cuda_array_t<float> made(shape, readonly, version);
+    return py::make_tuple(made.get_shape(), made.size_of_shape(), made.is_readonly(), made.get_version(), made.get_dtype().kind());
+  });
+  more.def("writable_pointer_of_new", [](bool readonly) {
+    cai::cuda_array_t<float> made({1}, readonly);
+    return made.get_compatible_typed_pointer() != nullptr;
+  });
+  more.def("const_pointer_of_new", [](bool readonly) {
+    const cai::cuda_array_t<float> made({1}, readonly);
+    return made.get_compatible_typed_pointer() != nullptr;
+  });
+  more.def("by_reference", [](const cai::cuda_array_t<int> &array) -> const cai::cuda_array_t<int> & { return array; });
   more.def("handle_without_deleter", &cai::CudaArrayInterfaceTest::handle_without_deleter);
   more.def("handle_with_two_owners", &cai::CudaArrayInterfaceTest::handle_with_two_owners);
   more.def("capsule_of_another_name", [] {

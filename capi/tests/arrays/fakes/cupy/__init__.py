@@ -54,13 +54,14 @@ class ndarray:
     def get(self):
         """A copy in host memory, when the device has done all that was asked of it."""
         driver("cuCtxSynchronize")
-        out = np.empty(self.shape, self.dtype)
-        for index in np.ndindex(self.shape):
-            at = self.address + sum(i * step for i, step in zip(index, self.strides))
-            item = np.empty(1, self.dtype)
-            driver("cuMemcpyDtoH_v2", ctypes.c_void_p(item.ctypes.data), ctypes.c_uint64(at), ctypes.c_size_t(item.nbytes))
-            out[index] = item[0]
-        return out
+        if self.size == 0:
+            return np.empty(self.shape, self.dtype)
+        reaches = [(n - 1) * step for n, step in zip(self.shape, self.strides)]
+        below, above = sum(r for r in reaches if r < 0), sum(r for r in reaches if r > 0)
+        memory = np.empty(above - below + self.dtype.itemsize, np.uint8)
+        source = ctypes.c_uint64(self.address + below)
+        driver("cuMemcpyDtoH_v2", ctypes.c_void_p(memory.ctypes.data), source, ctypes.c_size_t(memory.nbytes))
+        return np.ndarray(self.shape, self.dtype, memory, -below, self.strides).copy()
 
     def __getitem__(self, key):
         layout = np.lib.stride_tricks.as_strided(np.empty(1, self.dtype), self.shape, self.strides)
