@@ -201,6 +201,11 @@ def test_a_new_array_reaches_the_host_by_a_copy_that_is_asked_for(module):
     assert copied.kind == 2 and copied.flags == 2 and copied.data != made.ptr
 
 
+def test_numpy_has_no_memory_of_a_device(module):
+    with pytest.raises(BufferError, match="on cuda:0, and NumPy's are in host memory"):
+        module.make_numpy_on_device()
+
+
 @pytest.mark.fault("F40")
 def test_read_only_is_told_on_a_device_too(module):
     made = module.make_read_only_on_device()

@@ -128,6 +128,32 @@ def test_a_result_becomes_an_array_of_the_framework_that_is_named(module):
     assert isinstance(module.make_jax(3), jnp.ndarray)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numpy_is_told_every_dtype(module, dtype):
+    x = module.make_numpy_of([2, 3], dtype)
+    assert x.dtype == dtype and x.shape == (2, 3) and x.flags.c_contiguous and x.flags.aligned and x.flags.writeable
+    assert x.tobytes() == bytes(range(x.nbytes))
+
+
+@pytest.mark.fault("F39")
+def test_numpy_is_told_strides_read_only_and_nothing(module):
+    x = floats(6)
+    for odd in (x[::-2], x[1:1], x.reshape(2, 3).T, np.broadcast_to(x, (2, 6)), np.array(3.0)):
+        again = module.as_numpy_again(odd)
+        assert again.shape == odd.shape and (again == odd).all() and again.flags.writeable == odd.flags.writeable
+        assert odd.size == 0 or again.ctypes.data == odd.ctypes.data
+        assert odd.size == 0 or again.strides == odd.strides
+    assert module.make_numpy_of([0, 3], "int8").shape == (0, 3)
+    assert module.make_numpy_of([], "int8").shape == ()
+
+
+def test_numpy_has_no_small_floats_unless_it_was_taught_them(module):
+    try:
+        assert module.make_numpy_of([2], "bfloat16").dtype.name == "bfloat16"
+    except (BufferError, RuntimeError, TypeError):
+        pass  # NumPy before 2.5, or without a package that registers it
+
+
 def test_a_result_becomes_an_array_of_an_arguments_framework(module):
     assert type(module.make_like(floats())) is np.ndarray
     torch = pytest.importorskip("torch")

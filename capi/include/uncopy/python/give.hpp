@@ -9,6 +9,7 @@
 
 #include "../array/owned.hpp"
 #include "exporter.hpp"
+#include "numpy.hpp"
 #include "route.hpp"
 
 namespace uncopy {
@@ -119,6 +120,17 @@ PyObject *give_as(array &&given) noexcept {
         throw array_error(error_kind::read_only, "torch can't say that an array is read-only: return to_packed(), which is a copy, or the array itself");
       }
       if (const exchange_table *table = detail::torch_table()) return detail::give_by_table(given, *table);
+    }
+    if constexpr (F == framework::numpy) {
+      const description about = given.describe();
+      if (!about.device.is_host_accessible()) {
+        throw array_error(error_kind::copy_required, "the array is on " + name_of(about.device) + ", and NumPy's are in host memory: return to_host(), which is a copy");
+      }
+      const int number = detail::numpy_number_from_dtype(about.dtype);
+      if (number >= 0) {
+        ref owner = ref::steal(export_array(std::move(given)));
+        return owner ? detail::numpy_over(about, number, std::move(owner)) : nullptr;
+      }
     }
     PyObject *importer = detail::importer_of<F>();
     const ref exported = ref::steal(importer ? export_array(std::move(given)) : nullptr);

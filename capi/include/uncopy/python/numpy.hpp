@@ -45,6 +45,60 @@ inline dtype dtype_from_numpy_number(int number) noexcept {
   return number == 23 ? dtypes::float16 : none;
 }
 
+// NumPy's number of a dtype; -1 where it has none.
+inline int numpy_number_from_dtype(dtype type) noexcept {
+  for (int number = 0; number < 16; ++number) {
+    if (dtype_from_numpy_number(number) == type) return number;
+  }
+  return type == dtypes::float16 ? 23 : -1;
+}
+
+// The functions of NumPy's C API that make an array of foreign memory, by their places in its table, which is ABI.
+struct numpy_api {
+  using make_array = PyObject *(*)(PyTypeObject *, int, const Py_intptr_t *, int, const Py_intptr_t *, void *, int, int, PyObject *);
+  using set_base = int (*)(PyObject *, PyObject *);
+  PyTypeObject *type;
+  make_array make;
+  set_base base;
+};
+
+// Null, with an exception set, where NumPy can't be imported.
+inline const numpy_api *numpy_functions() {
+  static const numpy_api *found = nullptr;
+  if (found) return found;
+  ref module = ref::steal(PyImport_ImportModule("numpy._core._multiarray_umath"));
+  if (!module) {
+    PyErr_Clear();
+    module = ref::steal(PyImport_ImportModule("numpy.core._multiarray_umath"));  // NumPy 1
+  }
+  const ref capsule = ref::steal(module ? PyObject_GetAttrString(module.get(), "_ARRAY_API") : nullptr);
+  auto **table = static_cast<void **>(capsule ? PyCapsule_GetPointer(capsule.get(), nullptr) : nullptr);
+  if (!table) return nullptr;
+  // PyArray_Type, PyArray_New, PyArray_SetBaseObject
+  found = new numpy_api{static_cast<PyTypeObject *>(table[2]), reinterpret_cast<numpy_api::make_array>(table[93]),
+                        reinterpret_cast<numpy_api::set_base>(table[282])};
+  return found;
+}
+
+// A NumPy array over memory that `owner` keeps; takes the reference to it. Null with an exception set.
+inline PyObject *numpy_over(const description &about, int number, ref owner) {
+  const numpy_api *numpy = numpy_functions();
+  if (!numpy) return nullptr;
+  Py_intptr_t shape[max_ndim], strides[max_ndim];
+  const auto item = static_cast<Py_intptr_t>(about.dtype.item_bytes());
+  for (int axis = 0; axis < about.ndim; ++axis) {
+    shape[axis] = static_cast<Py_intptr_t>(about.shape[axis]);
+    strides[axis] = static_cast<Py_intptr_t>(about.strides[axis]) * item;
+  }
+  constexpr int writable = 0x400;
+  // For memory at address 0 NumPy would allocate its own; only an empty array has none.
+  static char nothing;
+  void *data = about.data ? about.data : &nothing;
+  ref made = ref::steal(numpy->make(numpy->type, about.ndim, shape, number, strides, data, 0, about.read_only ? 0 : writable, nullptr));
+  if (!made || numpy->base(made.get(), owner.release()) != 0) return nullptr;
+  return made.release();
+}
+
 // bfloat16 and fp8 of ml_dtypes are only known by name.
 inline bool dtype_from_numpy_name(PyObject *descr, dtype &out, refusal &why) {
   const std::string named = text_attribute(descr, "name");

@@ -131,6 +131,10 @@ inline array make_counted(std::int64_t size) {
 inline int count_alive() { return alive(); }
 
 inline as_numpy make_numpy(std::int64_t size) { return make_counted(size); }
+// Any array again as NumPy's.
+inline as_numpy as_numpy_again(const array &x) { return x.share(); }
+inline as_numpy make_numpy_of(const std::vector<std::int64_t> &shape, const std::string &name) { return make(shape, name); }
+inline as_numpy make_numpy_on_device() { return array::empty<float>({2}, device::cuda()); }
 inline as_torch make_torch(std::int64_t size) { return make_counted(size); }
 inline as_jax make_jax(std::int64_t size) { return make_counted(size); }
 inline as_torch make_read_only_torch() { return make_read_only({2}); }
@@ -205,6 +209,9 @@ void define(Module &module) {
   module.def("make_counted", &make_counted);
   module.def("count_alive", &count_alive);
   module.def("make_numpy", &make_numpy);
+  module.def("as_numpy_again", &as_numpy_again);
+  module.def("make_numpy_of", &make_numpy_of);
+  module.def("make_numpy_on_device", &make_numpy_on_device);
   module.def("make_torch", &make_torch);
   module.def("make_jax", &make_jax);
   module.def("make_cupy", &make_cupy);
