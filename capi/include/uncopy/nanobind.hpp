@@ -74,8 +74,8 @@ struct type_caster<uncopy::view<T, N, Order, Space>> {
   using Value = uncopy::view<T, N, Order, Space>;
   using signature = uncopy::python::view_signature<Value>;
   static constexpr auto Name = descr<signature::length>(signature::text.characters);
-  template <class>
-  using Cast = Value;
+  template <class U>
+  using Cast = std::conditional_t<std::is_lvalue_reference_v<U>, Value &, Value>;
   template <class>
   static constexpr bool can_cast() {
     return true;
@@ -97,6 +97,7 @@ struct type_caster<uncopy::view<T, N, Order, Space>> {
     }
   }
   explicit operator Value() const noexcept { return value_; }
+  explicit operator Value &() noexcept { return value_; }
 
   static handle from_cpp(const Value &result, rv_policy policy, cleanup_list *cleanup) noexcept {
     uncopy::python::nano::translate_errors();

@@ -100,8 +100,8 @@ class type_caster<uncopy::view<T, N, Order, Space>> {
   using value_type = uncopy::view<T, N, Order, Space>;
   using signature = uncopy::python::view_signature<value_type>;
   static constexpr auto name = descr<signature::length>(signature::text.characters);
-  template <class>
-  using cast_op_type = value_type;
+  template <class U>
+  using cast_op_type = std::conditional_t<std::is_lvalue_reference_v<U>, value_type &, value_type>;
 
   bool load(handle source, bool) {
     uncopy::python::pybind::translate_errors();
@@ -112,6 +112,7 @@ class type_caster<uncopy::view<T, N, Order, Space>> {
     return true;
   }
   operator value_type() const noexcept { return value_; }
+  operator value_type &() noexcept { return value_; }
 
   static handle cast(const value_type &result, return_value_policy policy, handle parent) {
     uncopy::python::pybind::translate_errors();
@@ -128,16 +129,17 @@ template <>
 class type_caster<uncopy::array> {
  public:
   static constexpr auto name = const_name("uncopy.array");
-  // A mover, not a copier: by value, by rvalue, or by reference to what the caster holds for the call.
-  template <class T>
-  using cast_op_type = std::conditional_t<std::is_lvalue_reference_v<T>, std::conditional_t<std::is_const_v<std::remove_reference_t<T>>, const uncopy::array &, uncopy::array &>, uncopy::array &&>;
+  // By value it is moved; by reference or pointer it is what the caster holds for the call.
+  template <class U>
+  using cast_op_type = std::conditional_t<std::is_pointer_v<std::remove_reference_t<U>>, uncopy::array *,
+                                          std::conditional_t<std::is_lvalue_reference_v<U>, uncopy::array &, uncopy::array &&>>;
 
   bool load(handle source, bool) {
     uncopy::python::pybind::translate_errors();
     return source && uncopy::python::take_array(source.ptr(), value_);
   }
+  operator uncopy::array *() noexcept { return &value_; }
   operator uncopy::array &() noexcept { return value_; }
-  operator const uncopy::array &() const noexcept { return value_; }
   operator uncopy::array &&() && noexcept { return std::move(value_); }
 
   static handle cast(uncopy::array &&result, return_value_policy, handle) {

@@ -246,6 +246,17 @@ def test_optional_and_listed_views_are_taken(module):
     assert module.sum_of_all([x, Producer(x), memoryview(x)]) == 18
 
 
+def test_arrays_go_through_containers_and_by_reference(module):
+    x, y = floats(), np.zeros((1, 2))
+    assert module.describe_all([x, Producer(x), y]) == "float32[4] on cpu; float32[4] on cpu; float64[1, 2] on cpu; "
+    assert module.describe_by_pointer(x) == "float32[4] on cpu"
+    assert module.size_by_reference(x) == 4
+    assert module.same_or_none(x) is x
+    assert (module.which(x), module.which(y[0])) == (0, 1)
+    made, size = module.make_with_size(3)
+    assert type(made) is np.ndarray and size == 3
+
+
 def test_overloads_are_chosen_by_dtype_axes_and_place(module):
     assert module.kind(np.zeros(3, np.float32)) == "float32 on the host"
     assert module.kind(np.zeros(3, np.float64)) == "float64 on the host"

@@ -67,13 +67,11 @@ def test_the_argument_that_failed_is_the_one_that_is_named(module):
 
 
 def test_a_refusal_of_an_earlier_call_is_not_told_again(module):
-    x = np.zeros(3)
+    x = floats()
     with pytest.raises(TypeError):
-        module.sum(x)
-    with pytest.raises(TypeError):
-        module.size_or_none(x)
+        module.of_no_axes(x)
     with pytest.raises(TypeError, match="no overload takes"):
-        module.fill(floats(), "one")
+        module.fill(x, "one")
 
 
 def test_with_several_overloads_the_last_one_that_was_tried_is_told(module):

@@ -2,6 +2,7 @@
 """What arrays become in Python: the object that they came from, an exporter, or a framework's array."""
 
 import hashlib
+import io
 
 import numpy as np
 import pytest
@@ -73,6 +74,10 @@ def test_read_only_is_told_by_every_protocol(module):
     made = module.make_read_only([2])
     assert made.read_only and not np.from_dlpack(made).flags.writeable
     assert memoryview(made).readonly and made.__array_interface__["data"][1]
+    with pytest.raises(TypeError):
+        io.BytesIO(b"\xff" * 8).readinto(made)
+    assert bytes(memoryview(made)) == bytes(range(8))
+    assert io.BytesIO(b"\xff" * 8).readinto(module.make([2], "float32")) == 8
     with pytest.raises(BufferError, match="before 1.0"):
         made.__dlpack__()
     with pytest.raises(BufferError, match="torch can't say"):

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <uncopy/array.hpp>
@@ -63,6 +64,15 @@ inline double sum_of_all(const std::vector<view<const float, 1>> &all) {
   return total;
 }
 
+inline std::string describe_all(const std::vector<array> &all) {
+  std::string text;
+  for (const array &x : all) text += text_of(x.describe()) + "; ";
+  return text;
+}
+inline std::string describe_by_pointer(const array *x) { return text_of(x->describe()); }
+inline std::int64_t size_by_reference(view<const float, 1> &x) { return x.size(); }
+inline std::optional<array> same_or_none(std::optional<array> x) { return x; }
+inline std::size_t which(const std::variant<view<const float, 1>, view<const double, 1>> &x) { return x.index(); }
 inline std::string describe(const array &x) { return text_of(x.describe()); }
 inline std::string where(view<const float, 1, strided, anywhere> x) { return name_of(x.device()); }
 inline std::uint64_t stream_of_any(const array &x) { return x.has_stream() ? x.stream().raw() : 0; }
@@ -131,6 +141,7 @@ inline array make_counted(std::int64_t size) {
 inline int count_alive() { return alive(); }
 
 inline as_numpy make_numpy(std::int64_t size) { return make_counted(size); }
+inline std::pair<as_numpy, std::int64_t> make_with_size(std::int64_t size) { return {make_counted(size), size}; }
 // Any array again as NumPy's.
 inline as_numpy as_numpy_again(const array &x) { return x.share(); }
 inline as_numpy make_numpy_of(const std::vector<std::int64_t> &shape, const std::string &name) { return make(shape, name); }
@@ -192,6 +203,12 @@ void define(Module &module) {
   module.def("kind", &kind_on_device);
   module.def("size_or_none", &size_or_none);
   module.def("sum_of_all", &sum_of_all);
+  module.def("describe_all", &describe_all);
+  module.def("describe_by_pointer", &describe_by_pointer);
+  module.def("size_by_reference", &size_by_reference);
+  module.def("same_or_none", &same_or_none);
+  module.def("which", &which);
+  module.def("make_with_size", &make_with_size);
   module.def("describe", &describe);
   module.def("where", &where);
   module.def("stream_of", &stream_of);
