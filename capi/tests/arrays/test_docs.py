@@ -33,3 +33,12 @@ def test_every_part_of_a_view_that_the_page_names_is_there():
     assert names <= set(re.findall(r"`(\w+)`", PAGE))
     uses = "".join(f"using u{i} = uncopy::{name};\n" for i, name in enumerate(sorted(names)))
     assert compiled(f"#include <uncopy/array.hpp>\n{uses}", [*WARNINGS, f"-I{INCLUDE}"]).returncode == 0
+
+
+def test_the_message_of_the_page_is_what_is_said():
+    import casters_pybind11
+    import numpy as np
+
+    with pytest.raises(TypeError) as raised:
+        casters_pybind11.sum(np.zeros(5))
+    assert str(raised.value) in PAGE

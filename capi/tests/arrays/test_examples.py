@@ -23,7 +23,7 @@ def test_the_example_with_python_takes_any_frameworks_image(name):
     assert (image == 255).all()
     ramp = module.ramp(4)
     assert type(ramp) is np.ndarray and ramp.tolist() == [0, 1, 2, 3]
-    with pytest.raises(TypeError, match=r"brighten\(\): argument 1: the numpy.ndarray float32\[2\]"):
+    with pytest.raises(TypeError, match=r"brighten\(\): argument 1: numpy.ndarray float32\[2\]"):
         module.brighten(np.zeros(2, np.float32), 1)
     torch = pytest.importorskip("torch")
     tensor = torch.full((2, 3, 3), 10, dtype=torch.uint8)

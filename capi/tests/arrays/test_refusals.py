@@ -10,11 +10,11 @@ from capsules import OTHER_NAME, Producer, capsule, floats
 UNALIGNED = np.ndarray((1,), np.float32, bytearray(8), offset=1)
 
 WRONG = {
-    "dtype": (np.zeros(3), "float64[3] on cpu is not float32[_] in host memory: dtype is float64, not float32"),
+    "dtype": (np.zeros(3), "numpy.ndarray float64[3] on cpu, wanted float32[_] host: dtype is float64"),
     "axes": (np.zeros((1, 3), np.float32), "it has 2 axes, not 1"),
-    "both": (np.zeros((1, 3)), "dtype is float64, not float32: convert it first; it has 2 axes, not 1: reshape it"),
+    "both": (np.zeros((1, 3)), "dtype is float64; it has 2 axes, not 1"),
     "big-endian": (np.zeros(3, ">f4"), "big-endian"),
-    "unaligned": (UNALIGNED, "its address is no multiple of 4"),
+    "unaligned": (UNALIGNED, "is no multiple of 4"),
     "half steps": (np.zeros(3, "f4,i1")["f0"], "no multiple of its elements"),
     "masked": (np.ma.array([1.0]), "lose its mask"),
     "scalar": (np.float32(1), "it is a scalar"),
@@ -35,7 +35,7 @@ def test_the_message_says_what_is_wrong(module, name):
     with pytest.raises(TypeError) as raised:
         module.sum(x)
     text = str(raised.value)
-    assert text.startswith("sum(): argument 1: the ") and said in text, text
+    assert text.startswith("sum(): argument 1: ") and said in text, text
 
 
 def test_other_arguments_are_converted_as_without_explanations(module):
@@ -51,14 +51,14 @@ def test_none_is_refused(module):
 
 
 def test_the_argument_is_named_by_its_keyword(module):
-    with pytest.raises(TypeError, match=r"sum\(\): argument x: the numpy.ndarray float64\[2\]"):
+    with pytest.raises(TypeError, match=r"sum\(\): argument x: numpy.ndarray float64\[2\]"):
         module.sum(x=np.zeros(2))
 
 
 def test_the_argument_that_failed_is_the_one_that_is_named(module):
     x = floats()
     x.flags.writeable = False
-    with pytest.raises(TypeError, match="argument 1: the numpy.ndarray float32.*read-only, and this function writes"):
+    with pytest.raises(TypeError, match="argument 1: numpy.ndarray float32\\[4\\] on cpu, read-only, wanted mut float32\\[_\\] host: it is read-only"):
         module.fill(x, 1.0)
     with pytest.raises(TypeError, match=r"fill\(\): no overload takes \(numpy.ndarray, str\)"):
         module.fill(floats(), "one")
@@ -75,7 +75,7 @@ def test_a_refusal_of_an_earlier_call_is_not_told_again(module):
 
 
 def test_with_several_overloads_the_last_one_that_was_tried_is_told(module):
-    with pytest.raises(TypeError, match=r"kind\(\): argument 1: the numpy.ndarray int8\[3\]"):
+    with pytest.raises(TypeError, match=r"kind\(\): argument 1: numpy.ndarray int8\[3\]"):
         module.kind(np.zeros(3, np.int8))
 
 
@@ -87,7 +87,7 @@ def test_without_explanations_the_binding_library_tells_its_signatures(module):
 def test_methods_are_explained_too(module):
     held = module.Holder([1.0])
     assert held.add(floats()) == 6
-    with pytest.raises(TypeError, match=r"add\(\): argument 2: the numpy.ndarray float64"):
+    with pytest.raises(TypeError, match=r"add\(\): argument 2: numpy.ndarray float64"):
         held.add(np.zeros(2))
 
 
@@ -164,7 +164,7 @@ def test_a_type_that_has_no_protocol_is_remembered_and_an_object_may_still_have_
 
 
 def test_errors_of_arrays_become_the_exceptions_of_their_kind(module):
-    with pytest.raises(ValueError, match=r"float32\[4\] on cpu is not float32\[_, _\]"):
+    with pytest.raises(ValueError, match=r"float32\[4\] on cpu, wanted mut float32\[_, _\] host: it has 1 axis, not 2"):
         module.as_matrix(floats())
     with pytest.raises(TypeError, match="unknown dtype 'float'"):
         module.make([2], "float")

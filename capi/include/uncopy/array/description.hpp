@@ -79,9 +79,8 @@ inline std::string text_of(const description &array) {
     for (int axis = 0; axis < array.ndim; ++axis) text += (axis ? ", " : "") + std::to_string(values[axis]);
     return text + "]";
   };
-  std::string text = name_of(array.dtype) + listed(array.shape);
-  if (!array.is_c_contiguous()) text += " strides " + listed(array.strides);
-  text += " on " + name_of(array.device);
+  std::string text = name_of(array.dtype) + listed(array.shape) + " on " + name_of(array.device);
+  if (!array.is_c_contiguous()) text += ", strides " + listed(array.strides);
   return array.read_only ? text + ", read-only" : text;
 }
 

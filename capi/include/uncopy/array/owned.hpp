@@ -260,10 +260,7 @@ class array {
   template <class T, std::size_t N, class Order = strided, class Space = host>
   uncopy::view<T, N, Order, Space> view() const {
     using made = uncopy::view<T, N, Order, Space>;
-    if (!fits(about_, made::want)) {
-      throw array_error(error_kind::invalid_argument, text_of(about_) + " is not " + uncopy::text_of(made::want) + ": " +
-                                                          mismatch_of(about_, made::want));
-    }
+    if (!fits(about_, made::want)) throw array_error(error_kind::invalid_argument, misfit_of(about_, made::want));
     return made::assume(about_, owner_ ? owner_->python() : nullptr);
   }
 

@@ -103,34 +103,42 @@ inline bool is_aligned(const description &array, std::size_t alignment) noexcept
   return reinterpret_cast<std::uintptr_t>(array.data) % alignment == 0;
 }
 
+// In the words of uncopy's constraints; empty where anything goes.
 constexpr const char *text_of(order_kind order) noexcept {
   switch (order) {
     case order_kind::c:
-      return "in C order";
+      return " C";
     case order_kind::f:
-      return "in Fortran order";
+      return " F";
     case order_kind::contiguous:
-      return "contiguous";
+      return " packed";
     case order_kind::any:
       break;
   }
-  return "of any strides";
+  return "";
 }
 
 constexpr const char *text_of(space_kind space) noexcept {
   switch (space) {
     case space_kind::host:
-      return "in host memory";
+      return " host";
     case space_kind::cuda:
-      return "on a CUDA device";
+      return " cuda";
     case space_kind::cuda_pinned:
-      return "in pinned host memory";
+      return " cuda_host";
     case space_kind::cuda_managed:
-      return "in CUDA managed memory";
+      return " cuda_managed";
     case space_kind::anywhere:
       break;
   }
-  return "anywhere";
+  return "";
+}
+
+inline std::string text_of_address(const void *address) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  for (auto rest = reinterpret_cast<std::uintptr_t>(address); rest != 0 || text.empty(); rest /= 16) text.insert(text.begin(), digits[rest % 16]);
+  return "0x" + text;
 }
 
 }  // namespace detail
@@ -142,39 +150,31 @@ inline bool fits(const description &array, const wanted &want) noexcept {
          (array.size() == 0 || detail::is_aligned(array, want.alignment));
 }
 
-// "float32[2 axes] in C order, on a CUDA device, writable".
+// "mut float32[_, _] cuda C".
 inline std::string text_of(const wanted &want) {
   std::string axes;
   for (int axis = 0; axis < want.ndim; ++axis) axes += axis ? ", _" : "_";
-  std::string text = name_of(want.dtype) + "[" + axes + "]";
-  if (want.order != order_kind::any) text += std::string(" ") + detail::text_of(want.order);
-  if (want.space != space_kind::anywhere) text += std::string(" ") + detail::text_of(want.space);
-  return want.writable ? text + ", writable" : text;
+  return (want.writable ? "mut " : "") + name_of(want.dtype) + "[" + axes + "]" + detail::text_of(want.space) + detail::text_of(want.order);
 }
 
-// Every part that does not fit, in words, with what to try; empty when all do.
-inline std::string mismatch_of(const description &array, const wanted &want) {
-  std::string text;
-  auto say = [&](const std::string &part) { text += (text.empty() ? "" : "; ") + part; };
-  if (array.dtype != want.dtype) {
-    say("dtype is " + name_of(array.dtype) + ", not " + name_of(want.dtype) + ": convert it first");
-  }
+// What it is, what was wanted, and every part that failed: the same sentence as in Rust and Python. Empty when all fits.
+inline std::string misfit_of(const description &array, const wanted &want) {
+  std::string wrong;
+  auto say = [&](const std::string &part) { wrong += (wrong.empty() ? "" : "; ") + part; };
+  if (array.dtype != want.dtype) say("dtype is " + name_of(array.dtype));
   if (array.ndim != want.ndim) {
-    say("it has " + std::to_string(array.ndim) + (array.ndim == 1 ? " axis" : " axes") + ", not " + std::to_string(want.ndim) +
-        ": reshape it");
+    say("it has " + std::to_string(array.ndim) + (array.ndim == 1 ? " axis" : " axes") + ", not " + std::to_string(want.ndim));
   }
-  if (!detail::is_in(array.device, want.space)) {
-    say("it is on " + name_of(array.device) + ", not " + detail::text_of(want.space) + ": move it there");
-  }
-  if (want.writable && array.read_only) say("it is read-only, and this function writes to it: pass a writable copy");
+  if (!detail::is_in(array.device, want.space)) say("it is on " + name_of(array.device));
   if (!detail::is_ordered(array, want.order)) {
-    say(std::string("it is not ") + (want.order == order_kind::contiguous ? "" : "laid out ") + detail::text_of(want.order) +
-        ": pass a contiguous copy");
+    const char *order = want.order == order_kind::c ? " in C order" : want.order == order_kind::f ? " in F order" : "";
+    say(std::string("it is not packed") + order);
   }
+  if (want.writable && array.read_only) say("it is read-only");
   if (array.size() != 0 && !detail::is_aligned(array, want.alignment)) {
-    say("its address is no multiple of " + std::to_string(want.alignment) + ": pass an aligned copy");
+    say("its address " + detail::text_of_address(array.data) + " is no multiple of " + std::to_string(want.alignment));
   }
-  return text;
+  return wrong.empty() ? wrong : text_of(array) + ", wanted " + text_of(want) + ": " + wrong;
 }
 
 template <class T, std::size_t N, class Order = strided, class Space = host>
@@ -218,12 +218,7 @@ class view {
       strides_[axis] = step;
       step *= shape_[axis];
     }
-    if (!detail::is_in(where, Space::space)) {
-      throw array_error(error_kind::invalid_argument, "memory on " + name_of(where) + " is not " + detail::text_of(Space::space));
-    }
-    if (!fits(describe(), want)) {
-      throw array_error(error_kind::invalid_argument, "no such view: " + mismatch_of(describe(), want));
-    }
+    if (!fits(describe(), want)) throw array_error(error_kind::invalid_argument, misfit_of(describe(), want));
   }
 
   // To a view that asks for less: const, any strides, anywhere.

@@ -72,14 +72,13 @@ inline PyObject *no_argument() {
   return made;
 }
 
-// What is wrong with an object as an argument: "numpy.ndarray float64[3] on cpu, wanted float32[_]: dtype is ...".
+// What is wrong with an object as an argument: "numpy.ndarray float64[3] on cpu, wanted float32[_] host: dtype is float64".
 inline std::string reason_for(PyObject *object, const wanted *want) {
   taken found;
   refusal why;
   const std::string named = type_name(object);
-  if (!take(object, want && !want->writable, !want, found, why)) return "the " + named + " " + why.text();
-  if (!want) return "the " + named + " " + text_of(found.about) + " was not taken";
-  return "the " + named + " " + text_of(found.about) + " is not " + text_of(*want) + ": " + mismatch_of(found.about, *want);
+  if (!take(object, want && !want->writable, !want, found, why)) return (why.names_type ? "" : "the ") + named + " " + why.text();
+  return named + " " + (want ? misfit_of(found.about, *want) : text_of(found.about) + " was not taken");
 }
 
 // The message for a call that no overload took: which argument, what it is, what was wanted, which part failed. `self` and

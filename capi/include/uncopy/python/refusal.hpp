@@ -11,6 +11,7 @@ namespace uncopy::python {
 struct refusal {
   const char *what = nullptr;  // lives as long as the program
   std::string detail;
+  bool names_type = false;  // completes "numpy.float32 ...", without "the"
 
   // Each returns false, so that `return why.because(...)` refuses.
   bool because(const char *text) noexcept {

@@ -66,6 +66,7 @@ inline bool take(PyObject *object, bool for_reading, bool owned, taken &out, ref
       return detail::take_from_answer(object, by, out.about, why);
     case protocol::by_instance:
     case protocol::none:
+      why.names_type = true;
       return why.because("is not an array that can be taken: ", by.advice ? by.advice : advice_none);
   }
   return by.made_by != maker::torch || detail::check_torch(object, out.about, for_reading && !owned, why);

@@ -61,7 +61,7 @@ TEST(on_a_device_that_is_not_there_memory_is_refused) {
 
 TEST(on_a_device_host_views_are_refused) {
   const array made = array::empty<float>({3}, device::cuda());
-  contains(message_of<array_error>([&] { made.view<float, 1>(); }), "it is on cuda:0, not in host memory");
+  contains(message_of<array_error>([&] { made.view<float, 1>(); }), "float32[3] on cuda:0, wanted mut float32[_] host: it is on cuda:0");
   CHECK((made.view<float, 1, c_order, cuda>().data() == made.data()));
 }
 

@@ -125,10 +125,8 @@ TEST(a_view_steps_backwards_and_over_items) {
 TEST(a_view_that_does_not_fit_says_every_part_that_does_not) {
   const array made = array::empty<double>({4, 2}).read_only();
   const std::string said = message_of<array_error>([&] { made.view<float, 1, c_order, cuda>(); });
-  for (const char *part : {"float64[4, 2] on cpu, read-only", "dtype is float64, not float32", "it has 2 axes, not 1", "it is on cpu, not on a CUDA device",
-                           "it is read-only, and this function writes to it"}) {
-    contains(said, part);
-  }
+  CHECK(said ==
+        "float64[4, 2] on cpu, read-only, wanted mut float32[_] cuda C: dtype is float64; it has 2 axes, not 1; it is on cpu; it is read-only");
 }
 
 TEST(f40_read_only_arrays_have_const_views_only) {
@@ -141,11 +139,11 @@ TEST(order_and_alignment_are_asked_of_arrays) {
   alignas(8) char bytes[16] = {};
   description about = of(reinterpret_cast<float *>(bytes + 1), 2);
   const array odd = array::wrap(about, std::make_shared<array_owner>());
-  contains(message_of<array_error>([&] { odd.view<float, 1>(); }), "multiple of 4");
+  contains(message_of<array_error>([&] { odd.view<float, 1>(); }), "is no multiple of 4");
   array square = array::empty<float>({2, 3});
   CHECK((square.view<float, 2, c_order>().data() != nullptr));
   CHECK((square.view<float, 2, contiguous>().data() != nullptr));
-  contains(message_of<array_error>([&] { square.view<float, 2, f_order>(); }), "Fortran order");
+  contains(message_of<array_error>([&] { square.view<float, 2, f_order>(); }), "wanted mut float32[_, _] host F: it is not packed in F order");
 }
 
 TEST(dlpack_structs_go_out_and_in_again) {

@@ -94,5 +94,5 @@ TEST(a_description_is_shown_as_in_every_other_language) {
   description reversed = floats({2}, {-1});
   reversed.read_only = true;
   reversed.device = device::cuda(1);
-  CHECK(text_of(reversed) == "float32[2] strides [-1] on cuda:1, read-only");
+  CHECK(text_of(reversed) == "float32[2] on cuda:1, strides [-1], read-only");
 }
