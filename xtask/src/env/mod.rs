@@ -168,7 +168,10 @@ mod tests {
         assert_eq!(environment.stamp(), Stamp::new());
         record(&environment, Stamp::new(), &[Group::Demo]).unwrap();
         record(&environment, environment.stamp(), &[Group::Build]).unwrap();
-        assert_eq!(missing_from(&environment.stamp(), Group::ALL), [Group::Test, Group::Frameworks]);
+        assert_eq!(
+            missing_from(&environment.stamp(), Group::ALL),
+            [Group::Test, Group::Frameworks, Group::Bindings]
+        );
         remove(&dir).unwrap();
     }
 
