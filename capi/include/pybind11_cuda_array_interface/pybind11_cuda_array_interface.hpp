@@ -181,19 +181,26 @@ inline void release_device_memory(int device_id, void *memory) noexcept {
   if (released) PyEval_RestoreThread(released);
 }
 
-// How many bytes from `address` on are memory that the driver knows, up to `wanted`; allocations that meet count together.
-inline std::uint64_t reachable_bytes(std::uint64_t address, std::uint64_t wanted) {
+// The allocation that an address lies in, as start and length; of length 0 where the driver does not say.
+inline std::pair<std::uint64_t, std::uint64_t> range_of(const uncopy::driver::scope &in, std::uint64_t address) {
+  std::uint64_t start = 0;
+  std::size_t length = 0;
+  int names[] = {11 /* RANGE_START_ADDR */, 12 /* RANGE_SIZE */};
+  void *values[] = {&start, &length};
+  if (in.calls().cuPointerGetAttributes(2, names, values, address) != 0) return {0, 0};
+  return {start, length};
+}
+
+// How many bytes from `first` on are memory that the driver knows, up to `wanted`; allocations that meet count together.
+// All of them for a `pointer` whose allocation the driver does not tell.
+inline std::uint64_t reachable_bytes(std::uint64_t pointer, std::uint64_t first, std::uint64_t wanted) {
   const uncopy::driver::scope in(uncopy::driver::current_device());
+  if (range_of(in, pointer).second == 0) return wanted;
   std::uint64_t reached = 0;
   while (reached < wanted) {
-    std::uint64_t start = 0;
-    std::size_t length = 0;
-    int names[] = {11 /* RANGE_START_ADDR */, 12 /* RANGE_SIZE */};
-    void *values[] = {&start, &length};
-    if (in.calls().cuPointerGetAttributes(2, names, values, address + reached) != 0 || length == 0) break;
-    const std::uint64_t end = start + length;
-    if (end <= address + reached) break;
-    reached = end - address;
+    const auto [start, length] = range_of(in, first + reached);
+    if (length == 0 || start + length <= first + reached) break;
+    reached = start + length - first;
   }
   return reached < wanted ? reached : wanted;
 }
@@ -628,9 +635,10 @@ class type_caster<cai::cuda_array_t<T>> {
     }
     const auto item = static_cast<std::int64_t>(sizeof(T));
     if (!uncopy::detail::multiply(above - below + 1, item, bytes)) throw caiexcp::InvalidShapeError("'shape' and 'strides' lead beyond any memory");
-    const auto first = reinterpret_cast<std::uintptr_t>(value.pointer()) + static_cast<std::uintptr_t>(below * item);
+    const auto pointer = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(value.pointer()));
+    const std::uint64_t first = pointer + static_cast<std::uint64_t>(below * item);
     const auto wanted = static_cast<std::uint64_t>(bytes);
-    const std::uint64_t there = cai::detail::with_driver([&] { return cai::detail::reachable_bytes(first, wanted); });
+    const std::uint64_t there = cai::detail::with_driver([&] { return cai::detail::reachable_bytes(pointer, first, wanted); });
     if (there < wanted) {
       throw caiexcp::InvalidShapeError("'shape' asks for " + std::to_string(wanted) + " bytes, and only " + std::to_string(there) +
                                        " are allocated from the array's address on");
