@@ -14,7 +14,8 @@
 inline void brighten(uncopy::view<std::uint8_t, 3> image, int by) {
   for (std::int64_t y = 0; y < image.extent(0); ++y) {
     for (std::int64_t x = 0; x < image.extent(1); ++x) {
-      for (std::int64_t c = 0; c < image.extent(2); ++c) image(y, x, c) = static_cast<std::uint8_t>(std::clamp(image(y, x, c) + by, 0, 255));
+      for (std::int64_t c = 0; c < image.extent(2); ++c)
+        image(y, x, c) = static_cast<std::uint8_t>(std::clamp(image(y, x, c) + by, 0, 255));
     }
   }
 }
@@ -37,7 +38,8 @@ inline uncopy::as_like doubled(uncopy::view<const float, 1> x) {
 
 // Memory on a CUDA device, written in the stream that its library works in: nothing has to wait for it.
 inline void overwrite(uncopy::view<float, 1, uncopy::c_order, uncopy::cuda> x, const std::vector<float> &values) {
-  if (static_cast<std::int64_t>(values.size()) != x.extent(0)) throw std::invalid_argument("another number of values than of elements");
-  uncopy::driver::copy(x.device().id, x.data(), values.data(), values.size() * sizeof(float), uncopy::driver::direction::host_to_device,
-                       x.stream());
+  if (static_cast<std::int64_t>(values.size()) != x.extent(0))
+    throw std::invalid_argument("another number of values than of elements");
+  uncopy::driver::copy(x.device().id, x.data(), values.data(), values.size() * sizeof(float),
+                       uncopy::driver::direction::host_to_device, x.stream());
 }

@@ -18,6 +18,7 @@ int main() {
   std::printf("%s\n", uncopy::text_of(taken.describe()).c_str());
   const auto rows = taken.view<const float, 2, uncopy::c_order>();
   std::printf("row sums:");
-  for (std::int64_t i = 0; i < rows.extent(0); ++i) std::printf(" %g", static_cast<double>(rows(i, 0) + rows(i, 1) + rows(i, 2)));
+  for (std::int64_t i = 0; i < rows.extent(0); ++i)
+    std::printf(" %g", static_cast<double>(rows(i, 0) + rows(i, 1) + rows(i, 2)));
   std::printf("\n");
 }

@@ -64,10 +64,10 @@ class BaseError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-#define CAI_ERROR(NAME)                            \
-  class NAME : public BaseError {                  \
-   public:                                         \
-    using BaseError::BaseError;                    \
+#define CAI_ERROR(NAME)                              \
+  class NAME : public BaseError {                    \
+   public:                                           \
+    using BaseError::BaseError;                      \
     static constexpr const char *class_name = #NAME; \
   };
 CAI_ERROR(InterfaceNotImplementedError)
@@ -94,9 +94,10 @@ void register_errors(py::module_ &module) {
 
 // Makes the 14 exceptions importable from `module`, and C++ errors of these types become them.
 inline void register_custom_cuda_array_interface_exceptions(py::module_ &module) {
-  register_errors<InterfaceNotImplementedError, IncompleteInterfaceError, DtypeMismatchError, CudaCallError, ReadOnlyAccessError,
-                  EndiannessDetectionError, InvalidShapeError, InvalidVersionError, InvalidCapsuleError, ObjectOwnershipError,
-                  InvalidTypestrError, MissingDeleterError, SimpleNamespaceError, UnRegCudaTypeError>(module);
+  register_errors<InterfaceNotImplementedError, IncompleteInterfaceError, DtypeMismatchError, CudaCallError,
+                  ReadOnlyAccessError, EndiannessDetectionError, InvalidShapeError, InvalidVersionError,
+                  InvalidCapsuleError, ObjectOwnershipError, InvalidTypestrError, MissingDeleterError,
+                  SimpleNamespaceError, UnRegCudaTypeError>(module);
 }
 
 }  // namespace caiexcp
@@ -116,8 +117,8 @@ template <class T>
 void throw_on_unsuccessful_enum(T result, const char *call, const char *file, int line) {
   const auto code = static_cast<unsigned int>(result);
   if (code == 0) return;
-  throw caiexcp::CudaCallError("CUDA error at " + std::string(file) + ":" + std::to_string(line) + " code=" + std::to_string(code) + "(" +
-                               enum_to_string(result) + ") \"" + call + "\"");
+  throw caiexcp::CudaCallError("CUDA error at " + std::string(file) + ":" + std::to_string(line) +
+                               " code=" + std::to_string(code) + "(" + enum_to_string(result) + ") \"" + call + "\"");
 }
 
 }  // namespace cuerrutil
@@ -152,7 +153,8 @@ auto with_driver(F &&body) {
 inline std::string endianness_of(std::uint8_t first_byte, std::uint8_t last_byte) {
   if (first_byte == 1 && last_byte == 0) return "<";
   if (first_byte == 0 && last_byte == 1) return ">";
-  throw caiexcp::EndiannessDetectionError("this machine is neither little- nor big-endian: its arrays can't be described");
+  throw caiexcp::EndiannessDetectionError(
+      "this machine is neither little- nor big-endian: its arrays can't be described");
 }
 
 inline std::string determine_endianness() {
@@ -248,10 +250,12 @@ class cuda_memory_handle {
     const int device_id = detail::with_driver([] { return uncopy::driver::current_device(); });
     deleter_ = [device_id](void *memory) { detail::release_device_memory(device_id, memory); };
   }
-  cuda_memory_handle(void *pointer, std::function<void(void *)> deleter) : pointer_(pointer), deleter_(std::move(deleter)) {
+  cuda_memory_handle(void *pointer, std::function<void(void *)> deleter)
+      : pointer_(pointer), deleter_(std::move(deleter)) {
     if (deleter_) return;
     deleter_ = [](void *) {};
-    throw caiexcp::MissingDeleterError("device memory was handed over without a deleter: pass one, or one that does nothing");
+    throw caiexcp::MissingDeleterError(
+        "device memory was handed over without a deleter: pass one, or one that does nothing");
   }
 
   void *pointer_;
@@ -361,17 +365,20 @@ class cuda_array_t {
     if (found && *found == uncopy::dtype_of<T>) return;
     const std::string expected = uncopy::name_of(uncopy::dtype_of<T>);
     throw caiexcp::DtypeMismatchError("Mismatching dtypes. Expected " + expected + ", and the array has " +
-                                      (found ? uncopy::name_of(*found) : "typestr '" + typestr_ + "'") + ": convert it with .astype('" + expected + "')");
+                                      (found ? uncopy::name_of(*found) : "typestr '" + typestr_ + "'") +
+                                      ": convert it with .astype('" + expected + "')");
   }
   void need_writable() const {
     if (readonly_ && !std::is_const_v<T>) {
-      throw caiexcp::ReadOnlyAccessError("Attempt to modify a cuda_array_t that is readonly: take it as const, or pass a writable copy");
+      throw caiexcp::ReadOnlyAccessError(
+          "Attempt to modify a cuda_array_t that is readonly: take it as const, or pass a writable copy");
     }
   }
   void need_contiguous() const {
     if (is_contiguous()) return;
-    throw caiexcp::InvalidShapeError("the array has strides, and a plain pointer would lead to wrong elements: pass a contiguous copy, or use "
-                                     "get_strides() and get_strided_typed_pointer()");
+    throw caiexcp::InvalidShapeError(
+        "the array has strides, and a plain pointer would lead to wrong elements: pass a contiguous copy, or use "
+        "get_strides() and get_strided_typed_pointer()");
   }
 
   std::shared_ptr<cuda_memory_handle<T>> handle_;
@@ -392,7 +399,9 @@ template <class T>
 class cuda_shared_ptr_holder {
  private:
   explicit cuda_shared_ptr_holder(std::shared_ptr<cuda_memory_handle<T>> held) : held_(std::move(held)) {}
-  static cuda_shared_ptr_holder *create(const std::shared_ptr<cuda_memory_handle<T>> &held) { return new cuda_shared_ptr_holder(held); }
+  static cuda_shared_ptr_holder *create(const std::shared_ptr<cuda_memory_handle<T>> &held) {
+    return new cuda_shared_ptr_holder(held);
+  }
 
   std::shared_ptr<cuda_memory_handle<T>> held_;
 
@@ -404,7 +413,8 @@ class cuda_shared_ptr_holder {
 inline void validate_typestr(const std::string &typestr) {
   if (typestr.size() < 3) throw caiexcp::InvalidTypestrError("Invalid typestr '" + typestr + "': too short");
   if (std::string("<>|").find(typestr[0]) == std::string::npos) {
-    throw caiexcp::InvalidTypestrError("Invalid typestr '" + typestr + "': it begins with no byte order, which is one of < > |");
+    throw caiexcp::InvalidTypestrError("Invalid typestr '" + typestr +
+                                       "': it begins with no byte order, which is one of < > |");
   }
   if (std::string("tbiufcmMOSUV").find(typestr[1]) == std::string::npos) {
     throw caiexcp::InvalidTypestrError("Invalid typestr '" + typestr + "': there is no type code " + typestr[1]);
@@ -425,15 +435,19 @@ inline void validate_shape(const std::vector<std::size_t> &shape) {
 
 // Memory that the CUDA driver knows, on whatever device. Returns which.
 inline uncopy::device validate_cuda_ptr(const void *pointer) {
-  const uncopy::device found = detail::with_driver([&] { return pointer ? uncopy::driver::device_of(pointer) : uncopy::device{0, 0}; });
-  if (found.kind == 0) throw caiexcp::UnRegCudaTypeError("Invalid CUDA device pointer: the driver does not know the address");
+  const uncopy::device found = detail::with_driver([&] {
+    return pointer ? uncopy::driver::device_of(pointer) : uncopy::device{0, 0};
+  });
+  if (found.kind == 0)
+    throw caiexcp::UnRegCudaTypeError("Invalid CUDA device pointer: the driver does not know the address");
   return found;
 }
 
 template <class T>
 void validate_cuda_memory_handle(const std::shared_ptr<cuda_memory_handle<T>> &handle) {
   if (handle.use_count() != 1) {
-    throw caiexcp::ObjectOwnershipError("the cuda_memory_handle has " + std::to_string(handle.use_count()) + " owners, and not one");
+    throw caiexcp::ObjectOwnershipError("the cuda_memory_handle has " + std::to_string(handle.use_count()) +
+                                        " owners, and not one");
   }
 }
 
@@ -441,7 +455,8 @@ inline void validate_capsule(const py::capsule &capsule) {
   if (!capsule) throw caiexcp::InvalidCapsuleError("there is no capsule: making it failed");
   const char *name = capsule.name();
   if (!name || std::string(name) != "cuda_memory_capsule") {
-    throw caiexcp::InvalidCapsuleError("the capsule is not called cuda_memory_capsule but " + std::string(name ? name : "nothing"));
+    throw caiexcp::InvalidCapsuleError("the capsule is not called cuda_memory_capsule but " +
+                                       std::string(name ? name : "nothing"));
   }
 }
 
@@ -480,7 +495,8 @@ class type_caster<cai::cuda_array_t<T>> {
 
   type_caster() = default;
   type_caster(const type_caster &) = delete;
-  type_caster(type_caster &&other) noexcept : value(std::move(other.value)), ordered_(std::exchange(other.ordered_, std::nullopt)) {}
+  type_caster(type_caster &&other) noexcept
+      : value(std::move(other.value)), ordered_(std::exchange(other.ordered_, std::nullopt)) {}
   // The call has ended: the argument's own stream goes on after what it put into the work stream.
   ~type_caster() {
     if (!ordered_) return;
@@ -508,7 +524,8 @@ class type_caster<cai::cuda_array_t<T>> {
     array.check_dtype();
     cai::validate_cuda_ptr(array.pointer());
     if (array.version_ != 2 && array.version_ != 3) {
-      throw caiexcp::InvalidVersionError("a __cuda_array_interface__ of version " + std::to_string(array.version_) + " can't be made: 2 and 3 can");
+      throw caiexcp::InvalidVersionError("a __cuda_array_interface__ of version " + std::to_string(array.version_) +
+                                         " can't be made: 2 and 3 can");
     }
     dict interface;
     interface["shape"] = tuple(pybind11::cast(array.shape_));
@@ -517,7 +534,8 @@ class type_caster<cai::cuda_array_t<T>> {
     interface["version"] = array.version_;
     if (array.version_ == 3) interface["stream"] = array.stream_->raw();
     using holder = cai::cuda_shared_ptr_holder<T>;
-    capsule owner(holder::create(array.handle_), "cuda_memory_capsule", [](void *held) { delete static_cast<holder *>(held); });
+    capsule owner(holder::create(array.handle_), "cuda_memory_capsule",
+                  [](void *held) { delete static_cast<holder *>(held); });
     cai::validate_capsule(owner);
     object made = make_namespace();
     made.attr("__cuda_array_interface__") = interface;
@@ -538,14 +556,16 @@ class type_caster<cai::cuda_array_t<T>> {
   // the original did not look at.
   void read(const object &source) {
     if (!hasattr(source, "__cuda_array_interface__")) {
-      throw caiexcp::InterfaceNotImplementedError("the " + uncopy::python::type_name(source.ptr()) + " does not implement __cuda_array_interface__");
+      throw caiexcp::InterfaceNotImplementedError("the " + uncopy::python::type_name(source.ptr()) +
+                                                  " does not implement __cuda_array_interface__");
     }
     const object answer = source.attr("__cuda_array_interface__");
     if (!isinstance<dict>(answer)) throw caiexcp::IncompleteInterfaceError("__cuda_array_interface__ is no dictionary");
     const auto interface = reinterpret_borrow<dict>(answer);
     for (const char *field : {"data", "shape", "typestr", "version"}) {
       if (!interface.contains(field)) {
-        throw caiexcp::IncompleteInterfaceError(std::string("Mandatory field ") + field + " is missing from the provided __cuda_array_interface__");
+        throw caiexcp::IncompleteInterfaceError(std::string("Mandatory field ") + field +
+                                                " is missing from the provided __cuda_array_interface__");
       }
     }
     read_version(interface["version"]);
@@ -564,7 +584,8 @@ class type_caster<cai::cuda_array_t<T>> {
   void read_version(handle version) {
     long long number = 0;
     if (!uncopy::python::integer_of(version.ptr(), number) || number != 3) {
-      throw caiexcp::InvalidVersionError("Unsupported __cuda_array_interface__ version: " + std::string(str(version)) + ", not 3");
+      throw caiexcp::InvalidVersionError("Unsupported __cuda_array_interface__ version: " + std::string(str(version)) +
+                                         ", not 3");
     }
     value.version_ = 3;
   }
@@ -574,7 +595,8 @@ class type_caster<cai::cuda_array_t<T>> {
     for (const handle extent : reinterpret_borrow<sequence>(shape)) {
       long long number = 0;
       if (!uncopy::python::integer_of(extent.ptr(), number) || number < 0) {
-        throw caiexcp::InvalidShapeError("'shape' can only contain whole numbers of at least 1, and has " + std::string(repr(extent)));
+        throw caiexcp::InvalidShapeError("'shape' can only contain whole numbers of at least 1, and has " +
+                                         std::string(repr(extent)));
       }
       value.shape_.push_back(static_cast<std::size_t>(number));
     }
@@ -590,7 +612,8 @@ class type_caster<cai::cuda_array_t<T>> {
 
   void read_data(handle data) {
     unsigned long long address = 0;
-    if (!isinstance<tuple>(data) || len(data) != 2) throw caiexcp::IncompleteInterfaceError("data is no pair of address and read-only");
+    if (!isinstance<tuple>(data) || len(data) != 2)
+      throw caiexcp::IncompleteInterfaceError("data is no pair of address and read-only");
     const auto pair = reinterpret_borrow<tuple>(data);
     const object first = pair[0], second = pair[1];
     if (!first.is_none() && !uncopy::python::address_of(first.ptr(), address)) {
@@ -605,7 +628,8 @@ class type_caster<cai::cuda_array_t<T>> {
 
   void read_strides(const dict &interface) {
     if (interface.contains("mask") && !object(interface["mask"]).is_none()) {
-      throw caiexcp::InterfaceNotImplementedError("the array has a mask, which would be lost: pass the mask as an array of its own");
+      throw caiexcp::InterfaceNotImplementedError(
+          "the array has a mask, which would be lost: pass the mask as an array of its own");
     }
     value.strides_ = value.c_strides();
     const object strides = interface.contains("strides") ? object(interface["strides"]) : object(none());
@@ -618,7 +642,8 @@ class type_caster<cai::cuda_array_t<T>> {
       long long bytes = 0;
       const bool is_number = uncopy::python::integer_of(step.ptr(), bytes);
       if (!is_number || (value.shape_[axis] > 1 && bytes % static_cast<long long>(sizeof(T)) != 0)) {
-        throw caiexcp::InvalidShapeError("'strides' can only contain multiples of the elements' " + std::to_string(sizeof(T)) + " bytes");
+        throw caiexcp::InvalidShapeError("'strides' can only contain multiples of the elements' " +
+                                         std::to_string(sizeof(T)) + " bytes");
       }
       value.strides_[axis++] = static_cast<std::ptrdiff_t>(bytes / static_cast<long long>(sizeof(T)));
     }
@@ -629,19 +654,22 @@ class type_caster<cai::cuda_array_t<T>> {
     std::int64_t below = 0, above = 0, reach = 0, bytes = 0;
     for (std::size_t axis = 0; axis < value.shape_.size(); ++axis) {
       std::int64_t &end = value.strides_[axis] < 0 ? below : above;
-      const bool fits = uncopy::detail::multiply(static_cast<std::int64_t>(value.shape_[axis]) - 1, value.strides_[axis], reach) &&
-                        uncopy::detail::add(end, reach, end);
+      const bool fits =
+          uncopy::detail::multiply(static_cast<std::int64_t>(value.shape_[axis]) - 1, value.strides_[axis], reach) &&
+          uncopy::detail::add(end, reach, end);
       if (!fits) throw caiexcp::InvalidShapeError("'shape' and 'strides' lead beyond any memory");
     }
     const auto item = static_cast<std::int64_t>(sizeof(T));
-    if (!uncopy::detail::multiply(above - below + 1, item, bytes)) throw caiexcp::InvalidShapeError("'shape' and 'strides' lead beyond any memory");
+    if (!uncopy::detail::multiply(above - below + 1, item, bytes))
+      throw caiexcp::InvalidShapeError("'shape' and 'strides' lead beyond any memory");
     const auto pointer = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(value.pointer()));
     const std::uint64_t first = pointer + static_cast<std::uint64_t>(below * item);
     const auto wanted = static_cast<std::uint64_t>(bytes);
-    const std::uint64_t there = cai::detail::with_driver([&] { return cai::detail::reachable_bytes(pointer, first, wanted); });
+    const std::uint64_t there =
+        cai::detail::with_driver([&] { return cai::detail::reachable_bytes(pointer, first, wanted); });
     if (there < wanted) {
-      throw caiexcp::InvalidShapeError("'shape' asks for " + std::to_string(wanted) + " bytes, and only " + std::to_string(there) +
-                                       " are allocated from the array's address on");
+      throw caiexcp::InvalidShapeError("'shape' asks for " + std::to_string(wanted) + " bytes, and only " +
+                                       std::to_string(there) + " are allocated from the array's address on");
     }
   }
 
@@ -650,7 +678,8 @@ class type_caster<cai::cuda_array_t<T>> {
     if (named.is_none()) return;
     unsigned long long number = 0;
     if (!uncopy::python::address_of(named.ptr(), number) || number == 0) {
-      throw caiexcp::IncompleteInterfaceError("stream is " + std::string(repr(named)) + ": it has to be None, 1, 2 or the handle of a stream");
+      throw caiexcp::IncompleteInterfaceError("stream is " + std::string(repr(named)) +
+                                              ": it has to be None, 1, 2 or the handle of a stream");
     }
     value.stream_ = uncopy::stream(static_cast<std::uint64_t>(number));
     if (*value.stream_ == cai::work_stream()) return;

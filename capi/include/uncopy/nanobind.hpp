@@ -35,31 +35,33 @@ namespace uncopy::python::nano {
 // Errors of ours become the built-in exception of their kind. Once for each module.
 inline void translate_errors() {
   static const bool once = [] {
-    nanobind::register_exception_translator(
-        [](const std::exception_ptr &raised, void *) {
-          try {
-            std::rethrow_exception(raised);
-          } catch (const array_error &error) {
-            set_exception(error);
-          }
-        });
+    nanobind::register_exception_translator([](const std::exception_ptr &raised, void *) {
+      try {
+        std::rethrow_exception(raised);
+      } catch (const array_error &error) {
+        set_exception(error);
+      }
+    });
     return true;
   }();
   (void)once;
 }
 
 // Null, with an exception set, where nothing says who keeps the memory.
-inline PyObject *give_view(const description &about, void *origin, nanobind::rv_policy policy, PyObject *parent) noexcept {
+inline PyObject *give_view(const description &about, void *origin, nanobind::rv_policy policy,
+                           PyObject *parent) noexcept {
   if (origin) return ref::borrow(static_cast<PyObject *>(origin)).release();
   return detail::guarded([&]() -> PyObject * {
-    if (policy == nanobind::rv_policy::copy) return give(array::wrap(about, std::make_shared<array_owner>()).to_packed());
+    if (policy == nanobind::rv_policy::copy)
+      return give(array::wrap(about, std::make_shared<array_owner>()).to_packed());
     if (policy == nanobind::rv_policy::reference_internal && parent) {
       auto held = std::make_shared<detail::python_owner>();
       held->keeper = ref::borrow(parent).release();
       return give(array::wrap(about, std::move(held)));
     }
     throw array_error(error_kind::invalid_argument,
-                      "a view of C++ memory was returned, and nothing says who keeps the memory: return an uncopy::array, or bind the "
+                      "a view of C++ memory was returned, and nothing says who keeps the memory: return an "
+                      "uncopy::array, or bind the "
                       "function with rv_policy::copy, or a method with rv_policy::reference_internal");
   });
 }
@@ -89,8 +91,10 @@ struct type_caster<uncopy::view<T, N, Order, Space>> {
       if (!uncopy::python::take_view(source.ptr(), Value::want, found)) return false;
       value_ = Value::assume(found.about, source.ptr());
       // Kept until the call has ended, also when this caster goes earlier.
-      if (found.keeper && cleanup) cleanup->append(found.keeper.release());
-      else keeper_ = std::move(found.keeper);
+      if (found.keeper && cleanup)
+        cleanup->append(found.keeper.release());
+      else
+        keeper_ = std::move(found.keeper);
       return true;
     } catch (...) {
       return false;  // no memory for words
@@ -101,7 +105,8 @@ struct type_caster<uncopy::view<T, N, Order, Space>> {
 
   static handle from_cpp(const Value &result, rv_policy policy, cleanup_list *cleanup) noexcept {
     uncopy::python::nano::translate_errors();
-    return uncopy::python::nano::give_view(result.describe(), result.origin(), policy, cleanup ? cleanup->self() : nullptr);
+    return uncopy::python::nano::give_view(result.describe(), result.origin(), policy,
+                                           cleanup ? cleanup->self() : nullptr);
   }
 
  private:
@@ -187,12 +192,14 @@ namespace uncopy {
 // nanobind's list of signatures. Call it after the last overload of `name` was defined.
 inline void explain_refusals(nanobind::module_ &module, const char *name) {
   const std::string function = name;
-  const auto said = [function](python::unmatched first, const nanobind::args &rest, const nanobind::kwargs &keywords) -> nanobind::object {
+  const auto said = [function](python::unmatched first, const nanobind::args &rest,
+                               const nanobind::kwargs &keywords) -> nanobind::object {
     const std::string text = python::explain(function, nullptr, first, rest.ptr(), keywords.ptr());
     throw nanobind::type_error(text.c_str());
   };
   const auto none_given = nanobind::borrow<nanobind::object>(python::no_argument());
-  module.def(name, said, nanobind::arg("uncopy_first").none().sig("...") = none_given, nanobind::arg("args"), nanobind::arg("kwargs"));
+  module.def(name, said, nanobind::arg("uncopy_first").none().sig("...") = none_given, nanobind::arg("args"),
+             nanobind::arg("kwargs"));
 }
 
 // The same for a method of a bound class; the object itself is argument 1.
@@ -205,7 +212,8 @@ void explain_refusals(nanobind::class_<T, Options...> &bound, const char *name) 
     throw nanobind::type_error(text.c_str());
   };
   const auto none_given = nanobind::borrow<nanobind::object>(python::no_argument());
-  bound.def(name, said, nanobind::arg("uncopy_first").none().sig("...") = none_given, nanobind::arg("args"), nanobind::arg("kwargs"));
+  bound.def(name, said, nanobind::arg("uncopy_first").none().sig("...") = none_given, nanobind::arg("args"),
+            nanobind::arg("kwargs"));
 }
 
 }  // namespace uncopy

@@ -79,14 +79,16 @@ inline array borrowed_from(const description &about, pybind11::handle owner) {
   return array::wrap(about, std::move(held));
 }
 
-inline PyObject *give_view(const description &about, void *origin, pybind11::return_value_policy policy, pybind11::handle parent) {
+inline PyObject *give_view(const description &about, void *origin, pybind11::return_value_policy policy,
+                           pybind11::handle parent) {
   using pybind11::return_value_policy;
   if (origin) return ref::borrow(static_cast<PyObject *>(origin)).release();
   if (policy == return_value_policy::copy) return give(array::wrap(about, std::make_shared<array_owner>()).to_packed());
   if (policy == return_value_policy::reference_internal && parent) return give(borrowed_from(about, parent));
-  throw array_error(error_kind::invalid_argument,
-                    "a view of C++ memory was returned, and nothing says who keeps the memory: return an uncopy::array, or bind the "
-                    "function with return_value_policy::copy, or a method with reference_internal");
+  throw array_error(
+      error_kind::invalid_argument,
+      "a view of C++ memory was returned, and nothing says who keeps the memory: return an uncopy::array, or bind the "
+      "function with return_value_policy::copy, or a method with reference_internal");
 }
 
 }  // namespace uncopy::python::pybind
@@ -131,8 +133,9 @@ class type_caster<uncopy::array> {
   static constexpr auto name = const_name("uncopy.array");
   // By value it is moved; by reference or pointer it is what the caster holds for the call.
   template <class U>
-  using cast_op_type = std::conditional_t<std::is_pointer_v<std::remove_reference_t<U>>, uncopy::array *,
-                                          std::conditional_t<std::is_lvalue_reference_v<U>, uncopy::array &, uncopy::array &&>>;
+  using cast_op_type =
+      std::conditional_t<std::is_pointer_v<std::remove_reference_t<U>>, uncopy::array *,
+                         std::conditional_t<std::is_lvalue_reference_v<U>, uncopy::array &, uncopy::array &&>>;
 
   bool load(handle source, bool) {
     uncopy::python::pybind::translate_errors();
@@ -140,7 +143,7 @@ class type_caster<uncopy::array> {
   }
   operator uncopy::array *() noexcept { return &value_; }
   operator uncopy::array &() noexcept { return value_; }
-  operator uncopy::array &&() && noexcept { return std::move(value_); }
+  operator uncopy::array &&() &&noexcept { return std::move(value_); }
 
   static handle cast(uncopy::array &&result, return_value_policy, handle) {
     uncopy::python::pybind::translate_errors();
@@ -209,7 +212,8 @@ namespace uncopy {
 // pybind11's list of signatures. Call it after the last overload of `name` was defined.
 inline void explain_refusals(pybind11::module_ &module, const char *name) {
   const std::string function = name;
-  const auto said = [function](python::unmatched first, const pybind11::args &rest, const pybind11::kwargs &keywords) -> pybind11::object {
+  const auto said = [function](python::unmatched first, const pybind11::args &rest,
+                               const pybind11::kwargs &keywords) -> pybind11::object {
     throw pybind11::type_error(python::explain(function, nullptr, first, rest.ptr(), keywords.ptr()));
   };
   module.def(name, said, pybind11::arg_v("uncopy_first", pybind11::handle(python::no_argument()), "..."),

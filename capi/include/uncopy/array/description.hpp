@@ -21,8 +21,8 @@ struct description {
   uncopy::device device;
   int ndim = 0;
   bool read_only = false;
-  bool has_stream = false;    // the content is made in `stream`; without one it is there already
-  uncopy::stream stream;      // work that is put here may read it
+  bool has_stream = false;         // the content is made in `stream`; without one it is there already
+  uncopy::stream stream;           // work that is put here may read it
   std::int64_t shape[max_ndim];    // as many as there are axes; the rest is undefined
   std::int64_t strides[max_ndim];  // in elements
 
@@ -90,10 +90,13 @@ inline bool multiply(std::int64_t a, std::int64_t b, std::int64_t &out) noexcept
 #if defined(__GNUC__) || defined(__clang__)
   return !__builtin_mul_overflow(a, b, &out);
 #else
-  constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)(), least = (std::numeric_limits<std::int64_t>::min)();
+  constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)(),
+                         least = (std::numeric_limits<std::int64_t>::min)();
   if (a != 0 && b != 0) {
-    if (a == -1 ? b == least : b == -1 ? a == least : (a > 0) == (b > 0) ? (a > 0 ? a > most / b : a < most / b)
-                                                                       : (a > 0 ? b < least / a : a < least / b)) {
+    if (a == -1              ? b == least
+        : b == -1            ? a == least
+        : (a > 0) == (b > 0) ? (a > 0 ? a > most / b : a < most / b)
+                             : (a > 0 ? b < least / a : a < least / b)) {
       return false;
     }
   }
@@ -103,7 +106,8 @@ inline bool multiply(std::int64_t a, std::int64_t b, std::int64_t &out) noexcept
 }
 
 inline bool add(std::int64_t a, std::int64_t b, std::int64_t &out) noexcept {
-  constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)(), least = (std::numeric_limits<std::int64_t>::min)();
+  constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)(),
+                         least = (std::numeric_limits<std::int64_t>::min)();
   if (b > 0 ? a > most - b : a < least - b) return false;
   out = a + b;
   return true;
@@ -131,7 +135,8 @@ inline const char *problem_of(const description &array) noexcept {
   const std::int64_t item_bits = std::int64_t{array.dtype.bits} * array.dtype.lanes;
   std::int64_t bits = 0, span = 0;
   if (!detail::multiply(items, item_bits, bits)) return "a shape larger than any memory";
-  if (!detail::add(above, -(below + 1), span) || !detail::multiply(span, item_bits, bits)) return "strides larger than any memory";
+  if (!detail::add(above, -(below + 1), span) || !detail::multiply(span, item_bits, bits))
+    return "strides larger than any memory";
   if (array.data == nullptr) return "elements at address 0";
   return nullptr;
 }

@@ -33,9 +33,10 @@ inline std::string name_of(device where) {
   static constexpr struct {
     std::int32_t kind;
     const char *name;
-  } names[] = {{1, "cpu"},        {2, "cuda"},          {3, "cuda_host"}, {4, "opencl"},   {7, "vulkan"}, {8, "metal"},
-               {9, "vpi"},        {10, "rocm"},         {11, "rocm_host"}, {12, "ext_dev"}, {13, "cuda_managed"},
-               {14, "oneapi"},    {15, "webgpu"},       {16, "hexagon"},   {17, "maia"},    {18, "trn"}};
+  } names[] = {{1, "cpu"},        {2, "cuda"},     {3, "cuda_host"},     {4, "opencl"},
+               {7, "vulkan"},     {8, "metal"},    {9, "vpi"},           {10, "rocm"},
+               {11, "rocm_host"}, {12, "ext_dev"}, {13, "cuda_managed"}, {14, "oneapi"},
+               {15, "webgpu"},    {16, "hexagon"}, {17, "maia"},         {18, "trn"}};
   if (where == device::cpu()) return "cpu";
   std::string kind = "device(" + std::to_string(where.kind) + ")";
   for (const auto &known : names) {
@@ -51,7 +52,8 @@ class stream {
   constexpr stream() noexcept = default;
   // 0, the driver's other name of the legacy default stream, becomes 1.
   constexpr explicit stream(std::uint64_t handle) noexcept : handle_(handle == 0 ? 1 : handle) {}
-  explicit stream(void *handle) noexcept : stream(static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(handle))) {}
+  explicit stream(void *handle) noexcept
+      : stream(static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(handle))) {}
 
   static constexpr stream legacy_default() noexcept { return stream(std::uint64_t{1}); }
   static constexpr stream per_thread_default() noexcept { return stream(std::uint64_t{2}); }

@@ -65,7 +65,8 @@ struct table {
   entry<void *, void *> cuEventRecord;
   entry<void **, const void *> cuModuleLoadData;
   entry<void **, void *, const char *> cuModuleGetFunction;
-  entry<void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **> cuLaunchKernel;
+  entry<void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **>
+      cuLaunchKernel;
 };
 
 namespace detail {
@@ -154,10 +155,11 @@ inline std::string name_of_error(int code) {
 // Throws for every code but 0. `what` completes "... failed".
 inline void check(int code, const char *what) {
   if (code == 0) return;
-  const error_kind kind = code == 2     ? error_kind::out_of_memory
+  const error_kind kind = code == 2                                  ? error_kind::out_of_memory
                           : code == 700 || code == 719 || code == 46 ? error_kind::device_lost
                                                                      : error_kind::system;
-  throw array_error(kind, std::string(what) + " failed: CUDA error " + std::to_string(code) + " (" + name_of_error(code) + ")");
+  throw array_error(
+      kind, std::string(what) + " failed: CUDA error " + std::to_string(code) + " (" + name_of_error(code) + ")");
 }
 
 inline const table &need() {
@@ -174,8 +176,8 @@ inline void *primary_context(int id) {
   static std::vector<void *> *contexts = new std::vector<void *>;
   const table &calls = need();
   if (id < 0 || id >= the_library().devices) {
-    throw array_error(error_kind::invalid_argument, "there is no device cuda:" + std::to_string(id) + ": this process sees " +
-                                                        std::to_string(the_library().devices));
+    throw array_error(error_kind::invalid_argument, "there is no device cuda:" + std::to_string(id) +
+                                                        ": this process sees " + std::to_string(the_library().devices));
   }
   const std::lock_guard<std::mutex> held(*lock);
   contexts->resize(static_cast<std::size_t>(the_library().devices));
@@ -345,7 +347,8 @@ class kernel {
   // Puts a launch into a stream. `arguments` are addresses of the kernel's parameters.
   void launch(int device_id, stream into, unsigned blocks, unsigned threads, void **arguments) const {
     const scope in(device_id);
-    check(in.calls().cuLaunchKernel(function(in, device_id), blocks, 1, 1, threads, 1, 1, 0, into.handle(), arguments, nullptr),
+    check(in.calls().cuLaunchKernel(function(in, device_id), blocks, 1, 1, threads, 1, 1, 0, into.handle(), arguments,
+                                    nullptr),
           "launching a kernel");
   }
 

@@ -109,7 +109,8 @@ inline std::string name_of(dtype type) {
     std::string name(known->name);
     return type.lanes == 1 ? name : name + "x" + std::to_string(type.lanes);
   }
-  return "dtype(" + std::to_string(type.code) + ", " + std::to_string(type.bits) + ", " + std::to_string(type.lanes) + ")";
+  return "dtype(" + std::to_string(type.code) + ", " + std::to_string(type.bits) + ", " + std::to_string(type.lanes) +
+         ")";
 }
 
 inline std::optional<dtype> dtype_from_name(std::string_view name) noexcept {

@@ -38,10 +38,10 @@ struct host_memory final : array_owner {
   // 256: what DLPack's text asks for, and more than any library needs to import without a copy.
   static constexpr std::size_t alignment = 256;
   void *memory;
-  explicit host_memory(std::size_t bytes) : memory(::operator new(bytes ? bytes : 1, std::align_val_t{alignment})) {}
+  explicit host_memory(std::size_t bytes) : memory(::operator new (bytes ? bytes : 1, std::align_val_t{alignment})) {}
   host_memory(const host_memory &) = delete;
   host_memory &operator=(const host_memory &) = delete;
-  ~host_memory() override { ::operator delete(memory, std::align_val_t{alignment}); }
+  ~host_memory() override { ::operator delete (memory, std::align_val_t{alignment}); }
 };
 
 struct device_memory final : array_owner {
@@ -138,8 +138,9 @@ class array {
       return array(made, std::move(owner));
     }
     if (where.kind != device::kind_cpu) {
-      throw array_error(error_kind::unsupported,
-                        "memory on " + name_of(where) + " is not allocated here: use cpu or cuda, or wrap memory of your own");
+      throw array_error(
+          error_kind::unsupported,
+          "memory on " + name_of(where) + " is not allocated here: use cpu or cuda, or wrap memory of your own");
     }
     auto owner = std::make_shared<detail::host_memory>(made.size_bytes());
     made.data = owner->memory;
@@ -157,7 +158,8 @@ class array {
     if (shape.empty()) shape = {static_cast<std::int64_t>(values.size())};
     description made = described(dtype_of<T>, shape, device::cpu());
     if (static_cast<std::size_t>(made.size()) != values.size()) {
-      throw array_error(error_kind::invalid_layout, text_of(made) + " does not have the vector's " + std::to_string(values.size()) + " items");
+      throw array_error(error_kind::invalid_layout,
+                        text_of(made) + " does not have the vector's " + std::to_string(values.size()) + " items");
     }
     auto owner = std::make_shared<detail::held_value<std::vector<T>>>(std::move(values));
     made.data = owner->value.data();
@@ -166,7 +168,8 @@ class array {
 
   // Memory that `owner` keeps alive, wherever it is. Throws for descriptions that are impossible.
   static array wrap(const description &memory, std::shared_ptr<array_owner> owner) {
-    if (memory.ndim < 0 || memory.ndim > max_ndim) throw array_error(error_kind::invalid_layout, "an array has 0 to 8 axes");
+    if (memory.ndim < 0 || memory.ndim > max_ndim)
+      throw array_error(error_kind::invalid_layout, "an array has 0 to 8 axes");
     if (const char *problem = problem_of(memory)) {
       throw array_error(error_kind::invalid_layout, std::string("no such array: ") + problem);
     }
@@ -185,7 +188,8 @@ class array {
     if (managed->version.major != 1) {
       const std::string version = std::to_string(managed->version.major) + "." + std::to_string(managed->version.minor);
       if (managed->deleter) managed->deleter(managed);
-      throw array_error(error_kind::unsupported, "a DLPack struct of version " + version + " can't be read: this is made for 1.x");
+      throw array_error(error_kind::unsupported,
+                        "a DLPack struct of version " + version + " can't be read: this is made for 1.x");
     }
     description made;
     read(managed->dl_tensor, (managed->flags & 1) != 0, made);
@@ -210,8 +214,9 @@ class array {
   DLManagedTensor *to_dlpack_legacy() const {
     need_array();
     if (about_.read_only) {
-      throw array_error(error_kind::read_only,
-                        "a DLPack struct from before 1.0 can't say that this array is read-only: ask for 1.0, or copy it");
+      throw array_error(
+          error_kind::read_only,
+          "a DLPack struct from before 1.0 can't say that this array is read-only: ask for 1.0, or copy it");
     }
     return &(new exported<DLManagedTensor>(*this))->managed;
   }
@@ -267,14 +272,16 @@ class array {
   // A private writable copy in C order, on the same device. On a device the array has to be contiguous.
   array to_packed() const {
     need_array();
-    array copy = empty(about_.dtype, {about_.shape, about_.shape + about_.ndim}, on_cuda() ? about_.device : device::cpu());
+    array copy =
+        empty(about_.dtype, {about_.shape, about_.shape + about_.ndim}, on_cuda() ? about_.device : device::cpu());
     if (!on_cuda()) {
       need_items();
       detail::pack(about_, copy.data());
       return copy;
     }
     need_contiguous();
-    driver::copy(about_.device.id, copy.data(), about_.data, size_bytes(), driver::direction::device_to_device, about_.stream);
+    driver::copy(about_.device.id, copy.data(), about_.data, size_bytes(), driver::direction::device_to_device,
+                 about_.stream);
     return std::move(copy).made_on(about_.stream);
   }
 
@@ -284,12 +291,14 @@ class array {
     if (!on_cuda()) return to_packed();
     need_contiguous();
     array copy = empty(about_.dtype, {about_.shape, about_.shape + about_.ndim});
-    driver::copy(about_.device.id, copy.data(), about_.data, size_bytes(), driver::direction::device_to_host, about_.stream);
+    driver::copy(about_.device.id, copy.data(), about_.data, size_bytes(), driver::direction::device_to_host,
+                 about_.stream);
     return copy;
   }
 
  private:
-  array(const description &about, std::shared_ptr<array_owner> owner) noexcept : about_(about), owner_(std::move(owner)) {}
+  array(const description &about, std::shared_ptr<array_owner> owner) noexcept
+      : about_(about), owner_(std::move(owner)) {}
 
   template <class Managed>
   struct exported {
@@ -321,7 +330,8 @@ class array {
     made.dtype = type;
     made.device = where;
     if (shape.size() > std::size_t{max_ndim}) {
-      throw array_error(error_kind::invalid_layout, std::to_string(shape.size()) + " axes are too many: an array has at most 8");
+      throw array_error(error_kind::invalid_layout,
+                        std::to_string(shape.size()) + " axes are too many: an array has at most 8");
     }
     made.ndim = static_cast<int>(shape.size());
     for (int axis = 0; axis < made.ndim; ++axis) made.shape[axis] = shape[static_cast<std::size_t>(axis)];
@@ -350,13 +360,16 @@ class array {
       throw array_error(error_kind::unsupported, "memory on " + name_of(about_.device) + " can't be copied here");
     }
     if (about_.dtype.item_bytes() == 0 && !about_.is_c_contiguous()) {
-      throw array_error(error_kind::unsupported, "items of " + name_of(about_.dtype) + " are no whole bytes: only C order can be copied");
+      throw array_error(error_kind::unsupported,
+                        "items of " + name_of(about_.dtype) + " are no whole bytes: only C order can be copied");
     }
   }
   void need_contiguous() const {
     if (!about_.is_c_contiguous()) {
-      throw array_error(error_kind::unsupported, text_of(about_) + " is not in C order, and strided copies on a device are not made here: "
-                                                                   "make it contiguous in its own library first");
+      throw array_error(error_kind::unsupported,
+                        text_of(about_) +
+                            " is not in C order, and strided copies on a device are not made here: "
+                            "make it contiguous in its own library first");
     }
   }
 

@@ -71,30 +71,21 @@ namespace detail {
 
 inline bool is_in(device where, space_kind space) noexcept {
   switch (space) {
-    case space_kind::host:
-      return where.is_host_accessible();
-    case space_kind::cuda:
-      return where.kind == device::kind_cuda || where.kind == device::kind_cuda_managed;
-    case space_kind::cuda_pinned:
-      return where.kind == device::kind_cuda_host;
-    case space_kind::cuda_managed:
-      return where.kind == device::kind_cuda_managed;
-    case space_kind::anywhere:
-      break;
+    case space_kind::host: return where.is_host_accessible();
+    case space_kind::cuda: return where.kind == device::kind_cuda || where.kind == device::kind_cuda_managed;
+    case space_kind::cuda_pinned: return where.kind == device::kind_cuda_host;
+    case space_kind::cuda_managed: return where.kind == device::kind_cuda_managed;
+    case space_kind::anywhere: break;
   }
   return true;
 }
 
 inline bool is_ordered(const description &array, order_kind order) noexcept {
   switch (order) {
-    case order_kind::c:
-      return array.is_c_contiguous();
-    case order_kind::f:
-      return array.is_f_contiguous();
-    case order_kind::contiguous:
-      return array.is_c_contiguous() || array.is_f_contiguous();
-    case order_kind::any:
-      break;
+    case order_kind::c: return array.is_c_contiguous();
+    case order_kind::f: return array.is_f_contiguous();
+    case order_kind::contiguous: return array.is_c_contiguous() || array.is_f_contiguous();
+    case order_kind::any: break;
   }
   return true;
 }
@@ -106,30 +97,21 @@ inline bool is_aligned(const description &array, std::size_t alignment) noexcept
 // In the words of uncopy's constraints; empty where anything goes.
 constexpr const char *text_of(order_kind order) noexcept {
   switch (order) {
-    case order_kind::c:
-      return " C";
-    case order_kind::f:
-      return " F";
-    case order_kind::contiguous:
-      return " packed";
-    case order_kind::any:
-      break;
+    case order_kind::c: return " C";
+    case order_kind::f: return " F";
+    case order_kind::contiguous: return " packed";
+    case order_kind::any: break;
   }
   return "";
 }
 
 constexpr const char *text_of(space_kind space) noexcept {
   switch (space) {
-    case space_kind::host:
-      return " host";
-    case space_kind::cuda:
-      return " cuda";
-    case space_kind::cuda_pinned:
-      return " cuda_host";
-    case space_kind::cuda_managed:
-      return " cuda_managed";
-    case space_kind::anywhere:
-      break;
+    case space_kind::host: return " host";
+    case space_kind::cuda: return " cuda";
+    case space_kind::cuda_pinned: return " cuda_host";
+    case space_kind::cuda_managed: return " cuda_managed";
+    case space_kind::anywhere: break;
   }
   return "";
 }
@@ -137,7 +119,8 @@ constexpr const char *text_of(space_kind space) noexcept {
 inline std::string text_of_address(const void *address) {
   constexpr char digits[] = "0123456789abcdef";
   std::string text;
-  for (auto rest = reinterpret_cast<std::uintptr_t>(address); rest != 0 || text.empty(); rest /= 16) text.insert(text.begin(), digits[rest % 16]);
+  for (auto rest = reinterpret_cast<std::uintptr_t>(address); rest != 0 || text.empty(); rest /= 16)
+    text.insert(text.begin(), digits[rest % 16]);
   return "0x" + text;
 }
 
@@ -154,7 +137,8 @@ inline bool fits(const description &array, const wanted &want) noexcept {
 inline std::string text_of(const wanted &want) {
   std::string axes;
   for (int axis = 0; axis < want.ndim; ++axis) axes += axis ? ", _" : "_";
-  return (want.writable ? "mut " : "") + name_of(want.dtype) + "[" + axes + "]" + detail::text_of(want.space) + detail::text_of(want.order);
+  return (want.writable ? "mut " : "") + name_of(want.dtype) + "[" + axes + "]" + detail::text_of(want.space) +
+         detail::text_of(want.order);
 }
 
 // What it is, what was wanted, and every part that failed: the same sentence as in Rust and Python. Empty when all fits.
@@ -163,7 +147,8 @@ inline std::string misfit_of(const description &array, const wanted &want) {
   auto say = [&](const std::string &part) { wrong += (wrong.empty() ? "" : "; ") + part; };
   if (array.dtype != want.dtype) say("dtype is " + name_of(array.dtype));
   if (array.ndim != want.ndim) {
-    say("it has " + std::to_string(array.ndim) + (array.ndim == 1 ? " axis" : " axes") + ", not " + std::to_string(want.ndim));
+    say("it has " + std::to_string(array.ndim) + (array.ndim == 1 ? " axis" : " axes") + ", not " +
+        std::to_string(want.ndim));
   }
   if (!detail::is_in(array.device, want.space)) say("it is on " + name_of(array.device));
   if (!detail::is_ordered(array, want.order)) {
@@ -180,7 +165,8 @@ inline std::string misfit_of(const description &array, const wanted &want) {
 template <class T, std::size_t N, class Order = strided, class Space = host>
 class view {
   static_assert(N <= std::size_t{max_ndim}, "an array has at most 8 axes");
-  static_assert(dtype_of<T>.bits != 0, "an element type has a dtype: specialise uncopy::element for a type of your own");
+  static_assert(dtype_of<T>.bits != 0,
+                "an element type has a dtype: specialise uncopy::element for a type of your own");
 
  public:
   using element_type = T;
@@ -212,7 +198,8 @@ class view {
   }
 
   // A view of C++ memory in C order; the caller keeps it alive.
-  view(T *data, const std::array<std::int64_t, N> &shape, uncopy::device where = {}) : data_(data), shape_(shape), device_(where) {
+  view(T *data, const std::array<std::int64_t, N> &shape, uncopy::device where = {})
+      : data_(data), shape_(shape), device_(where) {
     std::int64_t step = 1;
     for (std::size_t axis = N; axis-- > 0;) {
       strides_[axis] = step;
@@ -223,9 +210,10 @@ class view {
 
   // To a view that asks for less: const, any strides, anywhere.
   template <class U, class O, class S,
-            class = std::enable_if_t<std::is_same_v<value_type, std::remove_cv_t<U>> && (std::is_const_v<U> || !std::is_const_v<T>) &&
-                                     (std::is_same_v<O, Order> || std::is_same_v<O, strided>) &&
-                                     (std::is_same_v<S, Space> || std::is_same_v<S, anywhere>)>>
+            class = std::enable_if_t<
+                std::is_same_v<value_type, std::remove_cv_t<U>> &&
+                (std::is_const_v<U> || !std::is_const_v<T>)&&(std::is_same_v<O, Order> || std::is_same_v<O, strided>)&&(
+                    std::is_same_v<S, Space> || std::is_same_v<S, anywhere>)>>
   operator view<U, N, O, S>() const noexcept {
     return view<U, N, O, S>::assume(describe(), origin_);
   }

@@ -21,8 +21,8 @@ namespace uncopy::python {
 namespace detail {
 
 struct noted_refusal {
-  PyObject *object;     // only compared, never used: it may be gone
-  const wanted *want;   // null for an `uncopy::array`, which takes anything
+  PyObject *object;    // only compared, never used: it may be gone
+  const wanted *want;  // null for an `uncopy::array`, which takes anything
 };
 
 // The last refusals of this thread, since the last argument that was taken.
@@ -77,13 +77,15 @@ inline std::string reason_for(PyObject *object, const wanted *want) {
   taken found;
   refusal why;
   const std::string named = type_name(object);
-  if (!take(object, want && !want->writable, !want, found, why)) return (why.names_type ? "" : "the ") + named + " " + why.text();
+  if (!take(object, want && !want->writable, !want, found, why))
+    return (why.names_type ? "" : "the ") + named + " " + why.text();
   return named + " " + (want ? misfit_of(found.about, *want) : text_of(found.about) + " was not taken");
 }
 
 // The message for a call that no overload took: which argument, what it is, what was wanted, which part failed. `self` and
 // `keywords` may be null; `rest` is a tuple.
-inline std::string explain(const std::string &function, PyObject *self, unmatched first, PyObject *rest, PyObject *keywords) {
+inline std::string explain(const std::string &function, PyObject *self, unmatched first, PyObject *rest,
+                           PyObject *keywords) {
   std::string text = function + "(): ";
   std::vector<PyObject *> arguments;
   if (self) arguments.push_back(self);
@@ -119,27 +121,14 @@ inline void set_exception(const array_error &error) noexcept {
   PyObject *type = PyExc_OSError;
   switch (error.kind()) {
     case error_kind::invalid_argument:
-    case error_kind::invalid_layout:
-      type = PyExc_ValueError;
-      break;
-    case error_kind::invalid_dtype:
-      type = PyExc_TypeError;
-      break;
-    case error_kind::unsupported:
-      type = PyExc_NotImplementedError;
-      break;
-    case error_kind::out_of_memory:
-      type = PyExc_MemoryError;
-      break;
+    case error_kind::invalid_layout: type = PyExc_ValueError; break;
+    case error_kind::invalid_dtype: type = PyExc_TypeError; break;
+    case error_kind::unsupported: type = PyExc_NotImplementedError; break;
+    case error_kind::out_of_memory: type = PyExc_MemoryError; break;
     case error_kind::read_only:
-    case error_kind::copy_required:
-      type = PyExc_BufferError;
-      break;
-    case error_kind::device_lost:
-      type = PyExc_RuntimeError;
-      break;
-    case error_kind::system:
-      break;
+    case error_kind::copy_required: type = PyExc_BufferError; break;
+    case error_kind::device_lost: type = PyExc_RuntimeError; break;
+    case error_kind::system: break;
   }
   PyErr_SetString(type, error.what());
 }

@@ -31,7 +31,8 @@ struct peeked {
 };
 
 inline bool peek(PyObject *capsule, peeked &out, refusal &why) {
-  if (!PyCapsule_CheckExact(capsule)) return why.because("answered __dlpack__ with no capsule but a ", type_name(capsule));
+  if (!PyCapsule_CheckExact(capsule))
+    return why.because("answered __dlpack__ with no capsule but a ", type_name(capsule));
   if (PyCapsule_IsValid(capsule, capsule_name)) {
     out.versioned = static_cast<DLManagedTensorVersioned *>(PyCapsule_GetPointer(capsule, capsule_name));
     if (out.versioned->version.major == 1) return true;
@@ -65,8 +66,8 @@ inline bool check_torch(PyObject *tensor, const description &about, bool for_rea
   if (about.dtype.code == is_complex && is(name().is_conj)) {
     return why.because("has its conjugate bit set, so memory holds other numbers: call .resolve_conj() first");
   }
-  const bool may_be_negated =
-      (about.dtype.code == is_float || about.dtype.code == is_complex) && (about.size() <= 1 || !about.is_c_contiguous());
+  const bool may_be_negated = (about.dtype.code == is_float || about.dtype.code == is_complex) &&
+                              (about.size() <= 1 || !about.is_c_contiguous());
   if (may_be_negated && is(name().is_neg)) {
     return why.because("has its negative bit set, so memory holds the wrong sign: call .resolve_neg() first");
   }
@@ -100,7 +101,8 @@ inline ref capsule_of(DLManagedTensorVersioned *managed) {
 }
 
 // By the table: no Python call, no capsule where the table has views. `keeper` may stay empty.
-inline bool take_by_table(PyObject *object, const route &by, bool owned, description &about, ref &keeper, refusal &why) {
+inline bool take_by_table(PyObject *object, const route &by, bool owned, description &about, ref &keeper,
+                          refusal &why) {
   const exchange_table &table = *by.table;
   // A view has no flags: read-only is only known of torch's tensors, which never are.
   if (!owned && table.view_from_object && by.made_by == maker::torch) {
@@ -111,7 +113,8 @@ inline bool take_by_table(PyObject *object, const route &by, bool owned, descrip
     return add_table_stream(table, about, why);
   }
   DLManagedTensorVersioned *managed = nullptr;
-  if (table.managed_from_object(object, &managed) != 0 || !managed) return why.because_of_exception("did not hand out its memory");
+  if (table.managed_from_object(object, &managed) != 0 || !managed)
+    return why.because_of_exception("did not hand out its memory");
   keeper = capsule_of(managed);
   if (!keeper) return why.because_of_exception("can't be kept");
   peeked found;
@@ -121,7 +124,8 @@ inline bool take_by_table(PyObject *object, const route &by, bool owned, descrip
 inline bool device_said(PyObject *object, device &out, refusal &why) {
   const ref answer = ref::steal(PyObject_CallMethodObjArgs(object, name().dlpack_device, nullptr));
   if (!answer) return why.because_of_exception("did not say where it is");
-  const ref kind = ref::steal(PySequence_GetItem(answer.get(), 0)), id = ref::steal(PySequence_GetItem(answer.get(), 1));
+  const ref kind = ref::steal(PySequence_GetItem(answer.get(), 0)),
+            id = ref::steal(PySequence_GetItem(answer.get(), 1));
   long long number = 0, index = 0;
   if (!kind || !id || !integer_of(kind.get(), number) || (!id.is_none() && !integer_of(id.get(), index))) {
     PyErr_Clear();
@@ -151,12 +155,14 @@ inline ref ask(PyObject *object, route &by, PyObject *stream) {
 }
 
 // The stream that a framework works in on this thread, from `module.function(id).attribute`.
-inline bool framework_stream(const char *module, const char *function, const char *attribute, int id, stream &out, refusal &why) {
+inline bool framework_stream(const char *module, const char *function, const char *attribute, int id, stream &out,
+                             refusal &why) {
   const ref imported = ref::steal(PyImport_ImportModule(module));
   const ref current = ref::steal(imported ? PyObject_CallMethod(imported.get(), function, "i", id) : nullptr);
   const ref handle = ref::steal(current ? PyObject_GetAttrString(current.get(), attribute) : nullptr);
   unsigned long long number = 0;
-  if (!handle || !address_of(handle.get(), number)) return why.because_of_exception("does not say in which stream its library works");
+  if (!handle || !address_of(handle.get(), number))
+    return why.because_of_exception("does not say in which stream its library works");
   out = stream(static_cast<std::uint64_t>(number));
   return true;
 }

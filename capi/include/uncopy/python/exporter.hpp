@@ -25,8 +25,7 @@ namespace uncopy::python {
 namespace detail {
 
 struct exporter {
-  PyObject_HEAD
-  array *held;
+  PyObject_HEAD array *held;
 };
 
 inline const array &array_in(PyObject *self) noexcept { return *reinterpret_cast<exporter *>(self)->held; }
@@ -61,21 +60,25 @@ inline void order_reader(const description &about, PyObject *reader) {
   const bool unnamed = !reader || reader == Py_None;
   long long number = 1;
   if (!unnamed && !integer_of(reader, number)) {
-    throw array_error(error_kind::invalid_argument, "stream is no number: pass None, -1, 1, 2 or the handle of a stream");
+    throw array_error(error_kind::invalid_argument,
+                      "stream is no number: pass None, -1, 1, 2 or the handle of a stream");
   }
   if (!on_device) {
     if (unnamed || number == -1) return;
-    throw array_error(error_kind::invalid_argument, "stream " + std::to_string(number) + " for an array in host memory, which has none: pass None");
+    throw array_error(error_kind::invalid_argument,
+                      "stream " + std::to_string(number) + " for an array in host memory, which has none: pass None");
   }
   if (number == -1) return;
   if (number <= 0) {
-    throw array_error(error_kind::invalid_argument, "stream " + std::to_string(number) + " is ambiguous: pass None, -1, 1, 2 or the handle of a stream");
+    throw array_error(error_kind::invalid_argument, "stream " + std::to_string(number) +
+                                                        " is ambiguous: pass None, -1, 1, 2 or the handle of a stream");
   }
   if (about.has_stream) driver::order(about.device.id, about.stream, stream(static_cast<std::uint64_t>(number)));
 }
 
 inline device device_argument(PyObject *pair) {
-  const ref kind = ref::steal(PySequence_GetItem(pair, 0)), id = ref::steal(kind ? PySequence_GetItem(pair, 1) : nullptr);
+  const ref kind = ref::steal(PySequence_GetItem(pair, 0)),
+            id = ref::steal(kind ? PySequence_GetItem(pair, 1) : nullptr);
   long long number = 0, index = 0;
   PyErr_Clear();
   if (!kind || !id || !integer_of(kind.get(), number) || (!id.is_none() && !integer_of(id.get(), index))) {
@@ -97,7 +100,8 @@ inline ref legacy_capsule_of(DLManagedTensor *managed) {
 inline PyObject *export_dlpack(PyObject *self, PyObject *arguments, PyObject *keywords) noexcept {
   static const char *names[] = {"stream", "max_version", "dl_device", "copy", nullptr};
   PyObject *reader = nullptr, *version = nullptr, *where = nullptr, *copy = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:__dlpack__", const_cast<char **>(names), &reader, &version, &where, &copy)) {
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:__dlpack__", const_cast<char **>(names), &reader,
+                                   &version, &where, &copy)) {
     return nullptr;
   }
   return guarded([&]() -> PyObject * {
@@ -107,12 +111,13 @@ inline PyObject *export_dlpack(PyObject *self, PyObject *arguments, PyObject *ke
     const device asked = where && where != Py_None ? device_argument(where) : given.device();
     const bool to_host = asked == device::cpu() && !given.device().is_host_accessible();
     if (asked != given.device() && !to_host) {
-      throw array_error(error_kind::read_only, "the array is on " + name_of(given.device()) + ", and " + name_of(asked) +
-                                                   " was asked for: move it there in its own library");
+      throw array_error(error_kind::read_only, "the array is on " + name_of(given.device()) + ", and " +
+                                                   name_of(asked) + " was asked for: move it there in its own library");
     }
     if (to_host && may_not_copy) {
-      throw array_error(error_kind::copy_required, "the array is on " + name_of(given.device()) + ": it reaches the host only by a copy of " +
-                                                       std::to_string(given.size_bytes()) + " bytes, which copy=False forbids");
+      throw array_error(error_kind::copy_required,
+                        "the array is on " + name_of(given.device()) + ": it reaches the host only by a copy of " +
+                            std::to_string(given.size_bytes()) + " bytes, which copy=False forbids");
     }
     if (!to_host) order_reader(given.describe(), reader);
     if (to_host || must_copy) given = to_host ? given.to_host() : given.to_packed();
@@ -122,7 +127,8 @@ inline PyObject *export_dlpack(PyObject *self, PyObject *arguments, PyObject *ke
     if (version && version != Py_None) {
       const ref first = ref::steal(PySequence_GetItem(version, 0));
       PyErr_Clear();
-      if (!integer_of(first.get(), major)) throw array_error(error_kind::invalid_argument, "max_version is no pair of numbers");
+      if (!integer_of(first.get(), major))
+        throw array_error(error_kind::invalid_argument, "max_version is no pair of numbers");
     }
     if (major >= 1) return capsule_of(given.to_dlpack(to_host || must_copy)).release();
     return legacy_capsule_of(given.to_dlpack_legacy()).release();
@@ -137,20 +143,25 @@ inline PyObject *export_dlpack_device(PyObject *self, PyObject *) noexcept {
 inline PyObject *interface_of(const description &about, bool is_cuda) {
   std::string typestr = typestr_from_dtype(about.dtype);
   const std::size_t item = about.dtype.item_bytes();
-  if (typestr.empty() && !is_cuda && item != 0) typestr = (item == 1 ? "|V" : "<V") + std::to_string(item);  // as ml_dtypes calls it
+  if (typestr.empty() && !is_cuda && item != 0)
+    typestr = (item == 1 ? "|V" : "<V") + std::to_string(item);  // as ml_dtypes calls it
   if (typestr.empty()) {
     PyErr_Format(PyExc_AttributeError, "there is no typestr for %s: use DLPack", name_of(about.dtype).c_str());
     return nullptr;
   }
-  ref strides = about.is_c_contiguous() ? ref::borrow(Py_None)
-                                        : ref::steal(tuple_of(about.strides, about.ndim, static_cast<std::int64_t>(item)));
+  ref strides = about.is_c_contiguous()
+                    ? ref::borrow(Py_None)
+                    : ref::steal(tuple_of(about.strides, about.ndim, static_cast<std::int64_t>(item)));
   const ref shape = ref::steal(tuple_of(about.shape, about.ndim));
-  const auto address = static_cast<unsigned long long>(about.size() == 0 ? 0 : reinterpret_cast<std::uintptr_t>(about.data));
+  const auto address =
+      static_cast<unsigned long long>(about.size() == 0 ? 0 : reinterpret_cast<std::uintptr_t>(about.data));
   if (!shape || !strides) return nullptr;
-  ref made = ref::steal(Py_BuildValue("{sOsss(KO)sOsi}", "shape", shape.get(), "typestr", typestr.c_str(), "data", address,
-                                      about.read_only ? Py_True : Py_False, "strides", strides.get(), "version", 3));
+  ref made =
+      ref::steal(Py_BuildValue("{sOsss(KO)sOsi}", "shape", shape.get(), "typestr", typestr.c_str(), "data", address,
+                               about.read_only ? Py_True : Py_False, "strides", strides.get(), "version", 3));
   if (made && is_cuda) {
-    const ref in_stream = about.has_stream ? ref::steal(PyLong_FromUnsignedLongLong(about.stream.raw())) : ref::borrow(Py_None);
+    const ref in_stream =
+        about.has_stream ? ref::steal(PyLong_FromUnsignedLongLong(about.stream.raw())) : ref::borrow(Py_None);
     if (!in_stream || PyDict_SetItemString(made.get(), "stream", in_stream.get()) != 0) return nullptr;
   }
   return made.release();
@@ -159,25 +170,39 @@ inline PyObject *interface_of(const description &about, bool is_cuda) {
 // AttributeError where a protocol does not apply: `hasattr` is what libraries ask by.
 inline PyObject *get_cuda_interface(PyObject *self, void *) noexcept {
   const description &about = array_in(self).describe();
-  if (about.device.kind == device::kind_cuda || about.device.kind == device::kind_cuda_managed) return interface_of(about, true);
-  PyErr_SetString(PyExc_AttributeError, "__cuda_array_interface__ is for arrays on a CUDA device; this one is in host memory");
+  if (about.device.kind == device::kind_cuda || about.device.kind == device::kind_cuda_managed)
+    return interface_of(about, true);
+  PyErr_SetString(PyExc_AttributeError,
+                  "__cuda_array_interface__ is for arrays on a CUDA device; this one is in host memory");
   return nullptr;
 }
 
 inline PyObject *get_array_interface(PyObject *self, void *) noexcept {
   const description &about = array_in(self).describe();
   if (about.device.is_host_accessible()) return interface_of(about, false);
-  PyErr_Format(PyExc_AttributeError, "__array_interface__ is for arrays in host memory; this one is on %s", name_of(about.device).c_str());
+  PyErr_Format(PyExc_AttributeError, "__array_interface__ is for arrays in host memory; this one is on %s",
+               name_of(about.device).c_str());
   return nullptr;
 }
 
-inline PyObject *get_shape(PyObject *self, void *) noexcept { return tuple_of(array_in(self).describe().shape, array_in(self).ndim()); }
-inline PyObject *get_strides(PyObject *self, void *) noexcept { return tuple_of(array_in(self).describe().strides, array_in(self).ndim()); }
-inline PyObject *get_dtype(PyObject *self, void *) noexcept { return PyUnicode_FromString(name_of(array_in(self).dtype()).c_str()); }
-inline PyObject *get_device(PyObject *self, void *) noexcept { return PyUnicode_FromString(name_of(array_in(self).device()).c_str()); }
-inline PyObject *get_read_only(PyObject *self, void *) noexcept { return PyBool_FromLong(array_in(self).is_read_only()); }
+inline PyObject *get_shape(PyObject *self, void *) noexcept {
+  return tuple_of(array_in(self).describe().shape, array_in(self).ndim());
+}
+inline PyObject *get_strides(PyObject *self, void *) noexcept {
+  return tuple_of(array_in(self).describe().strides, array_in(self).ndim());
+}
+inline PyObject *get_dtype(PyObject *self, void *) noexcept {
+  return PyUnicode_FromString(name_of(array_in(self).dtype()).c_str());
+}
+inline PyObject *get_device(PyObject *self, void *) noexcept {
+  return PyUnicode_FromString(name_of(array_in(self).device()).c_str());
+}
+inline PyObject *get_read_only(PyObject *self, void *) noexcept {
+  return PyBool_FromLong(array_in(self).is_read_only());
+}
 inline PyObject *get_ptr(PyObject *self, void *) noexcept {
-  return PyLong_FromUnsignedLongLong(static_cast<unsigned long long>(reinterpret_cast<std::uintptr_t>(array_in(self).data())));
+  return PyLong_FromUnsignedLongLong(
+      static_cast<unsigned long long>(reinterpret_cast<std::uintptr_t>(array_in(self).data())));
 }
 inline PyObject *represent(PyObject *self) noexcept {
   return PyUnicode_FromString(("<uncopy array " + text_of(array_in(self).describe()) + ">").c_str());
@@ -188,9 +213,10 @@ inline const char *format_of(dtype type) noexcept {
   constexpr struct {
     dtype type;
     const char *format;
-  } known[] = {{dtypes::boolean, "?"}, {dtypes::int8, "b"},   {dtypes::uint8, "B"},     {dtypes::int16, "h"},      {dtypes::uint16, "H"},
-               {dtypes::int32, "i"},   {dtypes::uint32, "I"}, {dtypes::int64, "q"},     {dtypes::uint64, "Q"},     {dtypes::float16, "e"},
-               {dtypes::float32, "f"}, {dtypes::float64, "d"}, {dtypes::complex64, "Zf"}, {dtypes::complex128, "Zd"}};
+  } known[] = {{dtypes::boolean, "?"},    {dtypes::int8, "b"},       {dtypes::uint8, "B"},   {dtypes::int16, "h"},
+               {dtypes::uint16, "H"},     {dtypes::int32, "i"},      {dtypes::uint32, "I"},  {dtypes::int64, "q"},
+               {dtypes::uint64, "Q"},     {dtypes::float16, "e"},    {dtypes::float32, "f"}, {dtypes::float64, "d"},
+               {dtypes::complex64, "Zf"}, {dtypes::complex128, "Zd"}};
   for (const auto &one : known) {
     if (one.type == type) return one.format;
   }
@@ -209,7 +235,8 @@ inline const char *problem_of_buffer(const description &about, int flags) noexce
   if ((flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS && !c) return "the array is not in C order";
   if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && !f) return "the array is not in Fortran order";
   if ((flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS && !c && !f) return "the array is not contiguous";
-  if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !c) return "the array is not in C order, and a buffer without strides was asked for";
+  if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !c)
+    return "the array is not in C order, and a buffer without strides was asked for";
   return nullptr;
 }
 
@@ -242,7 +269,9 @@ inline int get_buffer(PyObject *self, Py_buffer *out, int flags) noexcept {
   return 0;
 }
 
-inline void release_buffer(PyObject *, Py_buffer *buffer) noexcept { delete static_cast<buffer_axes *>(buffer->internal); }
+inline void release_buffer(PyObject *, Py_buffer *buffer) noexcept {
+  delete static_cast<buffer_axes *>(buffer->internal);
+}
 
 inline void end_exporter(PyObject *self) noexcept {
   PyTypeObject *type = Py_TYPE(self);
@@ -268,14 +297,15 @@ inline PyTypeObject *make_exporter_type() {
       {"read_only", get_read_only, nullptr, "Whether it may only be read.", nullptr},
       {"ptr", get_ptr, nullptr, "Address of the first element.", nullptr},
       {nullptr, nullptr, nullptr, nullptr, nullptr}};
-  static PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void *>(end_exporter)},
-                                {Py_tp_repr, reinterpret_cast<void *>(represent)},
-                                {Py_tp_methods, methods},
-                                {Py_tp_getset, attributes},
-                                {Py_tp_doc, const_cast<char *>("An array of C++ that every array library reads without a copy.")},
-                                {Py_bf_getbuffer, reinterpret_cast<void *>(get_buffer)},
-                                {Py_bf_releasebuffer, reinterpret_cast<void *>(release_buffer)},
-                                {0, nullptr}};
+  static PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void *>(end_exporter)},
+      {Py_tp_repr, reinterpret_cast<void *>(represent)},
+      {Py_tp_methods, methods},
+      {Py_tp_getset, attributes},
+      {Py_tp_doc, const_cast<char *>("An array of C++ that every array library reads without a copy.")},
+      {Py_bf_getbuffer, reinterpret_cast<void *>(get_buffer)},
+      {Py_bf_releasebuffer, reinterpret_cast<void *>(release_buffer)},
+      {0, nullptr}};
   unsigned flags = Py_TPFLAGS_DEFAULT;
 #ifdef Py_TPFLAGS_DISALLOW_INSTANTIATION
   flags |= Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE;

@@ -55,18 +55,10 @@ PyObject *importer_of() {
   static PyObject *found = nullptr;
   if (!found) {
     switch (F) {
-      case framework::numpy:
-        found = import_function("numpy", "from_dlpack");
-        break;
-      case framework::torch:
-        found = import_function("torch", "from_dlpack");
-        break;
-      case framework::cupy:
-        found = import_function("cupy", "from_dlpack");
-        break;
-      case framework::jax:
-        found = import_function("jax.dlpack", "from_dlpack");
-        break;
+      case framework::numpy: found = import_function("numpy", "from_dlpack"); break;
+      case framework::torch: found = import_function("torch", "from_dlpack"); break;
+      case framework::cupy: found = import_function("cupy", "from_dlpack"); break;
+      case framework::jax: found = import_function("jax.dlpack", "from_dlpack"); break;
     }
   }
   return found;
@@ -104,7 +96,8 @@ inline const exchange_table *torch_table() {
 // An array as the Python object that it came from, else as a new exporter. A new reference; null with an exception set.
 inline PyObject *give(array &&given) noexcept {
   return detail::guarded([&]() -> PyObject * {
-    if (!given) throw array_error(error_kind::invalid_argument, "there is no array to return: it was moved from, or never made");
+    if (!given)
+      throw array_error(error_kind::invalid_argument, "there is no array to return: it was moved from, or never made");
     auto *origin = static_cast<PyObject *>(given.owner()->python());
     if (origin && given.is_as_taken()) return ref::borrow(origin).release();
     return export_array(std::move(given));
@@ -114,17 +107,22 @@ inline PyObject *give(array &&given) noexcept {
 template <framework F>
 PyObject *give_as(array &&given) noexcept {
   return detail::guarded([&]() -> PyObject * {
-    if (!given) throw array_error(error_kind::invalid_argument, "there is no array to return: it was moved from, or never made");
+    if (!given)
+      throw array_error(error_kind::invalid_argument, "there is no array to return: it was moved from, or never made");
     if constexpr (F == framework::torch) {
       if (given.is_read_only()) {
-        throw array_error(error_kind::read_only, "torch can't say that an array is read-only: return to_packed(), which is a copy, or the array itself");
+        throw array_error(
+            error_kind::read_only,
+            "torch can't say that an array is read-only: return to_packed(), which is a copy, or the array itself");
       }
       if (const exchange_table *table = detail::torch_table()) return detail::give_by_table(given, *table);
     }
     if constexpr (F == framework::numpy) {
       const description about = given.describe();
       if (!about.device.is_host_accessible()) {
-        throw array_error(error_kind::copy_required, "the array is on " + name_of(about.device) + ", and NumPy's are in host memory: return to_host(), which is a copy");
+        throw array_error(error_kind::copy_required,
+                          "the array is on " + name_of(about.device) +
+                              ", and NumPy's are in host memory: return to_host(), which is a copy");
       }
       const int number = detail::numpy_number_from_dtype(about.dtype);
       if (number >= 0) {
@@ -145,7 +143,8 @@ inline PyObject *give_like(array &&given, PyObject *like) noexcept {
     const route by = route_of(like);
     if (by.by == protocol::numpy) return give_as<framework::numpy>(std::move(given));
     if (by.made_by == maker::torch) return give_as<framework::torch>(std::move(given));
-    if (by.table && by.table->object_from_managed && !given.is_read_only()) return detail::give_by_table(given, *by.table);
+    if (by.table && by.table->object_from_managed && !given.is_read_only())
+      return detail::give_by_table(given, *by.table);
     if (by.made_by == maker::cupy) return give_as<framework::cupy>(std::move(given));
     if (by.immutable) return give_as<framework::jax>(std::move(given));
     return give(std::move(given));

@@ -60,10 +60,12 @@ inline bool read_interface(PyObject *dict, description &out, refusal &why) {
   if (entry_of(dict, "mask")) return why.because(advice_masked);
   PyObject *shape = entry_of(dict, "shape"), *typestr = entry_of(dict, "typestr"), *strides = entry_of(dict, "strides");
   if (!shape || !typestr) return why.because("describes itself without shape or typestr");
-  if (!extents_of(shape, out.shape, out.ndim)) return why.because("has a shape that is no tuple of at most 8 whole numbers");
+  if (!extents_of(shape, out.shape, out.ndim))
+    return why.because("has a shape that is no tuple of at most 8 whole numbers");
   const auto type = dtype_from_typestr(text_of(typestr));
   if (!type) {
-    return why.because("has elements that are no numbers of this machine's byte order: typestr ", "'" + text_of(typestr) + "'");
+    return why.because("has elements that are no numbers of this machine's byte order: typestr ",
+                       "'" + text_of(typestr) + "'");
   }
   out.dtype = *type;
   if (!strides) {
@@ -76,14 +78,17 @@ inline bool read_interface(PyObject *dict, description &out, refusal &why) {
   }
   std::int64_t bytes[max_ndim] = {};
   int count = 0;
-  if (!extents_of(strides, bytes, count) || count != out.ndim) return why.because("has strides that don't fit its shape");
-  return strides_from_bytes(out, bytes) || why.because("has strides that are no multiple of its elements: pass a contiguous copy");
+  if (!extents_of(strides, bytes, count) || count != out.ndim)
+    return why.because("has strides that don't fit its shape");
+  return strides_from_bytes(out, bytes) ||
+         why.because("has strides that are no multiple of its elements: pass a contiguous copy");
 }
 
 // (address, read-only); None and 0 are address 0.
 inline bool read_data(PyObject *data, description &out, refusal &why) {
   unsigned long long address = 0;
-  if (!data || !PyTuple_Check(data) || PyTuple_Size(data) != 2) return why.because("has data that is no pair of address and read-only");
+  if (!data || !PyTuple_Check(data) || PyTuple_Size(data) != 2)
+    return why.because("has data that is no pair of address and read-only");
   PyObject *first = PyTuple_GetItem(data, 0);
   if (first != Py_None && !address_of(first, address)) return why.because("has an address that is no whole number");
   const int read_only = PyObject_IsTrue(PyTuple_GetItem(data, 1));
@@ -95,7 +100,8 @@ inline bool read_data(PyObject *data, description &out, refusal &why) {
 
 inline bool read_cuda_stream(PyObject *dict, const route &by, description &out, refusal &why) {
   long long version = 0;
-  if (!integer_of(entry_of(dict, "version"), version)) return why.because("names no version of its CUDA array interface");
+  if (!integer_of(entry_of(dict, "version"), version))
+    return why.because("names no version of its CUDA array interface");
   PyObject *named = version >= 3 ? entry_of(dict, "stream") : nullptr;
   unsigned long long handle = 1;
   if (named && !address_of(named, handle)) return why.because("has a stream that is no whole number");
@@ -132,7 +138,8 @@ inline bool take_array_interface(PyObject *object, description &out, refusal &wh
   if (!answer) return why.because_of_exception("did not say where it is");
   if (!PyDict_Check(answer.get())) return why.because("has an __array_interface__ that is no dictionary");
   PyObject *data = entry_of(answer.get(), "data");
-  if (!data || !PyTuple_Check(data)) return why.because("keeps no memory of its own: numpy.asarray(value) makes an array of it");
+  if (!data || !PyTuple_Check(data))
+    return why.because("keeps no memory of its own: numpy.asarray(value) makes an array of it");
   return read_interface(answer.get(), out, why) && read_data(data, out, why) && finish(out, why);
 }
 
@@ -154,9 +161,11 @@ inline bool take_array_struct(PyObject *object, description &out, ref &keeper, r
   if (!PyCapsule_IsValid(capsule.get(), nullptr)) return why.because("has an __array_struct__ that is no capsule");
   const auto *found = static_cast<const array_struct *>(PyCapsule_GetPointer(capsule.get(), nullptr));
   constexpr int swapped_unless = 0x200, writable = 0x400;
-  if (found->two != 2 || found->ndim < 0 || found->ndim > max_ndim) return why.because("has an __array_struct__ that can't be read");
+  if (found->two != 2 || found->ndim < 0 || found->ndim > max_ndim)
+    return why.because("has an __array_struct__ that can't be read");
   const auto type = dtype_from_typestr(std::string("<") + found->kind + std::to_string(found->item_bytes));
-  if (!type || !(found->flags & swapped_unless)) return why.because("has elements that are no numbers of this machine's byte order");
+  if (!type || !(found->flags & swapped_unless))
+    return why.because("has elements that are no numbers of this machine's byte order");
   out.dtype = *type;
   out.ndim = found->ndim;
   out.read_only = !(found->flags & writable);
@@ -165,7 +174,8 @@ inline bool take_array_struct(PyObject *object, description &out, ref &keeper, r
   for (int axis = 0; axis < out.ndim; ++axis) out.shape[axis] = found->shape[axis];
   for (int axis = 0; axis < out.ndim && found->strides; ++axis) bytes[axis] = found->strides[axis];
   if (!found->strides) return why.because("has an __array_struct__ without strides");
-  if (!strides_from_bytes(out, bytes)) return why.because("has strides that are no multiple of its elements: pass a contiguous copy");
+  if (!strides_from_bytes(out, bytes))
+    return why.because("has strides that are no multiple of its elements: pass a contiguous copy");
   keeper = std::move(capsule);  // it holds what the pointers lead to
   return finish(out, why);
 }

@@ -17,15 +17,13 @@
 namespace uncopy::python::detail {
 
 struct numpy_descr {
-  PyObject_HEAD
-  PyTypeObject *scalar;
+  PyObject_HEAD PyTypeObject *scalar;
   char kind, letter, byte_order, unused;
   int number;
 };
 
 struct numpy_array {
-  PyObject_HEAD
-  char *data;
+  PyObject_HEAD char *data;
   int ndim;
   Py_intptr_t *shape;
   Py_intptr_t *strides;  // in bytes
@@ -38,9 +36,10 @@ struct numpy_array {
 inline dtype dtype_from_numpy_number(int number) noexcept {
   constexpr std::uint8_t long_bits = 8 * sizeof(long);
   constexpr dtype none{0, 0, 0};
-  constexpr dtype known[] = {dtypes::boolean, dtypes::int8,   dtypes::uint8,  dtypes::int16,    dtypes::uint16,    dtypes::int32,
-                             dtypes::uint32,  {0, long_bits, 1}, {1, long_bits, 1}, dtypes::int64, dtypes::uint64,   dtypes::float32,
-                             dtypes::float64, none,           dtypes::complex64, dtypes::complex128};
+  constexpr dtype known[] = {dtypes::boolean,   dtypes::int8,  dtypes::uint8,     dtypes::int16,
+                             dtypes::uint16,    dtypes::int32, dtypes::uint32,    {0, long_bits, 1},
+                             {1, long_bits, 1}, dtypes::int64, dtypes::uint64,    dtypes::float32,
+                             dtypes::float64,   none,          dtypes::complex64, dtypes::complex128};
   if (number >= 0 && number < 16) return known[number];
   return number == 23 ? dtypes::float16 : none;
 }
@@ -55,7 +54,8 @@ inline int numpy_number_from_dtype(dtype type) noexcept {
 
 // The functions of NumPy's C API that make an array of foreign memory, by their places in its table, which is ABI.
 struct numpy_api {
-  using make_array = PyObject *(*)(PyTypeObject *, int, const Py_intptr_t *, int, const Py_intptr_t *, void *, int, int, PyObject *);
+  using make_array = PyObject *(*)(PyTypeObject *, int, const Py_intptr_t *, int, const Py_intptr_t *, void *, int, int,
+                                   PyObject *);
   using set_base = int (*)(PyObject *, PyObject *);
   PyTypeObject *type;
   make_array make;
@@ -94,7 +94,8 @@ inline PyObject *numpy_over(const description &about, int number, ref owner) {
   // For memory at address 0 NumPy would allocate its own; only an empty array has none.
   static char nothing;
   void *data = about.data ? about.data : &nothing;
-  ref made = ref::steal(numpy->make(numpy->type, about.ndim, shape, number, strides, data, 0, about.read_only ? 0 : writable, nullptr));
+  ref made = ref::steal(
+      numpy->make(numpy->type, about.ndim, shape, number, strides, data, 0, about.read_only ? 0 : writable, nullptr));
   if (!made || numpy->base(made.get(), owner.release()) != 0) return nullptr;
   return made.release();
 }
@@ -117,7 +118,8 @@ inline bool take_numpy(PyObject *object, description &out, refusal &why) {
   const auto *array = reinterpret_cast<const numpy_array *>(object);
   if (array->ndim > max_ndim) return why.because("has more than 8 axes: reshape it");
   out.dtype = dtype_from_numpy_number(array->descr->number);
-  if (out.dtype.bits == 0 && !dtype_from_numpy_name(reinterpret_cast<PyObject *>(array->descr), out.dtype, why)) return false;
+  if (out.dtype.bits == 0 && !dtype_from_numpy_name(reinterpret_cast<PyObject *>(array->descr), out.dtype, why))
+    return false;
   if (array->descr->byte_order == '>') {
     return why.because("is big-endian: array.astype(array.dtype.newbyteorder('=')) converts it");
   }
@@ -130,7 +132,8 @@ inline bool take_numpy(PyObject *object, description &out, refusal &why) {
     out.shape[axis] = array->shape[axis];
     bytes[axis] = array->strides[axis];
   }
-  if (!strides_from_bytes(out, bytes)) return why.because("has strides that are no multiple of its elements: pass a contiguous copy");
+  if (!strides_from_bytes(out, bytes))
+    return why.because("has strides that are no multiple of its elements: pass a contiguous copy");
   return finish(out, why);
 }
 
@@ -139,12 +142,18 @@ inline dtype dtype_from_format(const char *format, Py_ssize_t item_bytes) noexce
   if (!format) format = "B";
   if (*format == '@' || *format == '=' || *format == '<' || *format == '^') ++format;
   std::uint8_t code = 255;
-  if (*format == 'Z' && (format[1] == 'f' || format[1] == 'd')) code = 5, ++format;
-  else if (std::strchr("bhilqn", *format)) code = 0;
-  else if (std::strchr("BHILQN", *format)) code = 1;
-  else if (std::strchr("efd", *format)) code = 2;
-  else if (*format == '?') code = 6;
-  else if (*format == 'c') code = 1;
+  if (*format == 'Z' && (format[1] == 'f' || format[1] == 'd'))
+    code = 5, ++format;
+  else if (std::strchr("bhilqn", *format))
+    code = 0;
+  else if (std::strchr("BHILQN", *format))
+    code = 1;
+  else if (std::strchr("efd", *format))
+    code = 2;
+  else if (*format == '?')
+    code = 6;
+  else if (*format == 'c')
+    code = 1;
   const bool whole = *format != '\0' && format[1] == '\0' && item_bytes > 0 && item_bytes <= 16;
   if (code == 255 || !whole) return {0, 0, 0};
   return {code, static_cast<std::uint8_t>(8 * item_bytes), 1};
@@ -179,7 +188,8 @@ inline bool take_buffer(PyObject *object, description &out, ref &keeper, refusal
     out.shape[axis] = buffer.shape[axis];
     bytes[axis] = buffer.strides[axis];
   }
-  if (!strides_from_bytes(out, bytes)) return why.because("has strides that are no multiple of its elements: pass a contiguous copy");
+  if (!strides_from_bytes(out, bytes))
+    return why.because("has strides that are no multiple of its elements: pass a contiguous copy");
   return finish(out, why);
 }
 

@@ -29,7 +29,18 @@ struct exchange_table {
 };
 static_assert(sizeof(exchange_table) == 8 + 6 * sizeof(void *) || sizeof(void *) != 8, "DLPack 1.3, DLPackExchangeAPI");
 
-enum class protocol : std::uint8_t { numpy, table, dlpack, cuda_interface, array_struct, array_interface, buffer, capsule, by_instance, none };
+enum class protocol : std::uint8_t {
+  numpy,
+  table,
+  dlpack,
+  cuda_interface,
+  array_struct,
+  array_interface,
+  buffer,
+  capsule,
+  by_instance,
+  none
+};
 
 // Whose arrays they are, as far as that changes how they are asked.
 enum class maker : std::uint8_t { other, torch, cupy, numba };
@@ -37,10 +48,10 @@ enum class maker : std::uint8_t { other, torch, cupy, numba };
 struct route {
   protocol by = protocol::none;
   maker made_by = maker::other;
-  bool immutable = false;       // never changes, whether its capsules say so or not: jax
-  bool tells_device = false;    // has `__dlpack_device__`
-  bool takes_version = true;    // `max_version`, or not tried yet
-  bool host_only = false;       // every array of the type that was seen lay in host memory
+  bool immutable = false;           // never changes, whether its capsules say so or not: jax
+  bool tells_device = false;        // has `__dlpack_device__`
+  bool takes_version = true;        // `max_version`, or not tried yet
+  bool host_only = false;           // every array of the type that was seen lay in host memory
   bool has_cuda_interface = false;  // beside DLPack
   const exchange_table *table = nullptr;
   const char *advice = nullptr;  // for `none`
@@ -65,7 +76,9 @@ inline const exchange_table *table_of(PyObject *type) noexcept {
   return table && table->managed_from_object && table->current_stream ? table : nullptr;
 }
 
-inline bool has(PyObject *object, PyObject *attribute) noexcept { return static_cast<bool>(find_attribute(object, attribute)); }
+inline bool has(PyObject *object, PyObject *attribute) noexcept {
+  return static_cast<bool>(find_attribute(object, attribute));
+}
 
 // What the classes that a type derives from say; true when that decides it.
 inline bool learn_classes(PyObject *type, route &found) {
@@ -74,7 +87,8 @@ inline bool learn_classes(PyObject *type, route &found) {
   if (!bases || count < 0) PyErr_Clear();
   for (Py_ssize_t i = 0; i < count; ++i) {
     const ref base = ref::steal(PySequence_GetItem(bases.get(), i));
-    const std::string module = text_attribute(base.get(), "__module__"), named = text_attribute(base.get(), "__qualname__");
+    const std::string module = text_attribute(base.get(), "__module__"),
+                      named = text_attribute(base.get(), "__qualname__");
     const std::string_view root = root_of(module);
     if (root == "numpy") {
       if (named == "MaskedArray") return found.advice = advice_masked, true;
@@ -191,6 +205,8 @@ inline route route_of(PyObject *object) {
 }
 
 // Keeps what was found out about a type since.
-inline void remember(PyObject *object, const route &known) noexcept { detail::known_routes().keep(Py_TYPE(object), known); }
+inline void remember(PyObject *object, const route &known) noexcept {
+  detail::known_routes().keep(Py_TYPE(object), known);
+}
 
 }  // namespace uncopy::python

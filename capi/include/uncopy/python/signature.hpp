@@ -21,29 +21,20 @@ struct view_signature {
  private:
   static constexpr std::string_view order() {
     switch (View::want.order) {
-      case order_kind::c:
-        return ", c_order";
-      case order_kind::f:
-        return ", f_order";
-      case order_kind::contiguous:
-        return ", contiguous";
-      case order_kind::any:
-        break;
+      case order_kind::c: return ", c_order";
+      case order_kind::f: return ", f_order";
+      case order_kind::contiguous: return ", contiguous";
+      case order_kind::any: break;
     }
     return ", strided";
   }
   static constexpr std::string_view space() {
     switch (View::want.space) {
-      case space_kind::host:
-        return ", host]";
-      case space_kind::cuda:
-        return ", cuda]";
-      case space_kind::cuda_pinned:
-        return ", cuda_pinned]";
-      case space_kind::cuda_managed:
-        return ", cuda_managed]";
-      case space_kind::anywhere:
-        break;
+      case space_kind::host: return ", host]";
+      case space_kind::cuda: return ", cuda]";
+      case space_kind::cuda_pinned: return ", cuda_pinned]";
+      case space_kind::cuda_managed: return ", cuda_managed]";
+      case space_kind::anywhere: break;
     }
     return ", anywhere]";
   }
@@ -76,10 +67,14 @@ struct view_signature {
 // What a binding library's `const_name` makes of the name of a framework's class.
 template <framework F, class ConstName>
 constexpr auto framework_descr(ConstName const_name) {
-  if constexpr (F == framework::numpy) return const_name("numpy.ndarray");
-  else if constexpr (F == framework::torch) return const_name("torch.Tensor");
-  else if constexpr (F == framework::cupy) return const_name("cupy.ndarray");
-  else return const_name("jax.Array");
+  if constexpr (F == framework::numpy)
+    return const_name("numpy.ndarray");
+  else if constexpr (F == framework::torch)
+    return const_name("torch.Tensor");
+  else if constexpr (F == framework::cupy)
+    return const_name("cupy.ndarray");
+  else
+    return const_name("jax.Array");
 }
 
 }  // namespace uncopy::python

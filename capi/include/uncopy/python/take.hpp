@@ -36,13 +36,15 @@ struct taken {
 inline bool take(PyObject *object, bool for_reading, bool owned, taken &out, refusal &why) {
   route by = route_of(object);
   if (by.by == protocol::by_instance) {
-    if (detail::has(object, name().cuda_interface)) by.by = protocol::cuda_interface;
-    else if (detail::has(object, name().array_interface)) by.by = protocol::array_interface;
-    else by.by = protocol::none;
+    if (detail::has(object, name().cuda_interface))
+      by.by = protocol::cuda_interface;
+    else if (detail::has(object, name().array_interface))
+      by.by = protocol::array_interface;
+    else
+      by.by = protocol::none;
   }
   switch (by.by) {
-    case protocol::numpy:
-      return detail::take_numpy(object, out.about, why);
+    case protocol::numpy: return detail::take_numpy(object, out.about, why);
     case protocol::table:
       // What the table refuses is refused by `__dlpack__` too, in words for users.
       if (!detail::take_by_table(object, by, owned, out.about, out.keeper, why) &&
@@ -53,14 +55,10 @@ inline bool take(PyObject *object, bool for_reading, bool owned, taken &out, ref
     case protocol::dlpack:
       if (!detail::take_by_dlpack(object, by, out.about, out.keeper, why)) return false;
       break;
-    case protocol::cuda_interface:
-      return detail::take_cuda_interface(object, by, out.about, why);
-    case protocol::array_struct:
-      return detail::take_array_struct(object, out.about, out.keeper, why);
-    case protocol::array_interface:
-      return detail::take_array_interface(object, out.about, why);
-    case protocol::buffer:
-      return detail::take_buffer(object, out.about, out.keeper, why);
+    case protocol::cuda_interface: return detail::take_cuda_interface(object, by, out.about, why);
+    case protocol::array_struct: return detail::take_array_struct(object, out.about, out.keeper, why);
+    case protocol::array_interface: return detail::take_array_interface(object, out.about, why);
+    case protocol::buffer: return detail::take_buffer(object, out.about, out.keeper, why);
     case protocol::capsule:
       out.keeper = ref::borrow(object);
       return detail::take_from_answer(object, by, out.about, why);

@@ -33,7 +33,8 @@ inline double sum(view<const float, 1> x) { return sum1(x); }
 inline double weighed(view<const float, 2> x) {
   double total = 0;
   for (std::int64_t i = 0; i < x.extent(0); ++i) {
-    for (std::int64_t j = 0; j < x.extent(1); ++j) total += static_cast<double>((i * x.extent(1) + j + 1)) * static_cast<double>(x(i, j));
+    for (std::int64_t j = 0; j < x.extent(1); ++j)
+      total += static_cast<double>((i * x.extent(1) + j + 1)) * static_cast<double>(x(i, j));
   }
   return total;
 }
@@ -76,7 +77,9 @@ inline std::size_t which(const std::variant<view<const float, 1>, view<const dou
 inline std::string describe(const array &x) { return text_of(x.describe()); }
 inline std::string where(view<const float, 1, strided, anywhere> x) { return name_of(x.device()); }
 inline std::uint64_t stream_of_any(const array &x) { return x.has_stream() ? x.stream().raw() : 0; }
-inline std::uint64_t stream_of(view<const float, 1, strided, anywhere> x) { return x.has_stream() ? x.stream().raw() : 0; }
+inline std::uint64_t stream_of(view<const float, 1, strided, anywhere> x) {
+  return x.has_stream() ? x.stream().raw() : 0;
+}
 
 // What the module keeps.
 inline std::vector<array> &kept() {
@@ -101,7 +104,8 @@ inline dtype dtype_named(const std::string &name) {
 // Bytes 0, 1, 2, ... as items of a dtype.
 inline array make(const std::vector<std::int64_t> &shape, const std::string &name) {
   array made = array::empty(dtype_named(name), shape);
-  for (std::size_t i = 0; i < made.size_bytes(); ++i) static_cast<unsigned char *>(made.data())[i] = static_cast<unsigned char>(i);
+  for (std::size_t i = 0; i < made.size_bytes(); ++i)
+    static_cast<unsigned char *>(made.data())[i] = static_cast<unsigned char>(i);
   return made;
 }
 inline array make_read_only(const std::vector<std::int64_t> &shape) { return make(shape, "float32").read_only(); }
@@ -144,7 +148,9 @@ inline as_numpy make_numpy(std::int64_t size) { return make_counted(size); }
 inline std::pair<as_numpy, std::int64_t> make_with_size(std::int64_t size) { return {make_counted(size), size}; }
 // Any array again as NumPy's.
 inline as_numpy as_numpy_again(const array &x) { return x.share(); }
-inline as_numpy make_numpy_of(const std::vector<std::int64_t> &shape, const std::string &name) { return make(shape, name); }
+inline as_numpy make_numpy_of(const std::vector<std::int64_t> &shape, const std::string &name) {
+  return make(shape, name);
+}
 inline as_numpy make_numpy_on_device() { return array::empty<float>({2}, device::cuda()); }
 inline as_torch make_torch(std::int64_t size) { return make_counted(size); }
 inline as_jax make_jax(std::int64_t size) { return make_counted(size); }
@@ -157,14 +163,19 @@ inline std::uintptr_t as_matrix(const array &x) { return reinterpret_cast<std::u
 // On a device.
 inline array make_on_device(const std::vector<float> &values, std::uint64_t handle) {
   array made = array::empty<float>({static_cast<std::int64_t>(values.size())}, device::cuda()).made_on(stream(handle));
-  driver::copy(0, made.data(), values.data(), values.size() * sizeof(float), driver::direction::host_to_device, made.stream());
+  driver::copy(0, made.data(), values.data(), values.size() * sizeof(float), driver::direction::host_to_device,
+               made.stream());
   return made;
 }
-inline as_cupy make_cupy(const std::vector<float> &values, std::uint64_t handle) { return make_on_device(values, handle); }
+inline as_cupy make_cupy(const std::vector<float> &values, std::uint64_t handle) {
+  return make_on_device(values, handle);
+}
 inline array make_read_only_on_device() { return make_on_device({1, 2}, 1).read_only(); }
-inline void saxpy_on_device(view<float, 1, strided, cuda> s, view<const float, 1, strided, cuda> x, view<const float, 1, strided, cuda> y, float a) {
+inline void saxpy_on_device(view<float, 1, strided, cuda> s, view<const float, 1, strided, cuda> x,
+                            view<const float, 1, strided, cuda> y, float a) {
   const stream in = join(s, x, y);
-  saxpy::launch(s.device().id, in, s.data(), x.data(), y.data(), a, static_cast<std::uint64_t>(s.size()), s.stride(0), x.stride(0), y.stride(0));
+  saxpy::launch(s.device().id, in, s.data(), x.data(), y.data(), a, static_cast<std::uint64_t>(s.size()), s.stride(0),
+                x.stride(0), y.stride(0));
   used_on(in, s, x, y);
 }
 

@@ -18,7 +18,8 @@ NB_MODULE(casters_nanobind, module) {
   explain_refusals(module, "sum");
   explain_refusals(module, "kind");
   explain_refusals(module, "fill");
-  module.def("dropped_elsewhere", [] { kept().clear(); }, nb::call_guard<nb::gil_scoped_release>());
+  module.def(
+      "dropped_elsewhere", [] { kept().clear(); }, nb::call_guard<nb::gil_scoped_release>());
   module.def("of_nobody", &of_nobody);
   module.def("copy_of_nobody", &of_nobody, nb::rv_policy::copy);
   nb::class_<holder> bound(module, "Holder");

@@ -14,7 +14,8 @@ PYBIND11_MODULE(casters_pybind11, module) {
   explain_refusals(module, "sum");
   explain_refusals(module, "kind");
   explain_refusals(module, "fill");
-  module.def("dropped_elsewhere", [] { kept().clear(); }, py::call_guard<py::gil_scoped_release>());
+  module.def(
+      "dropped_elsewhere", [] { kept().clear(); }, py::call_guard<py::gil_scoped_release>());
   module.def("of_nobody", &of_nobody);
   module.def("copy_of_nobody", &of_nobody, py::return_value_policy::copy);
   py::class_<holder> bound(module, "Holder");

@@ -39,7 +39,9 @@ void put_ones(const array &to, stream into) {
   void *memory = nullptr;
   driver::check(pinned(&memory, 256, 0), "allocating pinned memory");
   std::memcpy(memory, ones.data(), 256);
-  driver::check(in.calls().cuMemcpyHtoDAsync_v2(reinterpret_cast<std::uintptr_t>(to.data()), memory, to.size_bytes(), into.handle()), "copying");
+  driver::check(in.calls().cuMemcpyHtoDAsync_v2(reinterpret_cast<std::uintptr_t>(to.data()), memory, to.size_bytes(),
+                                                into.handle()),
+                "copying");
 }
 
 }  // namespace
@@ -61,7 +63,8 @@ TEST(on_a_device_that_is_not_there_memory_is_refused) {
 
 TEST(on_a_device_host_views_are_refused) {
   const array made = array::empty<float>({3}, device::cuda());
-  contains(message_of<array_error>([&] { made.view<float, 1>(); }), "float32[3] on cuda:0, wanted mut float32[_] host: it is on cuda:0");
+  contains(message_of<array_error>([&] { made.view<float, 1>(); }),
+           "float32[3] on cuda:0, wanted mut float32[_] host: it is on cuda:0");
   CHECK((made.view<float, 1, c_order, cuda>().data() == made.data()));
 }
 
@@ -92,7 +95,8 @@ TEST(on_a_device_arrays_of_several_streams_are_used_in_one) {
   const stream late = new_stream();
   stream other = new_stream();
   for (int i = 0; i < 4; ++i) other = new_stream();
-  array x = array::empty<float>({64}, device::cuda()).made_on(other), y = array::empty<float>({64}, device::cuda()).made_on(late);
+  array x = array::empty<float>({64}, device::cuda()).made_on(other),
+        y = array::empty<float>({64}, device::cuda()).made_on(late);
   array s = array::empty<float>({64}, device::cuda()).made_on(other);
   put_ones(x, other);
   put_ones(y, late);

@@ -87,7 +87,10 @@ TEST(new_host_memory_is_aligned_for_every_library) {
 }
 
 TEST(f18_arrays_that_can_not_be_are_refused_before_memory_is_asked_for) {
-  contains(message_of<array_error>([] { array::empty<float>({std::int64_t{1} << 40, std::int64_t{1} << 40}); }), "larger than any memory");
+  contains(message_of<array_error>([] {
+             array::empty<float>({std::int64_t{1} << 40, std::int64_t{1} << 40});
+           }),
+           "larger than any memory");
   contains(message_of<array_error>([] { array::empty<float>({-1}); }), "negative");
   contains(message_of<array_error>([] { array::empty<float>(std::vector<std::int64_t>(9, 1)); }), "at most 8");
 }
@@ -98,7 +101,8 @@ TEST(a_vector_becomes_an_array_without_a_copy) {
   const array made = array::from_vector(std::move(values), {2, 2});
   CHECK(made.data() == memory);
   CHECK((made.view<int, 2>()(1, 0) == 3));
-  contains(message_of<array_error>([] { array::from_vector(std::vector<int>(4), {3}); }), "does not have the vector's 4 items");
+  contains(message_of<array_error>([] { array::from_vector(std::vector<int>(4), {3}); }),
+           "does not have the vector's 4 items");
 }
 
 TEST(a_view_reads_and_writes_the_array_itself) {
@@ -126,7 +130,8 @@ TEST(a_view_that_does_not_fit_says_every_part_that_does_not) {
   const array made = array::empty<double>({4, 2}).read_only();
   const std::string said = message_of<array_error>([&] { made.view<float, 1, c_order, cuda>(); });
   CHECK(said ==
-        "float64[4, 2] on cpu, read-only, wanted mut float32[_] cuda C: dtype is float64; it has 2 axes, not 1; it is on cpu; it is read-only");
+        "float64[4, 2] on cpu, read-only, wanted mut float32[_] cuda C: dtype is float64; it has 2 axes, not 1; it is "
+        "on cpu; it is read-only");
 }
 
 TEST(f40_read_only_arrays_have_const_views_only) {
@@ -143,7 +148,8 @@ TEST(order_and_alignment_are_asked_of_arrays) {
   array square = array::empty<float>({2, 3});
   CHECK((square.view<float, 2, c_order>().data() != nullptr));
   CHECK((square.view<float, 2, contiguous>().data() != nullptr));
-  contains(message_of<array_error>([&] { square.view<float, 2, f_order>(); }), "wanted mut float32[_, _] host F: it is not packed in F order");
+  contains(message_of<array_error>([&] { square.view<float, 2, f_order>(); }),
+           "wanted mut float32[_, _] host F: it is not packed in F order");
 }
 
 TEST(dlpack_structs_go_out_and_in_again) {

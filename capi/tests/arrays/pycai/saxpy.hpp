@@ -68,8 +68,8 @@ end:
 )";
 
 // Puts the work into a stream of the device. Strides count floats.
-inline void launch(int device_id, uncopy::stream into, float *s, const float *x, const float *y, float a, std::uint64_t n,
-                   std::int64_t stride_s = 1, std::int64_t stride_x = 1, std::int64_t stride_y = 1) {
+inline void launch(int device_id, uncopy::stream into, float *s, const float *x, const float *y, float a,
+                   std::uint64_t n, std::int64_t stride_s = 1, std::int64_t stride_x = 1, std::int64_t stride_y = 1) {
   static const uncopy::driver::kernel kernel(ptx, "uncopy_saxpy");
   void *arguments[] = {&s, &x, &y, &a, &n, &stride_s, &stride_x, &stride_y};
   if (n != 0) kernel.launch(device_id, into, 256, 32, arguments);
