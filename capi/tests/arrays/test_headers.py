@@ -109,6 +109,14 @@ def test_torchs_dlpack_header_may_come_before_or_after():
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("first", ["uncopy/array.hpp", "uncopy/link.hpp"])
+def test_arrays_and_links_go_into_one_file(first):
+    text = f"#include <{first}>\n#include <uncopy/array.hpp>\n#include <uncopy/link.hpp>\n"
+    text += "uncopy_status f(const uncopy::array &a, uncopy_array **out) { return uncopy_array_from_dlpack(a.to_dlpack(), out); }\n"
+    done = compiled(text, [*WARNINGS, f"-I{INCLUDE}"])
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -115,7 +115,7 @@ void define_more(py::module_ more) {
                     py::arg("readonly") = array.is_readonly(),
                     py::arg("stream") = stream ? py::object(py::int_(stream->raw())) : py::object(py::none()));
   });
-  more.def("needs_contiguous", [](const cai::cuda_array_t<float> &array) {
+  more.def("needs_contiguous", [](cai::cuda_array_t<float> array) {
     return reinterpret_cast<std::uintptr_t>(array.get_compatible_typed_pointer());
   });
   more.def("reads_const", [](const cai::cuda_array_t<float> &array) {
