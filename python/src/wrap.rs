@@ -4,7 +4,7 @@
 
 use pyo3::prelude::*;
 use uncopy::{Access, Device, Layout};
-use uncopy_pyo3::{Array, Taken, owner_of_stream, tensor_from_address};
+use uncopy_pyo3::{Array, Kept, Taken, owner_of_stream, tensor_from_address};
 
 use crate::errors::Failure;
 use crate::form::{dtype_from_python, layout_from_python};
@@ -52,7 +52,7 @@ pub fn wrap(
     let access = if readonly { Access::ReadOnly } else { Access::ReadWrite };
     // SAFETY: this is what the caller of the Python function is told to promise: the memory is there as long as the owner
     // lives, and is not written while it is read.
-    let tensor = unsafe { tensor_from_address(ptr, layout, device, access, owner) }?;
+    let tensor = unsafe { tensor_from_address(ptr, layout, device, access, owner.map(Kept::from)) }?;
     Ok(Taken { tensor, stream, owner: stream_owner }.into())
 }
 

@@ -4,6 +4,7 @@
 import gc
 import sys
 import threading
+import weakref
 
 import numpy
 import pytest
@@ -219,6 +220,27 @@ def test_a_class_with_exports_is_read_by_every_library(luminance):
 
 
 @pytest.mark.fault("F46")
+def test_what_torch_lets_go_without_the_gil_in_a_call_of_ours_is_given_back_later(probe):
+    """torch gives up the GIL as it frees a tensor's memory; here it does so when our array, which keeps the tensor, ends."""
+
+    class Watched(numpy.ndarray):
+        pass
+
+    gone = []
+    for _ in range(200):
+        array = numpy.arange(6.0).view(Watched)
+        weakref.finalize(array, gone.append, 1)
+        tensor = probe.through(array, "torch")
+        back = probe.through(tensor, "numpy")
+        del array, tensor
+        assert back.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        del back
+    for _ in range(100):
+        probe.found(numpy.zeros(1))
+    assert len(gone) == 200
+
+
+@pytest.mark.fault("F46")
 def test_nothing_is_counted_twice_or_forgotten(probe, luminance):
     array, tensor = numpy.zeros(3), torch.zeros(3, dtype=torch.float64)
     objects = array, tensor
@@ -253,3 +275,17 @@ def test_threads_learn_types_at_the_same_time(probe):
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def test_a_numpy_array_that_is_returned_is_one_like_any_other(probe):
+    base = numpy.arange(24, dtype="uint16").reshape(2, 3, 4)
+    for array in (base, base[::-1, :, 1::2], base.T, base[0, 0, 0], base[:, :0], base.astype("?"), base.astype("F")):
+        made = probe.through(numpy.asarray(array), "numpy")
+        assert (made.shape, made.dtype) == (array.shape, array.dtype)
+        assert made.strides == array.strides or not array.size
+        assert (made == array).all() and made.flags.aligned and made.flags.c_contiguous == array.flags.c_contiguous
+        assert type(made.base).__name__ == "Array" and not made.flags.owndata
+    made = probe.through(torch.zeros(3, dtype=torch.complex64), "numpy")
+    assert made.dtype == "complex64" and made.flags.writeable
+    with pytest.raises((TypeError, BufferError, RuntimeError)):
+        probe.through(torch.zeros(3, dtype=torch.bfloat16), "numpy")

@@ -50,12 +50,18 @@ pub struct Wants {
     arguments: Vec<Want>,
     /// Of axes, in the order in which they were met.
     axis_names: Vec<String>,
+    any_is_mut: bool,
 }
 
 impl Wants {
     /// The wanted form of each argument, in the order in which they will be checked.
     pub fn arguments(&self) -> &[Want] {
         &self.arguments
+    }
+
+    /// Will any of them be written?
+    pub fn any_is_mut(&self) -> bool {
+        self.any_is_mut
     }
 }
 

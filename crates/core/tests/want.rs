@@ -52,7 +52,7 @@ fn one_of_several_dtypes_is_enough_and_none_is_named() {
 fn axes_are_held_against_lengths_names_and_gaps() {
     let cases: [(&str, &[usize], &[&str]); 14] = [
         ("[]", &[], &[]),
-        ("[]", &[1], &["it has 1 axes, not 0"]),
+        ("[]", &[1], &["it has 1 axis, not 0"]),
         ("[3]", &[3], &[]),
         ("[3]", &[4], &["axis 0 is 4, not 3"]),
         ("[_, 3]", &[0, 3], &[]),
@@ -63,7 +63,7 @@ fn axes_are_held_against_lengths_names_and_gaps() {
         ("[..., 3]", &[9, 9, 3], &[]),
         ("[n, ..., n]", &[2, 7, 8, 2], &[]),
         ("[n, ..., n]", &[2, 7, 8, 3], &["axis 3 is 3, and n is 2"]),
-        ("[n, ..., n]", &[2], &["it has 1 axes, not at least 2"]),
+        ("[n, ..., n]", &[2], &["it has 1 axis, not at least 2"]),
         (
             "[1, ..., 2, 3]",
             &[4, 9, 5, 6],

@@ -33,6 +33,7 @@ mod error;
 mod exception;
 mod format;
 pub mod give;
+mod kept;
 mod stream;
 mod take;
 
@@ -41,6 +42,7 @@ pub use array::Array;
 pub use error::ArrayError;
 pub use exception::builtins_from_kind;
 pub use give::Framework;
+pub use kept::Kept;
 pub use stream::{StreamOwner, owner_of_stream, stream_from_python};
 pub use take::{
     Protocol, Taken, cupy_current_stream, learn_torch, taken_from_python, tensor_from_address,

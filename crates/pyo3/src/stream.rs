@@ -9,6 +9,7 @@ use pyo3::types::PyInt;
 use uncopy::Stream;
 
 use crate::error::ArrayError;
+use crate::kept::Kept;
 
 /// The stream that an object names: its driver handle, or an object that has one.
 ///
@@ -61,8 +62,8 @@ pub fn owner_of_stream(object: &Bound<'_, PyAny>) -> Option<StreamOwner> {
             object.getattr(intern!(py, "external")).is_ok_and(|says| says.is_truthy().unwrap_or(true));
         says_so || object.get_type().name().is_ok_and(|name| name == "ExternalStream")
     };
-    (!is_number && !is_external()).then(|| Arc::new(object.clone().unbind()))
+    (!is_number && !is_external()).then(|| Arc::new(Kept::from(object.clone())))
 }
 
 /// A Python object that keeps a stream from being destroyed. It may be dropped on any thread.
-pub type StreamOwner = Arc<Py<PyAny>>;
+pub type StreamOwner = Arc<Kept>;

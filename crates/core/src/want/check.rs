@@ -142,7 +142,9 @@ impl Wants {
     fn wrong_axes(&self, axes: &Axes, found: &Found<'_>, mut lengths: Lengths, wrong: &mut Vec<String>) {
         let Some(pairs) = axes.pairs(found.shape) else {
             let than = if axes.gap_after.is_some() { "at least " } else { "" };
-            wrong.push(format!("it has {} axes, not {than}{}", found.shape.len(), axes.list.len()));
+            let (len, wanted) = (found.shape.len(), axes.list.len());
+            let noun = if len == 1 { "axis" } else { "axes" };
+            wrong.push(format!("it has {len} {noun}, not {than}{wanted}"));
             return;
         };
         for (at, axis, len) in pairs {

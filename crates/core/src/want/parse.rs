@@ -18,9 +18,14 @@ impl Wants {
     /// # Errors
     /// The first part that can't be read.
     pub fn parse(arguments: &[(&str, &str)]) -> Result<Wants, WantError> {
-        let mut wants = Wants { arguments: Vec::with_capacity(arguments.len()), axis_names: Vec::new() };
+        let mut wants = Wants {
+            arguments: Vec::with_capacity(arguments.len()),
+            axis_names: Vec::new(),
+            any_is_mut: false,
+        };
         for (name, text) in arguments {
             let want = wants.one(name, text)?;
+            wants.any_is_mut |= want.is_mut;
             wants.arguments.push(want);
         }
         Ok(wants)

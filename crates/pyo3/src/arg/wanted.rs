@@ -52,6 +52,7 @@ impl Wanted {
             None => self.wants()?,
         };
         match wants.check(found) {
+            Ok(()) if !wants.any_is_mut() => Ok(()),
             Ok(()) => {
                 for want in wants.arguments().iter().filter(|want| want.is_mut()) {
                     refuse(want.name())?;

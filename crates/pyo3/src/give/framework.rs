@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use uncopy::Tensor;
 
+use super::numpy::numpy_from_taken;
 use crate::arg::ArrayArg;
 use crate::array::Array;
 use crate::error::ArrayError;
@@ -85,15 +86,11 @@ fn writable(taken: Taken, asked: &'static str) -> Result<Taken, ArrayError> {
 }
 
 fn numpy(py: Python<'_>, taken: Taken) -> Result<Bound<'_, PyAny>, ArrayError> {
-    static FROM_DLPACK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let device = taken.tensor.device();
-    if !device.is_host_accessible() {
-        return Err(ArrayError::NotOnHost { type_name: "returned array".to_owned(), device });
+    match device.is_host_accessible() {
+        true => numpy_from_taken(py, taken),
+        false => Err(ArrayError::NotOnHost { type_name: "returned array".to_owned(), device }),
     }
-    let array = Bound::new(py, Array::from(taken))?;
-    let from_dlpack = FROM_DLPACK
-        .get_or_try_init(py, || PyResult::Ok(py.import("numpy")?.getattr("from_dlpack")?.unbind()))?;
-    Ok(from_dlpack.bind(py).call1((array,))?)
 }
 
 fn torch(py: Python<'_>, taken: Taken) -> Result<Bound<'_, PyAny>, ArrayError> {

@@ -14,6 +14,7 @@ mod dlpack;
 mod framework;
 mod given;
 mod interface;
+mod numpy;
 
 use uncopy::{Layout, MAX_NDIM};
 

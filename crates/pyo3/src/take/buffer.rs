@@ -18,6 +18,7 @@ use uncopy::{Access, DType, Device, Layout, Region, Tensor};
 
 use crate::error::{ArrayError, type_name_of};
 use crate::format::{Refusal, dtype_from_format};
+use crate::kept::Kept;
 
 /// Whether the buffer protocol can be asked for at all.
 pub(crate) fn has_buffer(array: &Bound<'_, PyAny>) -> bool {
@@ -52,7 +53,7 @@ pub(crate) fn tensor_from_view(
     };
     let access = if buffer.raw.readonly == 0 { Access::ReadWrite } else { Access::ReadOnly };
     drop(buffer);
-    let owner = view.unbind();
+    let owner = Kept::from(view);
     // SAFETY: 1. the exporter promises memory for every element of the shape and strides that it gave, which is the
     // range from the lowest byte of any of them to the highest, until its buffer is released; the memoryview in `owner`
     // holds the buffer, and nobody else has a reference by which to release it. 2. It is memory of this process that

@@ -16,6 +16,7 @@ use pyo3::types::PyDict;
 use uncopy::{Access, Device, Layout, Region, Stream, Tensor};
 
 use crate::error::{ArrayError, type_name_of};
+use crate::kept::Kept;
 
 /// When the elements are there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,7 +81,7 @@ pub(crate) fn tensor_from_interface(array: &Bound<'_, PyAny>) -> Result<(Tensor,
     // SAFETY: 1. the interface promises memory for every element of the shape and strides on the device that the driver
     // names, for as long as the object lives, which the tensor holds. 2. As for `tensor_from_python`, the Python program
     // is asked not to write while elements are read.
-    let tensor = unsafe { tensor_from_address(address, layout, device, access, array.clone().unbind()) }?;
+    let tensor = unsafe { tensor_from_address(address, layout, device, access, Kept::from(array.clone())) }?;
     Ok((tensor, made))
 }
 

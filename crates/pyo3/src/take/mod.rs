@@ -21,6 +21,7 @@ pub(crate) use exchange::torch_from_tensor;
 pub use exchange::{learn_torch, torch_current_stream, torch_stream_of};
 pub use lending::Protocol;
 pub(crate) use lending::{Lease, Use, lend, lend_as_it_is, protocol_of};
+pub(crate) use numpy::numpy_number_of;
 pub use ordered::{Taken, cupy_current_stream, taken_from_python};
 
 use pyo3::prelude::*;

@@ -81,6 +81,11 @@ const BY_NUMBER: [Option<DType>; 24] = {
     all
 };
 
+/// The number of a dtype of NumPy's own.
+pub(crate) fn numpy_number_of(dtype: DType) -> Option<c_int> {
+    BY_NUMBER.iter().position(|found| *found == Some(dtype)).and_then(|number| c_int::try_from(number).ok())
+}
+
 /// An array as its fields describe it, for as long as nobody changes it; `None` where the buffer protocol has to say, and
 /// for more axes than there is room for.
 #[inline]

@@ -6,6 +6,7 @@
 //! only where `data` is a handle does the offset stand beside it.
 #![expect(unsafe_code, reason = "fence: builds C structs and frees them in their deleters")]
 
+use std::cell::Cell;
 use std::mem::{MaybeUninit, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -132,6 +133,34 @@ unsafe extern "C" fn delete_legacy(managed: *mut DLManagedTensor) {
     unsafe { delete(managed) }
 }
 
+thread_local! {
+    /// How many deleters of ours are being called on this thread, one within the other.
+    static CALLED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether a deleter of ours is being called on this thread. A consumer calls it wherever it likes: torch gives up Python's
+/// lock for it in the midst of what the interpreter does. So an owner that needs a lock must not believe what it knows of it
+/// from outside.
+#[must_use]
+pub fn is_in_deleter() -> bool {
+    CALLED.try_with(|called| called.get() > 0).unwrap_or(true)
+}
+
+struct Called;
+
+impl Called {
+    fn begin() -> Self {
+        let _ = CALLED.try_with(|called| called.set(called.get() + 1));
+        Called
+    }
+}
+
+impl Drop for Called {
+    fn drop(&mut self) {
+        let _ = CALLED.try_with(|called| called.set(called.get().saturating_sub(1)));
+    }
+}
+
 /// # Safety
 ///
 /// `managed` is null or came from [`export`] with the same `M` and was not deleted yet.
@@ -142,6 +171,7 @@ unsafe fn delete<M>(managed: *mut M) {
     // SAFETY: the struct is the first field of an `Exported<M>` that `export` boxed, and this is its one deletion. Both
     // have one address, and the struct's pointer was derived from the box's, so it may be used for all of it.
     let exported = unsafe { Box::from_raw(managed.cast::<Exported<M>>()) };
+    let _called = Called::begin();
     // An owner whose drop panics has a bug, and the panic hook has reported it; but a C caller cannot be unwound, and
     // ending the host program over it would be worse.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(exported))) {

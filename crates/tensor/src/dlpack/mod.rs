@@ -54,7 +54,7 @@ mod export;
 mod import;
 
 pub use abi::*;
-pub use export::{dlpack_from_tensor, dlpack_versioned_from_tensor};
+pub use export::{dlpack_from_tensor, dlpack_versioned_from_tensor, is_in_deleter};
 pub use import::{tensor_from_dl_tensor, tensor_from_dlpack, tensor_from_dlpack_versioned};
 
 #[cfg(doc)]
