@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod bench_arrays {
     use super::*;
+    use numpy::PyReadonlyArray1;
     use uncopy::{DType, Layout, Region, Tensor};
     use uncopy_pyo3::{Array, ArrayArg, ArrayError, ArrayMut, ArrayRef, Framework, Taken};
 
@@ -57,6 +58,18 @@ mod bench_arrays {
     fn fresh() -> Result<Tensor, ArrayError> {
         let layout = Layout::contiguous(DType::F32, &[64])?;
         Ok(Tensor::new(Region::from_vec(vec![0_u8; layout.len_bytes()]), layout, 0)?)
+    }
+
+    /// Whether an object is refused, without an exception.
+    #[pyfunction]
+    fn refuses(object: &Bound<'_, PyAny>) -> bool {
+        object.extract::<ArrayRef<'_, f32, 1>>().is_err()
+    }
+
+    /// The same as `read`, by rust-numpy.
+    #[pyfunction]
+    fn rust_numpy(array: PyReadonlyArray1<'_, f32>) -> usize {
+        array.as_slice().map_or(0, |items| items.as_ptr().addr())
     }
 
     #[pyfunction]

@@ -4,6 +4,7 @@
 //! Results go to `bench/results/MACHINE/TOPIC.json`, to be committed. With `--quick` they go below the build directory
 //! instead: too few samples to compare with, enough to see whether everything runs.
 
+mod arrays;
 mod chaos;
 pub mod machine;
 mod peer;
@@ -120,6 +121,9 @@ impl<'a> Bench<'a> {
         if let (Some(script), Some(environment)) = (topic.script(), &self.python) {
             let mut command = environment.command("python");
             command.arg(self.repo.join("bench/python").join(script));
+            if topic == Topic::Arrays {
+                command.env("BENCH_ARRAYS", arrays::build(self.repo)?);
+            }
             figures.extend(self.figures_of(command)?);
         }
         Ok(Results {

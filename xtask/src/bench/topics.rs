@@ -26,6 +26,8 @@ pub enum Topic {
     Restart,
     /// Frames and wake-ups against iceoryx2's.
     Iceoryx2,
+    /// Arrays as arguments and results of extension modules, against nanobind, pybind11 and rust-numpy.
+    Arrays,
     /// A hundred million frames, ten thousand kills, twenty minutes of video: half an hour, so only when asked for.
     Chaos,
 }
@@ -43,6 +45,7 @@ impl Topic {
         Self::Every,
         Self::Restart,
         Self::Iceoryx2,
+        Self::Arrays,
         Self::Chaos,
     ];
 
@@ -60,12 +63,13 @@ impl Topic {
             Self::Every => "every",
             Self::Restart => "restart",
             Self::Iceoryx2 => "iceoryx2",
+            Self::Arrays => "arrays",
             Self::Chaos => "chaos",
         }
     }
 
     pub const fn is_in_rust(self) -> bool {
-        !matches!(self, Self::Receive | Self::Chaos)
+        !matches!(self, Self::Receive | Self::Arrays | Self::Chaos)
     }
 
     /// Measured only when it is asked for.
@@ -88,6 +92,7 @@ impl Topic {
             Self::Receive => Some("receive.py"),
             Self::Idle => Some("idle.py"),
             Self::Start => Some("start.py"),
+            Self::Arrays => Some("arrays.py"),
         }
     }
 
