@@ -2,6 +2,7 @@
 """What uncopy.describe says of arrays."""
 
 import array
+import types
 
 import numpy
 import pytest
@@ -32,6 +33,18 @@ def test_the_protocol_is_the_cheapest_that_the_type_has():
     ):
         assert uncopy.describe(one).protocol == protocol, one
     assert uncopy.describe(frozen).readonly and uncopy.describe(b"bytes").readonly
+
+
+def test_what_one_object_has_is_not_taken_for_what_its_type_has():
+    with pytest.raises(uncopy.InvalidArgument, match="__dlpack__"):
+        uncopy.describe(types.SimpleNamespace())
+    interface = {"shape": (2,), "typestr": "<f4", "version": 3, "data": (4096, False)}
+    with pytest.raises(uncopy.Error) as caught:
+        uncopy.describe(types.SimpleNamespace(__cuda_array_interface__=interface))
+    # Without a driver, or with one that does not know the address.
+    assert "__dlpack__" not in str(caught.value)
+    with pytest.raises(uncopy.InvalidArgument, match="__dlpack__"):
+        uncopy.describe(types.SimpleNamespace())
 
 
 @pytest.mark.parametrize("what", (3, "text", [1, 2], numpy.float32(3), numpy.ma.zeros(2), None))

@@ -83,8 +83,16 @@ pub(crate) fn route_of(array: &Bound<'_, PyAny>) -> Result<Route, ArrayError> {
 fn new_route(array: &Bound<'_, PyAny>) -> Result<Route, ArrayError> {
     let ty = array.get_type();
     let route = learn(array, &ty)?;
-    types::remember(&ty, route);
+    // Of objects with attributes of their own each may be another sort of array, or none.
+    let is_of_all = !matches!(route, Route::Refused(_) | Route::Cuda(_)) || !has_own_attributes(array)?;
+    if is_of_all {
+        types::remember(&ty, route);
+    }
     Ok(route)
+}
+
+fn has_own_attributes(array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    array.hasattr(intern!(array.py(), "__dict__"))
 }
 
 fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, ArrayError> {
