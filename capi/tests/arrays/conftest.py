@@ -6,6 +6,7 @@
 """
 
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -51,6 +52,23 @@ def pytest_runtest_setup(item):
 @pytest.fixture(params=MODULES)
 def module(request):
     return importlib.import_module(request.param)
+
+
+@pytest.fixture(scope="session")
+def pycai_in_cpp():
+    return pytest.importorskip("pycai")
+
+
+@pytest.fixture(scope="session")
+def pycai_in_rust():
+    """The module of the same name that `cargo xtask test casters` builds of tests/pycai."""
+    file = BUILT / "rust" / "pycai.abi3.so"
+    if not file.is_file():
+        pytest.skip(f"{file} is not built: cargo build -p uncopy-pycai, and copy libpycai.so there")
+    spec = importlib.util.spec_from_file_location("pycai", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 
 Its module is built of its own source, with our drop-in header in place of its own; a small CUDA runtime over the driver
 stands in for the toolkit (`cuda_runtime/`), and `pycai/call_saxpy.cpp` for its kernel. Its Python tests run against that
-module and against our `pycai`; its C++ tests need GoogleTest (Debian: libgtest-dev) and Python's library.
+module and against our `pycai` in both builds; its C++ tests need GoogleTest (Debian: libgtest-dev) and Python's library.
 """
 
 import os
@@ -47,6 +47,10 @@ def run_python_tests(module_directory):
 
 def test_its_python_tests_pass_with_our_module():
     run_python_tests(BUILT)
+
+
+def test_its_python_tests_pass_with_our_module_in_rust(pycai_in_rust):
+    run_python_tests(Path(pycai_in_rust.__file__).parent)
 
 
 def test_its_python_tests_pass_with_its_module_and_our_header(tmp_path):

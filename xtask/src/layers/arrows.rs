@@ -37,6 +37,7 @@ const ARROWS: &[Row] = &[
         package: "uncopy-bench",
         may_use: &["uncopy-core", "uncopy-tensor", "uncopy-os", "uncopy-link", "uncopy", "uncopy-cuda"],
     },
+    Row { package: "uncopy-pycai", may_use: &["uncopy", "uncopy-pyo3"] },
     Row { package: "uncopy-bench-arrays", may_use: &["uncopy", "uncopy-pyo3"] },
     // Its stages and scripts are those of the tests.
     Row { package: "uncopy-gpu-tests", may_use: &["uncopy", "uncopy-cuda", "uncopy-link", "uncopy-tests"] },
@@ -57,6 +58,7 @@ const ENDS: &[&str] = &[
     "uncopy-gpu-tests",
     "uncopy-bench",
     "uncopy-bench-arrays",
+    "uncopy-pycai",
     "uncopy-fuzz",
     "uncopy-standin",
     "uncopy-capi",
