@@ -46,6 +46,7 @@ impl Tensor {
     /// # Errors
     ///
     /// [`TensorError::Layout`] when some element would lie outside the region.
+    #[inline]
     pub fn new(region: Region, layout: Layout, offset_bytes: usize) -> Result<Tensor, TensorError> {
         layout.fits(region.len_bytes(), offset_bytes)?;
         Ok(Tensor { region, layout, offset_bytes, read_only: false, copied: false })

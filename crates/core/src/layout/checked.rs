@@ -20,6 +20,7 @@ impl Layout {
     /// # Errors
     /// [`LayoutError`] for too many axes, an item of no bits, or more than `isize::MAX` bytes. Axes of length 0 count
     /// as 1 for that limit, so that an empty array cannot hide a shape that no memory could hold.
+    #[inline]
     pub fn contiguous(dtype: DType, shape: &[usize]) -> Result<Layout, LayoutError> {
         let (axes, ndim) = axes_from_shape(shape)?;
         let sizes = Sizes::of(dtype, shape)?;
@@ -47,6 +48,7 @@ impl Layout {
     /// # Errors
     /// As [`contiguous`](Layout::contiguous), and for strides of another number than axes, for an extent over
     /// `isize::MAX` bytes, and for strides other than C order on items under a byte.
+    #[inline]
     pub fn strided(dtype: DType, shape: &[usize], strides_elems: &[isize]) -> Result<Layout, LayoutError> {
         let mut layout = Layout::contiguous(dtype, shape)?;
         if strides_elems.len() != shape.len() {

@@ -65,6 +65,7 @@ impl Exchange {
     }
 
     /// An array of the table's type as a tensor that owns a share of it. Orders no streams and checks nothing.
+    #[inline]
     pub(crate) fn tensor(self, array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
         let Some(export) = self.table().managed_tensor_from_py_object_no_sync else {
             return Err(no_function(array));

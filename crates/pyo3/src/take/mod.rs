@@ -43,7 +43,7 @@ use route::Route;
 ///
 /// | object | route |
 /// |---|---|
-/// | NumPy array | buffer protocol; ml_dtypes (bfloat16, fp8) through a view as unsigned integers |
+/// | NumPy array | its own fields; of other dtypes the buffer protocol, ml_dtypes (bfloat16, fp8) through a view as unsigned integers |
 /// | of a type with an exchange table (torch from 2.10) | the table |
 /// | has `__dlpack__` | `__dlpack_device__` first, then `__dlpack__(max_version=(1, 3))`, without the keyword where the type refused it before; never with a stream |
 /// | has the buffer protocol | buffer protocol |
@@ -55,7 +55,7 @@ use route::Route;
 /// on another device; and what the producer itself refuses.
 pub fn tensor_from_python(array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
     match route::route_of(array)? {
-        Route::NumPy(_) => numpy::tensor_from_numpy(array),
+        Route::NumPy(fields) => numpy::tensor_from_numpy(array, fields),
         Route::Dlpack(producer) => match exchange::tensor_on_host(array, producer) {
             // `__dlpack__` refuses too, in words for users.
             None | Some(Err(ArrayError::Refused { .. })) => dlpack::tensor_from_producer(array, producer),

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! NumPy arrays.
 //!
-//! For the time of a call they are read where NumPy keeps what it says: in the fields of its object, whose order has been
-//! part of its ABI since 1.0 (`numpy/ndarraytypes.h`, `PyArrayObject_fields`). Of the dtype's object only the fields before
-//! those that 2.0 moved are read. Whether the fields are there is tried with the first array that is seen, against what the
-//! array says in Python; if not, and for dtypes that are not NumPy's own, arrays go by the buffer protocol.
+//! They are read where NumPy keeps what it says: in the fields of its object, whose order has been part of its ABI since 1.0
+//! (`numpy/ndarraytypes.h`, `PyArrayObject_fields`). Of the dtype's object only the fields before those that 2.0 moved are read.
+//! Whether the fields are there is tried with the first array that is seen, against what the array says in Python; if not,
+//! and for dtypes that are not NumPy's own, arrays go by the buffer protocol.
 //!
-//! Arrays that are kept go by the buffer protocol, which says strides, dtype, byte order and read-only in one call. It has
-//! no letter for the dtypes that ml_dtypes registers (bfloat16, fp8) and for datetimes; those are found by the dtype's
-//! name, and the former are taken through a view as unsigned integers of the same size, which has the same memory and
-//! strides.
+//! That has no letter for the dtypes that ml_dtypes registers (bfloat16, fp8) and for datetimes; those are found by the
+//! dtype's name, and the former are taken through a view as unsigned integers of the same size, which has the same memory
+//! and strides.
 #![expect(unsafe_code, reason = "fence: reads the fields of NumPy's objects")]
 
 use std::ffi::{c_char, c_int};
@@ -18,11 +17,13 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView};
-use uncopy::{DType, Device, Tensor};
+use uncopy::{Access, DType, Device, MAX_NDIM, Tensor};
 
 use super::buffer::{tensor_from_buffer, tensor_from_view};
+use super::cuda::tensor_from_address;
 use super::lent::Lent;
 use crate::error::{ArrayError, type_name_of};
+use crate::kept::Kept;
 
 /// Whether the fields of a type's objects are where we look for them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,7 +168,21 @@ fn are_as_known(array: &Bound<'_, PyAny>) -> PyResult<bool> {
         && found.byte_order as u8 == order as u8)
 }
 
-pub(crate) fn tensor_from_numpy(array: &Bound<'_, PyAny>) -> Result<Tensor, ArrayError> {
+/// An array to be kept. NumPy gives the memory of an array with another reference no other size, unless it is told not to
+/// look (`resize(refcheck=False)`).
+pub(crate) fn tensor_from_numpy(array: &Bound<'_, PyAny>, fields: Fields) -> Result<Tensor, ArrayError> {
+    if fields == Fields::AsKnown
+        && let Some(lent) = lent_from_fields::<MAX_NDIM>(array)
+    {
+        let access = if lent.is_read_only { Access::ReadOnly } else { Access::ReadWrite };
+        let (layout, owner) = (lent.layout()?, Kept::from(array.clone()));
+        // SAFETY: 1. the array's fields say that its elements stand there, in memory of this process that the array keeps for as
+        // long as it lives, and NumPy's memory is initialised. 2. The Python program is asked not to write while the elements are
+        // read (see `tensor_from_python`).
+        return unsafe {
+            tensor_from_address(lent.address.expose_provenance(), layout, Device::CPU, access, owner)
+        };
+    }
     match PyMemoryView::from(array) {
         Ok(view) => tensor_from_view(array, view, None),
         Err(cause) => tensor_of_named_dtype(array, cause),

@@ -24,6 +24,7 @@ use crate::{Tensor, has_addresses};
 /// and copied are said in the flags, and `strides` is never null. Without elements, `data` is null.
 ///
 /// Source: DLPack 1.3, `DLManagedTensorVersioned`.
+#[inline]
 pub fn dlpack_versioned_from_tensor(tensor: Tensor) -> NonNull<DLManagedTensorVersioned> {
     let mut flags = 0;
     if tensor.is_read_only() {

@@ -38,6 +38,7 @@ use crate::{Access, Region, Tensor, has_addresses};
 ///    readable from any thread, and writable unless `FLAG_READ_ONLY` is set.
 /// 3. The deleter may be called on any thread and does not unwind.
 /// 4. Whoever writes the elements does so only while no slice or view of the tensor is alive.
+#[inline]
 pub unsafe fn tensor_from_dlpack_versioned(
     managed: NonNull<DLManagedTensorVersioned>,
 ) -> Result<Tensor, DlpackError> {
@@ -87,6 +88,7 @@ pub unsafe fn tensor_from_dlpack(managed: NonNull<DLManagedTensor>) -> Result<Te
 /// 2. The memory of the elements stays allocated until `owner` is dropped; if the CPU can reach the device, it is
 ///    readable from any thread, and writable unless `flags` has `FLAG_READ_ONLY`.
 /// 3. Whoever writes the elements does so only while no slice or view of the tensor is alive.
+#[inline]
 pub unsafe fn tensor_from_dl_tensor(
     array: &DLTensor,
     flags: u64,
@@ -156,6 +158,7 @@ fn check_dtype(dtype: DType, flags: u64) -> Result<(), DlpackError> {
 /// # Safety
 ///
 /// `shape` and `strides` of `array` are null or have `ndim` entries.
+#[inline]
 unsafe fn layout_of(array: &DLTensor) -> Result<Layout, DlpackError> {
     let ndim = array.ndim;
     let axes =
