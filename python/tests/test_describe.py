@@ -35,6 +35,14 @@ def test_the_protocol_is_the_cheapest_that_the_type_has():
     assert uncopy.describe(frozen).readonly and uncopy.describe(b"bytes").readonly
 
 
+def test_tensors_that_torch_says_are_read_only_are():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    if not hasattr(torch.utils.dlpack, "ReadOnlyTensorWrapper"):
+        pytest.skip("torch before 2.14 has no read-only tensors")
+    what = uncopy.describe(torch.utils.dlpack.ReadOnlyTensorWrapper(torch.zeros(3)))
+    assert what.readonly and what.protocol == "dlpack_table"
+
+
 def test_what_one_object_has_is_not_taken_for_what_its_type_has():
     with pytest.raises(uncopy.InvalidArgument, match="__dlpack__"):
         uncopy.describe(types.SimpleNamespace())

@@ -2,6 +2,7 @@
 """crates/pyo3 as the author of an extension module uses it: arrays that are lent for a call, and results."""
 
 import gc
+import random
 import sys
 import threading
 import weakref
@@ -168,6 +169,59 @@ def test_arguments_share_the_names_of_their_axes(probe):
         probe.product_shape(a, b, out)
     with pytest.raises(ValueError, match="detach"):
         probe.product_shape(a, b, torch.zeros(2, 4, dtype=torch.float64, requires_grad=True))
+
+
+def test_what_does_not_fit_is_told_as_that_whatever_else_would_stand_in_the_way_of_writing(probe):
+    frozen = torch.zeros(2, 3, 4, requires_grad=True)
+    with pytest.raises(TypeError, match=r"argument a: torch.Tensor float32.*it has 3 axes, not 2"):
+        probe.product_shape(frozen, numpy.zeros((3, 4)), numpy.zeros((2, 4)))
+    with pytest.raises(TypeError, match=r"argument out: torch.Tensor float32.*dtype is float32; it has 3 axes, not 2"):
+        probe.product_shape(numpy.zeros((2, 3)), numpy.zeros((3, 4)), frozen)
+
+
+def test_memory_that_is_written_is_no_other_arguments(luminance, probe):
+    image = numpy.ones((4, 5, 3), "float32")
+    for out in (image[..., 0], image[..., ::-1][..., 1], torch.from_numpy(image)[..., 2]):
+        with pytest.raises(ValueError, match=r"write_luminance\(\): argument out is written, and may share memory with argument image"):
+            luminance.write_luminance(image, out)
+    assert (image == 1).all()
+    both = numpy.ones((2, 4, 5, 3), "float32")
+    luminance.write_luminance(both[0], both[1, ..., 0])
+    luminance.write_luminance(numpy.ones((0, 5, 3), "float32"), numpy.ones((0, 5), "float32"))
+    # Interleaved, and flipped, but nowhere the same.
+    picture = numpy.ones((4, 5, 4), "float32")
+    luminance.write_luminance(picture[..., :3], picture[::-1, :, 3])
+    luminance.write_luminance(picture[..., 1:], picture[..., 0])
+    assert numpy.allclose(picture[..., [0, 3]], 1) and (picture[..., 1:3] == 1).all()
+    with pytest.raises(ValueError, match="may share memory"):
+        luminance.write_luminance(picture[..., 1:], picture[::-1, :, 1])
+    # Of what only has its address, the function decides.
+    square = numpy.zeros((3, 3))
+    assert probe.product_shape(square, square, square) == [3, 3]
+
+
+def test_what_shares_memory_is_never_taken_for_apart(luminance):
+    numbers = random.Random(1)
+    memory = numpy.zeros((6, 6, 6), "float32")
+
+    def cut():
+        first, last, step = numbers.choice((None, 0, 1, 2)), numbers.choice((None, 3, 4, 6)), numbers.choice((1, 2, 3, -1, -2))
+        return slice(first, last, step) if step > 0 else slice(last, first, step)
+
+    found = {True: 0, False: 0}
+    for _ in range(3000):
+        image, out = memory[cut(), cut(), cut()][..., :3], memory[cut(), cut(), numbers.randrange(6)]
+        if image.shape[2] < 3 or out.shape != image.shape[:2] or not out.size:
+            continue
+        try:
+            luminance.write_luminance(image, out)
+        except ValueError:
+            continue
+        finally:
+            shares = numpy.shares_memory(image, out)
+            found[shares] += 1
+        assert not shares, (image.strides, out.strides)
+    assert min(found.values()) > 20
 
 
 def test_the_example_computes_into_any_frameworks_array(luminance):

@@ -18,17 +18,13 @@ pub fn expand(wanted: TokenStream, function: TokenStream) -> Result<TokenStream,
     check_names(&lines, &function)?;
     let (names, texts): (Vec<_>, Vec<_>) = lines.iter().map(|(name, text)| (name, text)).unzip();
     let name_texts = names.iter().map(|name| name.to_string());
-    let name_texts_again = name_texts.clone();
     let function_name = function.sig.ident.to_string();
     let check = parse_quote! {{
         static WANTED: ::uncopy_pyo3::arg::Wanted = ::uncopy_pyo3::arg::Wanted::new(
             #function_name,
             &[#((#name_texts, #texts)),*],
         );
-        WANTED.check(&[#(::uncopy_pyo3::arg::Argument::found(&#names)),*], |argument| match argument {
-            #(#name_texts_again => ::uncopy_pyo3::arg::Argument::refuse(&#names),)*
-            _ => ::std::result::Result::Ok(::std::string::String::new()),
-        })?;
+        WANTED.check([#(&#names),*])?;
     }};
     function.block.stmts.insert(0, check);
     Ok(quote!(#function))

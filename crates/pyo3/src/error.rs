@@ -101,11 +101,11 @@ pub enum ArrayError {
         misfit: Box<Misfit>,
     },
     /// The same of a named argument.
-    #[error("{function}(): argument {}: {type_name} {misfit}", misfit.argument())]
+    #[error("{function}(): argument {}: {type_name}{misfit}", misfit.argument())]
     Argument {
         /// The function's name.
         function: &'static str,
-        /// Full name of the object's type.
+        /// Full name of the object's type and a space, where it is known.
         type_name: String,
         /// What it is, what was wanted, and which parts failed.
         misfit: Box<Misfit>,
@@ -113,11 +113,17 @@ pub enum ArrayError {
     /// What a function wants can't be read.
     #[error(transparent)]
     Want(#[from] WantError),
-    /// It is to be written, and is read-only.
-    #[error("the {type_name} is read-only, and is to be written: pass one that may be")]
-    Unwritable {
-        /// Full name of the object's type.
-        type_name: String,
+    /// An argument that is written lies where another is read.
+    #[error(
+        "{function}(): argument {written} is written, and may share memory with argument {other}: pass a copy of one of them"
+    )]
+    SharedMemory {
+        /// The function's name.
+        function: &'static str,
+        /// The argument that is written.
+        written: String,
+        /// The other.
+        other: String,
     },
     /// Several indices lead to one item, so that it can't be written.
     #[error(
@@ -228,7 +234,7 @@ impl ArrayError {
             | Self::Unfit { .. }
             | Self::Argument { .. }
             | Self::Overlap { .. }
-            | Self::Unwritable { .. }
+            | Self::SharedMemory { .. }
             | Self::Want(_)
             | Self::Stream { .. } => ErrorKind::InvalidArgument,
             Self::NotOnHost { .. } => ErrorKind::Unsupported,

@@ -5,7 +5,7 @@ use pyo3::Borrowed;
 use pyo3::prelude::*;
 use uncopy::{DType, Device, Found, Layout, Stream};
 
-use super::Argument;
+use super::{Argument, Borrow};
 use crate::error::{ArrayError, type_name_of};
 use crate::take::{Lease, Protocol, Taken, Use, lend, protocol_of, taken_from_python};
 
@@ -105,19 +105,6 @@ impl<'a, 'py> ArrayArg<'a, 'py> {
     pub fn protocol(&self) -> Protocol {
         protocol_of(&self.object, &self.lease.held)
     }
-
-    /// The array as [`Wants`](uncopy::Wants) checks it.
-    #[must_use]
-    #[inline]
-    pub fn found(&self) -> Found<'_> {
-        self.lease.lent.found()
-    }
-
-    /// The full name of its type, for messages.
-    #[must_use]
-    pub fn type_name(&self) -> String {
-        type_name_of(&self.object)
-    }
 }
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Taken {
@@ -134,14 +121,16 @@ impl Argument for ArrayArg<'_, '_> {
         self.lease.lent.found()
     }
 
-    fn refuse(&self) -> Result<String, ArrayError> {
-        // Asked for writing, an array says more of itself.
-        match lend(&self.object, Use::Write) {
-            Ok(lease) if lease.lent.is_read_only && !self.is_read_only() => {
-                Err(ArrayError::Unwritable { type_name: self.type_name() })
-            }
-            Ok(_) => Ok(self.type_name()),
-            Err(error) => Err(*error),
-        }
+    fn type_name(&self) -> Option<String> {
+        Some(type_name_of(&self.object))
+    }
+
+    fn check_writable(&self) -> Result<(), ArrayError> {
+        // Asked for writing, an array says more of itself: a gradient, for one.
+        lend(&self.object, Use::Write).map(|_| ()).map_err(|error| *error)
+    }
+
+    fn borrow(&self) -> Borrow {
+        Borrow::Nothing
     }
 }

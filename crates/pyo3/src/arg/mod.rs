@@ -12,9 +12,10 @@
 //! alive by themselves: the caller holds the objects until the function returns, which the lifetime says.
 
 mod any;
+mod overlap;
 mod typed;
 mod wanted;
 
 pub use any::ArrayArg;
 pub use typed::{ArrayMut, ArrayRef};
-pub use wanted::{Argument, Wanted};
+pub use wanted::{Argument, Borrow, Wanted};

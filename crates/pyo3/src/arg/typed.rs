@@ -8,7 +8,7 @@ use pyo3::Borrowed;
 use pyo3::prelude::*;
 use uncopy::{Element, Found, View, ViewMut, Wants};
 
-use super::Argument;
+use super::{Argument, Borrow};
 use crate::error::{ArrayError, type_name_of};
 use crate::take::lent::Lent;
 use crate::take::{Lease, Use, lend, lend_as_it_is};
@@ -26,7 +26,7 @@ pub struct ArrayRef<'a, T, const N: usize> {
 /// The same for writing: a [`ViewMut`]. Refuses arrays that are read-only, and those in which two indices lead to one item.
 ///
 /// **Duty of the Python program**: not to use the array until the function has returned, and not to pass the same memory as
-/// another argument of it.
+/// another argument of it, which [`arrays`](crate::arrays) refuses.
 pub struct ArrayMut<'a, T, const N: usize> {
     view: ViewMut<'a, T, N>,
     lease: Lease<N>,
@@ -130,22 +130,30 @@ fn misfit<T: Element, const N: usize>(object: &Bound<'_, PyAny>, used: Use) -> B
 }
 
 macro_rules! argument {
-    ($name:ident) => {
+    ($name:ident, $borrow:ident) => {
         impl<T, const N: usize> Argument for $name<'_, T, N> {
             fn found(&self) -> Found<'_> {
                 self.lease.lent.found()
             }
 
-            fn refuse(&self) -> Result<String, ArrayError> {
-                // What it is was checked when it was made; its type is not kept.
-                Ok("the array".to_owned())
+            fn type_name(&self) -> Option<String> {
+                None
+            }
+
+            fn check_writable(&self) -> Result<(), ArrayError> {
+                // Asked when it was taken, if it writes.
+                Ok(())
+            }
+
+            fn borrow(&self) -> Borrow {
+                Borrow::$borrow
             }
         }
     };
 }
 
-argument!(ArrayRef);
-argument!(ArrayMut);
+argument!(ArrayRef, Shared);
+argument!(ArrayMut, Exclusive);
 
 impl<'a, T, const N: usize> Deref for ArrayRef<'a, T, N> {
     type Target = View<'a, T, N>;

@@ -104,7 +104,9 @@ fn torch(py: Python<'_>, taken: Taken) -> Result<Bound<'_, PyAny>, ArrayError> {
         return by_dlpack(py, intern!(py, "torch"), taken);
     }
     let device = taken.tensor.device();
-    if let (Some(maker), Some(reader)) = (taken.stream, torch_stream_of(py, device)) {
+    if let Some(maker) = taken.stream
+        && let Some(reader) = torch_stream_of(py, device)
+    {
         let ordered = uncopy::order_streams(device, maker, reader);
         ordered.map_err(|source| ArrayError::Device {
             what: "ordering torch's stream after an array",

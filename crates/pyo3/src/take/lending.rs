@@ -4,7 +4,7 @@
 //! | type | by | costs |
 //! |---|---|---|
 //! | NumPy | the fields of its object | a few loads |
-//! | has an exchange table | the table's borrowed struct | a call of C |
+//! | torch, from 2.10 | the borrowed struct of its exchange table | a call of C |
 //! | others | as for arrays that are kept | what the producer takes |
 //!
 //! Nothing is counted, and nothing is to be given back, for the first two: the caller of the function holds the object.
@@ -89,33 +89,28 @@ fn by_table<const M: usize>(
     used: Use,
 ) -> Option<Result<Lease<M>, Box<ArrayError>>> {
     let exchange = producer.exchange?;
-    // A borrowed struct does not say whether it is read-only. torch's tensors never are.
-    if used == Use::Write && !producer.torch {
+    // A borrowed struct does not say whether it is read-only. torch's tensors never are; others say so in what is shared.
+    if !producer.torch {
         return None;
     }
     match exchange.lent(array)? {
         // `__dlpack__` refuses too, in words for users.
         Err(error) if matches!(*error, ArrayError::Refused { .. }) => None,
         Err(error) => Some(Err(error)),
-        Ok(mut lent) => {
-            lent.is_read_only = producer.immutable;
-            Some(checked(array, producer, used, &lent).map(|()| Lease { lent, held: Held::Table(exchange) }))
-        }
+        Ok(lent) => Some(checked(array, used, &lent).map(|()| Lease { lent, held: Held::Table(exchange) })),
     }
 }
 
+/// What torch's table does not check.
 #[inline]
 fn checked<const M: usize>(
     array: &Bound<'_, PyAny>,
-    producer: &Producer,
     used: Use,
     lent: &Lent<M>,
 ) -> Result<(), Box<ArrayError>> {
-    if producer.torch {
-        torch::check_lent(array, lent)?;
-        if used == Use::Write {
-            torch::check_gradient(array)?;
-        }
+    torch::check_lent(array, lent)?;
+    if used == Use::Write {
+        torch::check_gradient(array)?;
     }
     Ok(())
 }
