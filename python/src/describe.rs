@@ -78,6 +78,16 @@ impl PyDescription {
     fn __repr__(&self) -> String {
         let readonly = if self.readonly { ", read-only" } else { "" };
         let Self { layout, device, protocol, ptr, .. } = self;
-        format!("<uncopy.Description {layout} on {device} at {ptr:#x}{readonly}, by {protocol}>")
+        let (dtype, shape) = (layout.dtype(), layout.shape());
+        // In bytes, as the attribute has them.
+        let strides = match layout.strides_bytes() {
+            Some(strides) if !layout.is_c_contiguous() => {
+                format!(" strides {:?} bytes", strides.get(..layout.ndim()).unwrap_or_default())
+            }
+            _ => String::new(),
+        };
+        format!(
+            "<uncopy.Description {dtype}{shape:?}{strides} on {device} at {ptr:#x}{readonly}, by {protocol}>"
+        )
     }
 }

@@ -17,7 +17,7 @@ def test_an_array_is_described_by_its_own_fields():
     assert (what.device, what.stream, what.readonly, what.protocol) == ("cpu", None, False, "numpy")
     assert (what.ptr, what.nbytes) == (base.ctypes.data, base.nbytes)
     assert what == uncopy.describe(base) and what != uncopy.describe(base.copy())
-    assert repr(what) == f"<uncopy.Description int16[2, 5] strides [-12, 1] on cpu at {what.ptr:#x}, by numpy>"
+    assert repr(what) == f"<uncopy.Description int16[2, 5] strides [-24, 2] bytes on cpu at {what.ptr:#x}, by numpy>"
 
 
 def test_the_protocol_is_the_cheapest_that_the_type_has():

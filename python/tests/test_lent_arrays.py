@@ -200,6 +200,31 @@ def test_memory_that_is_written_is_no_other_arguments(luminance, probe):
     assert probe.product_shape(square, square, square) == [3, 3]
 
 
+def test_memory_that_is_written_is_no_other_arguments_whatever_the_lines_say(probe):
+    numbers = numpy.arange(4.0)
+    with pytest.raises(ValueError, match=r"add_to\(\): argument out is written, and may share memory with argument one"):
+        probe.add_to(numbers, numbers)
+    probe.add_to(numbers.copy(), numbers)
+    assert numbers.tolist() == [0, 2, 4, 6]
+
+
+@pytest.mark.fault("F40")
+def test_what_stands_in_the_way_of_writing_is_told_of_its_argument(probe):
+    a, b = numpy.zeros((2, 3)), numpy.zeros((3, 4))
+    frozen = torch.zeros(2, 4, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match=r"product_shape\(\): argument out: the torch.Tensor requires a gradient"):
+        probe.product_shape(a, b, frozen)
+    assert probe.stretch(numpy.zeros((2, 3))) == [2, 3]
+    for broadcast in (numpy.lib.stride_tricks.as_strided(numpy.zeros(3), (2, 3), (0, 8)), torch.zeros(2, 1, dtype=torch.float64).expand(2, 3)):
+        with pytest.raises(ValueError, match=r"stretch\(\): argument array: .*overlap"):
+            probe.stretch(broadcast)
+
+
+def test_what_is_kept_has_no_gradient(probe):
+    with pytest.raises(ValueError, match="detach"):
+        probe.through(torch.zeros(3, requires_grad=True), "numpy")
+
+
 def test_what_shares_memory_is_never_taken_for_apart(luminance):
     numbers = random.Random(1)
     memory = numpy.zeros((6, 6, 6), "float32")
@@ -341,5 +366,21 @@ def test_a_numpy_array_that_is_returned_is_one_like_any_other(probe):
         assert type(made.base).__name__ == "Array" and not made.flags.owndata
     made = probe.through(torch.zeros(3, dtype=torch.complex64), "numpy")
     assert made.dtype == "complex64" and made.flags.writeable
-    with pytest.raises((TypeError, BufferError, RuntimeError)):
-        probe.through(torch.zeros(3, dtype=torch.bfloat16), "numpy")
+    for dtype in (torch.bfloat16, torch.float8_e5m2):
+        with pytest.raises(NotImplementedError, match="NumPy has no such dtype; return another"):
+            probe.through(torch.zeros(3, dtype=dtype), "numpy")
+
+
+def test_a_framework_that_has_no_such_array_is_told(probe):
+    with pytest.raises(NotImplementedError, match=r"int64\[3\] strides \[-1\] can't be returned: torch has no negative strides"):
+        probe.through(numpy.arange(3)[::-1], "torch")
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    with pytest.raises(NotImplementedError, match="jax would halve its numbers; set jax_enable_x64"):
+        probe.through(numpy.zeros(3), "jax")
+    with pytest.raises(NotImplementedError, match="jax has no strides"):
+        probe.through(numpy.zeros((3, 4), "float32").T, "jax")
+    frozen = numpy.arange(3, dtype="float32")
+    frozen.setflags(write=False)
+    for array in (frozen, jax.numpy.arange(3.0), numpy.arange(3, dtype="complex64")):
+        made = probe.through(array, "jax")
+        assert isinstance(made, jax.Array) and made.dtype == array.dtype and made.tolist() == [0, 1, 2]

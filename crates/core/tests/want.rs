@@ -160,7 +160,8 @@ fn all_that_is_wrong_is_said_at_once() {
 fn what_can_not_be_read_is_refused_with_what_to_write() {
     for (text, part) in [
         ("unit8", "did you mean"),
-        ("f32[h, w", "is no axis"),
+        ("f32[h, w", "has no ]"),
+        ("f32 gpu", "a device such as cpu, host, cuda"),
         ("[-1]", "\"-1\" is no axis"),
         ("[..., ..., 3]", "is no axis"),
         ("[3.5]", "is no axis"),

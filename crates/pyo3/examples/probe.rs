@@ -66,13 +66,30 @@ mod probe {
         Ok(out.shape().to_vec())
     }
 
+    /// Writes without saying so in its line, and looks at an argument that has none.
+    #[pyfunction]
+    #[arrays(out = "f64[n]")]
+    fn add_to(one: ArrayRef<'_, f64, 1>, mut out: ArrayMut<'_, f64, 1>) -> Result<(), ArrayError> {
+        for index in 0..out.shape().iter().product() {
+            let sum = one.get([index]).unwrap_or_default() + out.get([index]).unwrap_or_default();
+            out.set([index], sum);
+        }
+        Ok(())
+    }
+
+    #[pyfunction]
+    #[arrays(array = "mut f64[h, w]")]
+    fn stretch(array: ArrayArg<'_, '_>) -> Result<Vec<usize>, ArrayError> {
+        Ok(array.shape().to_vec())
+    }
+
     /// Keeps an array and gives it to a framework by its name.
     #[pyfunction]
     fn through<'py>(py: Python<'py>, array: Taken, framework: &str) -> Result<Bound<'py, PyAny>, ArrayError> {
         let framework = match framework {
             "numpy" => Framework::NumPy,
             "torch" => Framework::Torch,
-            "cupy" => Framework::Cupy,
+            "cupy" => Framework::CuPy,
             "jax" => Framework::Jax,
             _ => Framework::Uncopy,
         };

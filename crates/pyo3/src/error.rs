@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyException, PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use uncopy::dlpack::DlpackError;
-use uncopy::{DType, Device, ErrorKind, LayoutError, Misfit, TensorError, WantError};
+use uncopy::{DType, Device, ErrorKind, Layout, LayoutError, Misfit, TensorError, WantError};
 
 use crate::exception::builtins_from_kind;
 
@@ -110,6 +110,16 @@ pub enum ArrayError {
         /// What it is, what was wanted, and which parts failed.
         misfit: Box<Misfit>,
     },
+    /// An argument fits, and still can't be used.
+    #[error("{function}(): argument {argument}: {source}")]
+    Unusable {
+        /// The function's name.
+        function: &'static str,
+        /// The argument's.
+        argument: String,
+        /// Why.
+        source: Box<ArrayError>,
+    },
     /// What a function wants can't be read.
     #[error(transparent)]
     Want(#[from] WantError),
@@ -177,6 +187,16 @@ pub enum ArrayError {
         /// What to ask for instead.
         advice: &'static str,
     },
+    /// The framework that it is to be an array of has none such.
+    #[error("an array of {layout} can't be returned: {why}; {advice}")]
+    NotHeld {
+        /// The array.
+        layout: Box<Layout>,
+        /// What the framework lacks.
+        why: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A contiguous array was asked for, and the array is not.
     #[error("the elements are not in the order that was asked for ({asked}): ask for strides, or copy first")]
     Order {
@@ -237,7 +257,7 @@ impl ArrayError {
             | Self::SharedMemory { .. }
             | Self::Want(_)
             | Self::Stream { .. } => ErrorKind::InvalidArgument,
-            Self::NotOnHost { .. } => ErrorKind::Unsupported,
+            Self::NotOnHost { .. } | Self::NotHeld { .. } => ErrorKind::Unsupported,
             Self::Elements { .. } | Self::NoWord { .. } => ErrorKind::InvalidDType,
             Self::BrokenStride { .. }
             | Self::Suboffsets { .. }
@@ -246,6 +266,7 @@ impl ArrayError {
             Self::Device { source, .. } => uncopy::device_error_kind(source),
             Self::ReadOnly { .. } => ErrorKind::ReadOnly,
             Self::Order { .. } | Self::OtherDevice { .. } => ErrorKind::CopyRequired,
+            Self::Unusable { source, .. } => source.kind(),
             Self::Layout(error) => error.kind(),
             Self::Tensor(error) => error.kind(),
             Self::Dlpack(error) => error.kind(),

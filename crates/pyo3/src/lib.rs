@@ -48,7 +48,7 @@ pub use take::{
     Protocol, Taken, cupy_current_stream, learn_torch, taken_from_python, tensor_from_address,
     tensor_from_python, torch_current_stream, torch_stream_of,
 };
-/// Says in one line each what arrays a function wants, and checks them before its body: see [`Wants`](uncopy::Wants) for the
+/// Says in one line each what arrays a function wants, and checks them before its body: see [`uncopy::want`] for the
 /// grammar. Put it below `#[pyfunction]`, on a function whose arguments are [`ArrayArg`], [`ArrayRef`] or [`ArrayMut`], and
 /// whose error an [`ArrayError`] becomes.
 ///
@@ -61,7 +61,7 @@ pub use take::{
 /// }
 /// ```
 ///
-/// A line that can't be read is an error of compilation. An argument that does not fit raises a `TypeError` that names it, what
+/// A line that can't be read is an error of compilation. An `Option` of an array can't have a line. An argument that does not fit raises a `TypeError` that names it, what
 /// it is, what was wanted, and each part that failed.
 pub use uncopy_pyo3_macros::arrays;
 /// Gives a `#[pyclass]` the protocols by which array libraries read it: DLPack, the array interface, the CUDA array interface

@@ -24,7 +24,12 @@ pub enum WantError {
         /// The word.
         word: String,
     },
-    /// Brackets without an end, or what stands in them is no axis.
+    /// Brackets without an end.
+    Unclosed {
+        /// The argument.
+        argument: String,
+    },
+    /// What stands in the brackets is no axis.
     Axes {
         /// The argument.
         argument: String,
@@ -69,6 +74,9 @@ impl fmt::Display for WantError {
                  device such as cpu, host, cuda or cuda:1",
                 quoted(word)
             ),
+            WantError::Unclosed { argument } => {
+                write!(f, "argument {argument}: the [ of its axes has no ]: write [h, w, 3]")
+            }
             WantError::Axes { argument, found } => write!(
                 f,
                 "argument {argument}: {} is no axis: use a length, a name, _ for any, or ... once, as in [..., h, w, 3]",

@@ -3,7 +3,7 @@
 
 use super::{Axes, Axis, Items, MAX_AXIS_NAMES, Order, Place, Want, WantError, Wants};
 use crate::device::{Device, DeviceKind};
-use crate::dtype::{DType, DTypeCode};
+use crate::dtype::{DType, DTypeCode, DTypeError};
 
 const KINDS: &[(&str, Items)] = &[
     ("float", Items::Floats),
@@ -43,11 +43,11 @@ impl Wants {
             order: Order::Any,
             align_bytes: 1,
         };
-        let axes = || WantError::Axes { argument: name.to_owned(), found: text.to_owned() };
+        let unclosed = || WantError::Unclosed { argument: name.to_owned() };
         let (before, after) = match text.split_once('[') {
             None => (text, ""),
             Some((before, rest)) => {
-                let (inside, after) = rest.split_once(']').ok_or_else(axes)?;
+                let (inside, after) = rest.split_once(']').ok_or_else(unclosed)?;
                 want.axes = Some(self.axes(name, inside)?);
                 (before, after)
             }
@@ -131,8 +131,13 @@ fn alternative_of(want: &mut Want, word: &str) -> Result<(), WantError> {
         Some(items) => items,
         None if is_name(word) => {
             let argument = want.name.clone();
-            let parsed = word.parse::<DType>();
-            Items::Of(parsed.map_err(|source| WantError::DType { argument, source })?)
+            Items::Of(word.parse::<DType>().map_err(|source| match source {
+                // It may have been meant as a device.
+                DTypeError::UnknownName { nearest: None, .. } => {
+                    WantError::Word { argument, word: word.to_owned() }
+                }
+                source => WantError::DType { argument, source },
+            })?)
         }
         None => return Err(WantError::Word { argument: want.name.clone(), word: word.to_owned() }),
     };

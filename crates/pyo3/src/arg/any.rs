@@ -7,7 +7,7 @@ use uncopy::{DType, Device, Found, Layout, Stream};
 
 use super::{Argument, Borrow};
 use crate::error::{ArrayError, type_name_of};
-use crate::take::{Lease, Protocol, Taken, Use, lend, protocol_of, taken_from_python};
+use crate::take::{Lease, Protocol, Taken, Use, lend, protocol_of, take_to_keep};
 
 /// An array that is lent to a function for the time of a call: NumPy, torch, CuPy, jax, numba, anything with DLPack, the CUDA
 /// array interface or the buffer protocol, in host memory or on a CUDA device. Up to 8 axes, any strides.
@@ -95,9 +95,9 @@ impl<'a, 'py> ArrayArg<'a, 'py> {
     /// A share of the array, to be kept after the call: see [`Taken`].
     ///
     /// # Errors
-    /// As for [`taken_from_python`].
+    /// As for [`taken_from_python`](crate::taken_from_python), and for a tensor that requires a gradient, which whoever keeps it might write.
     pub fn take(&self) -> Result<Taken, ArrayError> {
-        taken_from_python(&self.object, None, &mut |_| Ok(Stream::LEGACY_DEFAULT))
+        take_to_keep(&self.object)
     }
 
     /// The protocol by which it was read.
@@ -112,7 +112,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Taken {
 
     /// As [`ArrayArg::take`].
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, ArrayError> {
-        taken_from_python(&object, None, &mut |_| Ok(Stream::LEGACY_DEFAULT))
+        take_to_keep(&object)
     }
 }
 
@@ -127,7 +127,11 @@ impl Argument for ArrayArg<'_, '_> {
 
     fn check_writable(&self) -> Result<(), ArrayError> {
         // Asked for writing, an array says more of itself: a gradient, for one.
-        lend(&self.object, Use::Write).map(|_| ()).map_err(|error| *error)
+        let lent = lend(&self.object, Use::Write).map_err(|error| *error)?.lent;
+        match !lent.is_c_contiguous() && lent.layout()?.has_overlap() {
+            true => Err(ArrayError::Overlap { type_name: type_name_of(&self.object) }),
+            false => Ok(()),
+        }
     }
 
     fn borrow(&self) -> Borrow {

@@ -53,31 +53,49 @@ impl Wanted {
         Wanted { function, lines, wants: OnceLock::new() }
     }
 
-    /// Checks what was passed, in the order of the lines.
+    /// Checks what was passed, in the order of the lines; `unlisted` are views that have no line, by their names.
     ///
     /// # Errors
-    /// [`ArrayError::Argument`] for what does not fit; what stands in the way of writing to an argument that is wanted as
-    /// `mut`; [`ArrayError::SharedMemory`] where that would also change another one that Rust has a view of.
+    /// [`ArrayError::Argument`] for what does not fit; [`ArrayError::Unusable`] with what stands in the way of writing to an
+    /// argument; [`ArrayError::SharedMemory`] where that would also change another one that Rust has a view of.
     #[inline]
-    pub fn check<const N: usize>(&self, arguments: [&dyn Argument; N]) -> Result<(), Box<ArrayError>> {
+    pub fn check<const N: usize>(
+        &self,
+        listed: [&dyn Argument; N],
+        unlisted: &[(&str, &dyn Argument)],
+    ) -> Result<(), Box<ArrayError>> {
         let wants = match self.wants.get() {
             Some(wants) => wants,
             None => self.wants()?,
         };
-        match wants.check(&arguments.map(|argument| argument.found())) {
-            Ok(()) if !wants.any_is_mut() => Ok(()),
-            Ok(()) => self.check_writing(wants, &arguments),
-            Err(misfit) => Err(self.refused(&arguments, misfit)),
+        if let Err(misfit) = wants.check(&listed.map(|argument| argument.found())) {
+            return Err(self.refused(&listed, misfit));
         }
+        let is_exclusive = |argument: &dyn Argument| argument.borrow() == Borrow::Exclusive;
+        let writes = wants.any_is_mut()
+            || listed.iter().any(|argument| is_exclusive(*argument))
+            || unlisted.iter().any(|(_, argument)| is_exclusive(*argument));
+        if writes { self.check_writing(wants, &listed, unlisted) } else { Ok(()) }
     }
 
-    fn check_writing(&self, wants: &Wants, arguments: &[&dyn Argument]) -> Result<(), Box<ArrayError>> {
-        for (want, argument) in wants.arguments().iter().zip(arguments).filter(|(want, _)| want.is_mut()) {
-            argument.check_writable()?;
-            let others = wants.arguments().iter().zip(arguments);
-            let mut others = others.filter(|(other, _)| other.name() != want.name());
-            if let Some((other, _)) = others.find(|(_, other)| is_shared(*argument, **other)) {
-                let (written, other) = (want.name().to_owned(), other.name().to_owned());
+    fn check_writing(
+        &self,
+        wants: &Wants,
+        listed: &[&dyn Argument],
+        unlisted: &[(&str, &dyn Argument)],
+    ) -> Result<(), Box<ArrayError>> {
+        for (want, argument) in wants.arguments().iter().zip(listed).filter(|(want, _)| want.is_mut()) {
+            argument.check_writable().map_err(|source| {
+                let (function, argument) = (self.function, want.name().to_owned());
+                ArrayError::Unusable { function, argument, source: Box::new(source) }
+            })?;
+        }
+        let listed = wants.arguments().iter().map(|want| want.name()).zip(listed.iter().copied());
+        let all: Vec<(&str, &dyn Argument)> = listed.chain(unlisted.iter().copied()).collect();
+        for (name, argument) in &all {
+            let mut others = all.iter().filter(|(other, _)| other != name);
+            if let Some((other, _)) = others.find(|(_, other)| is_shared(*argument, *other)) {
+                let (written, other) = ((*name).to_owned(), (*other).to_owned());
                 return Err(Box::new(ArrayError::SharedMemory { function: self.function, written, other }));
             }
         }

@@ -11,7 +11,7 @@ use uncopy::{Stream, Tensor};
 
 use super::{
     array_interface_from_tensor, capsule_from_tensor, cuda_array_interface_from_tensor, device_from_tensor,
-    fill_buffer, reader_stream,
+    fill_buffer, legacy_capsule_without_read_only, reader_stream,
 };
 use crate::error::ArrayError;
 use crate::take::Taken;
@@ -66,13 +66,32 @@ impl Given {
         dl_device: Option<&Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> Result<Bound<'py, PyCapsule>, ArrayError> {
+        self.order(stream)?;
+        capsule_from_tensor(py, &self.tensor, stream, max_version, dl_device, copy)
+    }
+
+    /// A capsule that every version of a library takes, for one that never writes: it can't say read-only.
+    ///
+    /// # Errors
+    /// [`ArrayError::Stream`], the driver's, or Python's.
+    pub(super) fn capsule_for_reading<'py>(
+        &self,
+        py: Python<'py>,
+        stream: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyCapsule>, ArrayError> {
+        self.order(stream)?;
+        legacy_capsule_without_read_only(py, &self.tensor)
+    }
+
+    /// Makes the consumer's stream, if it names one, wait for the array's.
+    fn order(&self, stream: Option<&Bound<'_, PyAny>>) -> Result<(), ArrayError> {
         let device = self.tensor.device();
         if let (Some(reader), Some(maker)) = (reader_stream(device, stream)?, self.stream) {
             let ordered = uncopy::order_streams(device, maker, reader);
             ordered
                 .map_err(|source| ArrayError::Device { what: "ordering a stream after an array", source })?;
         }
-        capsule_from_tensor(py, &self.tensor, stream, max_version, dl_device, copy)
+        Ok(())
     }
 
     /// `__dlpack_device__`.

@@ -177,7 +177,7 @@ fn advice_for(refusal: Refusal) -> &'static str {
         Refusal::BigEndian => {
             "big-endian numbers are not carried; array.astype(array.dtype.newbyteorder('=')) converts them"
         }
-        Refusal::Objects => "Python objects mean nothing in another process; convert to a numeric dtype",
+        Refusal::Objects => "Python objects are no numbers; convert to a numeric dtype",
         Refusal::Records => "records are not carried; pass one field at a time, or bytes by array.view('u1')",
         Refusal::Text => "text is not carried; encode it to uint8",
         Refusal::LongDouble => "long double differs between machines; array.astype('f8') converts it",

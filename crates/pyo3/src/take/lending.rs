@@ -115,15 +115,22 @@ fn checked<const M: usize>(
     Ok(())
 }
 
-/// By a share of the memory, as for arrays that are kept.
-fn lend_share(array: &Bound<'_, PyAny>, used: Use) -> Result<Lease, Box<ArrayError>> {
+/// A share of any array, for somebody who keeps it and may write to it.
+pub(crate) fn take_to_keep(array: &Bound<'_, PyAny>) -> Result<Taken, ArrayError> {
     let taken = ordered::taken_from_python(array, None, &mut |_| Ok(Stream::LEGACY_DEFAULT))?;
-    let Taken { tensor, stream, .. } = taken;
-    if let (Use::Write, Route::Dlpack(producer)) = (used, route_of(array)?)
-        && producer.torch
-    {
+    if let Route::Dlpack(Producer { torch: true, .. }) = route_of(array)? {
         torch::check_gradient(array)?;
     }
+    Ok(taken)
+}
+
+/// By a share of the memory, as for arrays that are kept.
+fn lend_share(array: &Bound<'_, PyAny>, used: Use) -> Result<Lease, Box<ArrayError>> {
+    let taken = match used {
+        Use::Read => ordered::taken_from_python(array, None, &mut |_| Ok(Stream::LEGACY_DEFAULT))?,
+        Use::Write => take_to_keep(array)?,
+    };
+    let Taken { tensor, stream, .. } = taken;
     let layout = tensor.layout();
     let too_many = LayoutError::TooManyAxes { ndim: layout.ndim() };
     let lent = Lent::of(&tensor).ok_or(too_many).map_err(ArrayError::from)?;

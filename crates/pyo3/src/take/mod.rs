@@ -20,7 +20,7 @@ pub use cuda::tensor_from_address;
 pub(crate) use exchange::torch_from_tensor;
 pub use exchange::{learn_torch, torch_current_stream, torch_stream_of};
 pub use lending::Protocol;
-pub(crate) use lending::{Lease, Use, lend, lend_as_it_is, protocol_of};
+pub(crate) use lending::{Lease, Use, lend, lend_as_it_is, protocol_of, take_to_keep};
 pub(crate) use numpy::numpy_number_of;
 pub use ordered::{Taken, cupy_current_stream, taken_from_python};
 

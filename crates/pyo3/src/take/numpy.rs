@@ -197,7 +197,7 @@ fn tensor_of_named_dtype(array: &Bound<'_, PyAny>, cause: PyErr) -> Result<Tenso
     let kind: String = found.getattr(intern!(py, "kind"))?.extract()?;
     let item_bytes: usize = found.getattr(intern!(py, "itemsize"))?.extract()?;
     let advice = match kind.as_str() {
-        "M" | "m" => "times are not carried; pass array.view('i8') and say the unit in meta",
+        "M" | "m" => "times are not carried; pass array.view('i8') and say the unit beside it",
         "T" => "text is not carried; encode it to uint8",
         _ => match name.parse::<DType>().ok() {
             Some(dtype) if dtype.item_bytes() == Some(item_bytes) => {
