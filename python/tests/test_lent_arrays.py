@@ -102,6 +102,19 @@ def test_marks_of_torch_are_seen_only_where_they_are(probe):
     assert probe.found(numbers.imag)[1] == [2]
 
 
+@pytest.mark.fault("F40")
+def test_a_tensor_that_torch_says_is_read_only_is_not_written(probe):
+    wrapper = getattr(torch.utils.dlpack, "ReadOnlyTensorWrapper", None)
+    if wrapper is None:
+        pytest.skip("torch before 2.14 has no read-only tensors")
+    tensor = torch.zeros(3, dtype=torch.float64)
+    with pytest.raises(TypeError, match="it is read-only"):
+        probe.add_one(wrapper(tensor))
+    assert probe.found(wrapper(tensor))[4] is True and tensor.tolist() == [0.0] * 3
+    probe.add_one(tensor)
+    assert tensor.tolist() == [1.0] * 3
+
+
 def test_a_gradient_matters_only_to_who_writes(probe):
     tensor = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     assert probe.found(tensor)[0] == [3]

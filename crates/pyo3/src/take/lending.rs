@@ -89,8 +89,8 @@ fn by_table<const M: usize>(
     used: Use,
 ) -> Option<Result<Lease<M>, Box<ArrayError>>> {
     let exchange = producer.exchange?;
-    // A borrowed struct does not say whether it is read-only. torch's tensors never are; others say so in what is shared.
-    if !producer.torch {
+    // Others say in what they share whether it may be written.
+    if !producer.lends {
         return None;
     }
     match exchange.lent(array)? {
@@ -118,7 +118,10 @@ fn checked<const M: usize>(
 /// A share of any array, for somebody who keeps it and may write to it.
 pub(crate) fn take_to_keep(array: &Bound<'_, PyAny>) -> Result<Taken, ArrayError> {
     let taken = ordered::taken_from_python(array, None, &mut |_| Ok(Stream::LEGACY_DEFAULT))?;
-    if let Route::Dlpack(Producer { torch: true, .. }) = route_of(array)? {
+    if let Route::Dlpack(Producer { torch: true, .. }) = route_of(array)?
+        // Nobody writes to what is read-only, and torch's class for that answers no other question.
+        && !taken.tensor.is_read_only()
+    {
         torch::check_gradient(array)?;
     }
     Ok(taken)

@@ -37,6 +37,8 @@ pub(crate) struct Producer {
     pub(crate) torch: bool,
     /// Its exchange table.
     pub(crate) exchange: Option<Exchange>,
+    /// The table is that of torch's own tensors, which may be written. What other tables lend does not say whether it may.
+    pub(crate) lends: bool,
     /// How the stream is found that its arrays are made in, where there is no table.
     pub(crate) streams: Streams,
 }
@@ -97,6 +99,7 @@ fn has_own_attributes(array: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, ArrayError> {
     let mut torch = false;
+    let mut own_table = None;
     let mut immutable = false;
     let mut streams = Streams::Own;
     let mut unnamed = Unnamed::Made;
@@ -107,7 +110,11 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
             (_, "numpy.ma" | "numpy.ma.core", "MaskedArray") => return Ok(Route::Refused(MASKED)),
             (_, "numpy", "generic") => return Ok(Route::Refused(SCALAR)),
             (_, "numpy", "ndarray") => return Ok(Route::NumPy(numpy::fields_of(array))),
-            ("torch", _, "Tensor") => (torch, streams) = (true, Streams::Torch),
+            ("torch", _, "Tensor") => {
+                (torch, streams) = (true, Streams::Torch);
+                // A class of torch's for read-only tensors is one of these, with another table.
+                own_table = Exchange::of(&class);
+            }
             ("cupy", _, "ndarray") => streams = Streams::Cupy,
             ("jax" | "jaxlib", _, _) => immutable = true,
             ("numba" | "numba_cuda", _, _) => unnamed = Unnamed::LegacyDefault,
@@ -118,8 +125,8 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
     if ty.hasattr(intern!(py, "__dlpack__"))? {
         let tells_device = ty.hasattr(intern!(py, "__dlpack_device__"))?;
         let exchange = Exchange::of(ty);
-        if let (true, Some(exchange)) = (torch, exchange) {
-            exchange.is_of_torch();
+        if let Some(own) = own_table {
+            own.is_of_torch();
         }
         return Ok(Route::Dlpack(Producer {
             keywords: Keywords::MaxVersion,
@@ -127,6 +134,7 @@ fn learn(array: &Bound<'_, PyAny>, ty: &Bound<'_, PyType>) -> Result<Route, Arra
             immutable,
             torch,
             exchange,
+            lends: own_table.is_some() && exchange == own_table,
             streams,
         }));
     }
